@@ -1,0 +1,226 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/maypok86/otter/v2"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// Config is what a Service is made of. Fields without a comment that says
+// otherwise are required.
+type Config struct {
+	Records    ports.Records
+	Blobs      ports.Blobs
+	Resizer    ports.Resizer
+	RateLimits ports.RateLimits
+	// LinkLife is the fast path for links; nil: the database alone answers.
+	LinkLife ports.LinkLife
+	// Notices makes other nodes hear of changes sooner than their next poll; nil: they poll.
+	Notices ports.Notices
+
+	// SecretKeys sign URLs; the first signs, all of them verify. Each has at least 16 bytes.
+	SecretKeys [][]byte
+
+	// Caps bound what any tier may allow; zero fields get DefaultCaps.
+	Caps Caps
+
+	// SweepEvery is how often Run sweeps; 0: every 10 minutes, negative: never.
+	SweepEvery time.Duration
+	// Now is the local clock; nil: time.Now. Expiry is judged by the database's clock, as the change feed tells it.
+	Now func() time.Time
+	// NewID makes ids; nil: UUID version 7 of the local clock.
+	NewID func() domain.ID
+	// Logger gets what an operator should know; nil: slog.Default().
+	Logger *slog.Logger
+	// Argon2 sets the cost of password hashes; zero: OWASP's parameters.
+	Argon2 Argon2
+}
+
+// Caps are the process's own bounds.
+type Caps struct {
+	UploadBytes int64         // of one original; default 256 MiB
+	Pixels      int64         // of one picture; default 100 million
+	UploadTime  time.Duration // of one upload from its first byte; default 15 minutes
+}
+
+// DefaultCaps returns the caps that zero fields stand for.
+func DefaultCaps() Caps {
+	return Caps{UploadBytes: 256 << 20, Pixels: 100_000_000, UploadTime: 15 * time.Minute}
+}
+
+// Service is imagify. It is safe for concurrent use. Without Run it is right
+// and reads the database for every decision; Run makes it quick.
+type Service struct {
+	cfg    Config
+	rec    ports.Records
+	log    *slog.Logger
+	keys   []signer
+	hasher *passwordHasher
+
+	feed     *feed
+	accounts *feedCache[domain.ID, account]
+	images   *feedCache[domain.ID, domain.Image]
+	tokens   *feedCache[domain.SecretHash, domain.Token]
+	tiers    *feedCache[struct{}, []domain.Tier]
+	bodies   *otter.Cache[bodyKey, []byte]
+
+	basic  *basicMemory
+	making flights
+	views  viewCounter
+
+	stop   context.CancelFunc
+	life   context.Context // ends with Close: the context of work that outlives a request
+	closed sync.Once
+}
+
+// New checks the configuration and returns a Service. It does no input or output.
+func New(cfg Config) (*Service, error) {
+	r := cfg.Records
+	for name, missing := range map[string]bool{
+		"Records": r.Users == nil || r.Tiers == nil || r.Directory == nil || r.Images == nil || r.Uploads == nil ||
+			r.Deletions == nil || r.Links == nil || r.LinkChanges == nil || r.Audit == nil || r.Sessions == nil ||
+			r.Tokens == nil || r.Changes == nil || r.Leases == nil,
+		"Blobs": cfg.Blobs == nil, "Resizer": cfg.Resizer == nil, "RateLimits": cfg.RateLimits == nil,
+		"SecretKeys": len(cfg.SecretKeys) == 0,
+	} {
+		if missing {
+			return nil, errors.New("imagify: Config." + name + " is missing or incomplete")
+		}
+	}
+	caps := DefaultCaps()
+	if cfg.Caps.UploadBytes == 0 {
+		cfg.Caps.UploadBytes = caps.UploadBytes
+	}
+	if cfg.Caps.Pixels == 0 {
+		cfg.Caps.Pixels = caps.Pixels
+	}
+	if cfg.Caps.UploadTime == 0 {
+		cfg.Caps.UploadTime = caps.UploadTime
+	}
+	if cfg.Caps.UploadBytes < 0 || cfg.Caps.Pixels < 0 || cfg.Caps.UploadTime < 0 {
+		return nil, errors.New("imagify: Config.Caps must not be negative")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.NewID == nil {
+		cfg.NewID = newID
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.SweepEvery == 0 {
+		cfg.SweepEvery = 10 * time.Minute
+	}
+	hasher, err := newPasswordHasher(cfg.Argon2, max(1, runtime.GOMAXPROCS(0)/2))
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{cfg: cfg, rec: r, log: cfg.Logger, hasher: hasher}
+	for _, k := range cfg.SecretKeys {
+		sg, err := newSigner(k)
+		if err != nil {
+			return nil, err
+		}
+		s.keys = append(s.keys, sg)
+	}
+	s.feed = newFeed(r.Changes, cfg.Now, s.log)
+	s.accounts = newFeedCache(s.feed, &otter.Options[domain.ID, account]{MaximumSize: 100_000})
+	s.images = newFeedCache(s.feed, &otter.Options[domain.ID, domain.Image]{MaximumSize: 100_000})
+	s.tokens = newFeedCache(s.feed, &otter.Options[domain.SecretHash, domain.Token]{MaximumSize: 100_000})
+	s.tiers = newFeedCache(s.feed, &otter.Options[struct{}, []domain.Tier]{MaximumSize: 1})
+	s.bodies = otter.Must(&otter.Options[bodyKey, []byte]{
+		MaximumWeight: bodyCacheBytes,
+		Weigher:       func(_ bodyKey, b []byte) uint32 { return uint32(len(b)) + 128 },
+	})
+	s.feed.forget = s.forget
+	if s.basic, err = newBasicMemory(); err != nil {
+		return nil, err
+	}
+	s.life, s.stop = context.WithCancel(context.Background())
+	s.making.base = s.life
+	return s, nil
+}
+
+// newID returns a UUID version 7; it cannot fail but for a broken random source, which crypto/rand turns into a crash.
+func newID() domain.ID { return domain.ID(uuid.Must(uuid.NewV7())) }
+
+// Run follows the change feed, writes view counts and sweeps, until ctx ends. Run it once, beside the requests.
+func (s *Service) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { s.feed.run(ctx, s.cfg.Notices) })
+	wg.Go(func() { s.runViews(ctx) })
+	if s.cfg.SweepEvery > 0 {
+		wg.Go(func() { s.runSweep(ctx) })
+	}
+	wg.Wait()
+}
+
+// Close stops work that is under way for nobody any more and writes what is
+// still counted in memory. Call it after the last request and after Run has returned.
+func (s *Service) Close() error {
+	var err error
+	s.closed.Do(func() {
+		s.stop()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		err = s.flushViews(ctx)
+	})
+	return err
+}
+
+// Ready reports whether every backend answers: nil, or what does not, by the names "database" and "storage".
+func (s *Service) Ready(ctx context.Context) map[string]error {
+	out := map[string]error{}
+	if _, err := s.rec.Changes.Since(ctx, s.feed.version()); err != nil {
+		out["database"] = err
+	}
+	if _, err := s.cfg.Blobs.List(ctx, "", "", 1); err != nil {
+		out["storage"] = err
+	}
+	return out
+}
+
+// now is the time by which expiry is judged: the database's clock, carried on by the local one between polls.
+func (s *Service) now() time.Time { return s.feed.now() }
+
+// forget drops what the changed things may have made cached.
+func (s *Service) forget(entries []ports.Change, lost bool) {
+	if lost {
+		s.accounts.dropAll()
+		s.images.dropAll()
+		s.tokens.dropAll()
+		s.tiers.dropAll()
+		return
+	}
+	for _, e := range entries {
+		switch e.Kind {
+		case ports.UserChanged:
+			s.accounts.drop(e.ID)
+		case ports.TierChanged:
+			s.accounts.dropAll()
+			s.tiers.dropAll()
+		case ports.ImageDeleted:
+			s.images.drop(e.ID)
+		case ports.TokenDeleted:
+			s.tokens.dropAll()
+		}
+	}
+}
+
+// newSecret returns a random secret of 192 bits and its text.
+func newSecret() string {
+	var b [24]byte
+	rand.Read(b[:]) // never fails: crypto/rand crashes the process instead
+	return encodeSecret(b[:])
+}

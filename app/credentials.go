@@ -1,0 +1,300 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// SessionLife is how long a sign-in lasts.
+const SessionLife = 14 * 24 * time.Hour
+
+// tokenPrefix begins every API token, so that scanners and people recognise one.
+const tokenPrefix = "imgf_"
+
+func perMinute(n int64) ports.Rate { return ports.Rate{Limit: n, Per: time.Minute, Burst: n} }
+
+// The bounds on guessing, in attempts. A pair of account and address runs out
+// first, so that a stranger's guesses never lock the owner out at another address.
+var (
+	pairRate    = ports.Rate{Limit: 5, Per: time.Minute, Burst: 10}
+	addressRate = ports.Rate{Limit: 60, Per: time.Minute, Burst: 60}
+	accountRate = ports.Rate{Limit: 60, Per: time.Minute, Burst: 200}
+)
+
+// SignIn checks a user name and a password and begins a session. secret is the
+// cookie's value: new at every sign-in, stored only as a hash. address is the client's.
+func (s *Service) SignIn(ctx context.Context, username, password, address string) (secret string, session domain.Session, err error) {
+	u, err := s.checkPassword(ctx, username, password, address)
+	if err != nil {
+		return "", domain.Session{}, err
+	}
+	now := s.now()
+	secret = newSecret()
+	session = domain.Session{
+		Hash: hashSecret(secret), UserID: u.ID, Epoch: u.Epoch, CreatedAt: now, ExpiresAt: now.Add(SessionLife),
+	}
+	if err := s.rec.Sessions.Create(ctx, session); err != nil {
+		return "", domain.Session{}, err
+	}
+	s.log.InfoContext(ctx, "signed in", "user", u.Username, "address", address)
+	return secret, session, nil
+}
+
+// SignOut ends a session at once; an unknown one is no error.
+func (s *Service) SignOut(ctx context.Context, secret string) error {
+	return s.rec.Sessions.Delete(ctx, hashSecret(secret))
+}
+
+// BySession returns who has the session. It is read from the database at each
+// use, so that a sign-out acts at once everywhere.
+func (s *Service) BySession(ctx context.Context, secret string) (domain.Actor, error) {
+	ended := domain.Errorf(domain.Unauthenticated, "the session has ended, sign in again")
+	sess, err := s.rec.Sessions.Get(ctx, hashSecret(secret))
+	if errors.Is(err, domain.NotFound) {
+		return domain.Actor{}, ended
+	}
+	if err != nil {
+		return domain.Actor{}, err
+	}
+	if !s.now().Before(sess.ExpiresAt) {
+		return domain.Actor{}, ended
+	}
+	acc, err := s.account(ctx, sess.UserID)
+	if errors.Is(err, domain.NotFound) || err == nil && acc.user.Epoch != sess.Epoch {
+		return domain.Actor{}, ended
+	}
+	return signedIn(acc, "session", err)
+}
+
+// ByToken returns whose API token it is.
+func (s *Service) ByToken(ctx context.Context, secret string) (domain.Actor, error) {
+	bad := domain.Errorf(domain.Unauthenticated, "the token is unknown, expired or revoked")
+	if !strings.HasPrefix(secret, tokenPrefix) {
+		return domain.Actor{}, bad
+	}
+	hash := hashSecret(secret)
+	t, err := s.tokens.get(ctx, hash, func(ctx context.Context) (domain.Token, error) { return s.rec.Tokens.ByHash(ctx, hash) })
+	if errors.Is(err, domain.NotFound) || err == nil && t.Expired(s.now()) {
+		return domain.Actor{}, bad
+	}
+	if err != nil {
+		return domain.Actor{}, err
+	}
+	acc, err := s.account(ctx, t.UserID)
+	return signedIn(acc, "token", err)
+}
+
+// ByPassword returns who a user name and a password are, for HTTP Basic. The
+// same right pair costs one password hash a minute at the most.
+func (s *Service) ByPassword(ctx context.Context, username, password, address string) (domain.Actor, error) {
+	key := s.basic.mac(username, password)
+	if e, ok := s.basic.entries.GetIfPresent(key); ok {
+		acc, err := s.account(ctx, e.user)
+		if err != nil && !errors.Is(err, domain.NotFound) {
+			return domain.Actor{}, err
+		}
+		if err == nil && acc.user.Epoch == e.epoch && acc.user.IsActive && !acc.user.Deleting {
+			return signedIn(acc, "basic", nil)
+		}
+		s.basic.entries.Invalidate(key)
+	}
+	u, err := s.checkPassword(ctx, username, password, address)
+	if err != nil {
+		return domain.Actor{}, err
+	}
+	s.basic.entries.Set(key, basicEntry{user: u.ID, epoch: u.Epoch})
+	acc, err := s.account(ctx, u.ID)
+	return signedIn(acc, "basic", err)
+}
+
+func signedIn(acc account, via string, err error) (domain.Actor, error) {
+	if err == nil && acc.user.IsActive && !acc.user.Deleting {
+		return domain.Actor{User: acc.user, Effective: acc.effective, Via: via}, nil
+	}
+	if err == nil || errors.Is(err, domain.NotFound) {
+		return domain.Actor{}, domain.Errorf(domain.Unauthenticated, "the account is not active")
+	}
+	return domain.Actor{}, err
+}
+
+// checkPassword is where every password is checked. An unknown name, a wrong
+// password and a deactivated account get the same answer in the same time.
+func (s *Service) checkPassword(ctx context.Context, username, password, address string) (domain.User, error) {
+	if err := s.throttle(ctx, username, address); err != nil {
+		return domain.User{}, err
+	}
+	u, err := s.rec.Users.ByUsername(ctx, username)
+	if err != nil && !errors.Is(err, domain.NotFound) {
+		return domain.User{}, err
+	}
+	ok, err := s.hasher.check(ctx, u.PasswordHash, password)
+	if err != nil {
+		return domain.User{}, err
+	}
+	if !ok || !u.IsActive {
+		s.log.InfoContext(ctx, "sign-in refused", "address", address)
+		return domain.User{}, domain.Errorf(domain.Unauthenticated, "wrong user name or password")
+	}
+	if err := s.cfg.RateLimits.Reset(ctx, pairKey(username, address)); err != nil {
+		s.log.WarnContext(ctx, "rate limits are away", "error", err)
+	}
+	return u, nil
+}
+
+func pairKey(username, address string) string { return "signin:pair:" + address + ":" + username }
+
+// throttle takes one attempt at signing in. The account's own allowance, which
+// many addresses share, stops only an address that has tried before: at a first
+// attempt from elsewhere the owner still gets in.
+func (s *Service) throttle(ctx context.Context, username, address string) error {
+	if len(username) > 150 {
+		username = username[:150] // longer than any name; the key stays bounded
+	}
+	limits := s.cfg.RateLimits
+	before, err := limits.Peek(ctx, pairKey(username, address), pairRate)
+	if err != nil {
+		return domain.Wrap(domain.Unavailable, err, "sign-in is not available for a moment, try again")
+	}
+	for _, l := range []struct {
+		key  string
+		rate ports.Rate
+		last bool
+	}{
+		{"signin:addr:" + address, addressRate, false},
+		{pairKey(username, address), pairRate, false},
+		{"signin:user:" + username, accountRate, true},
+	} {
+		got, err := limits.Allow(ctx, l.key, l.rate)
+		if err != nil {
+			return domain.Wrap(domain.Unavailable, err, "sign-in is not available for a moment, try again")
+		}
+		if !got.Allowed && !(l.last && before.Remaining == pairRate.Burst) {
+			s.log.WarnContext(ctx, "sign-in throttled", "address", address)
+			return rateLimited(l.rate.Limit, got.RetryAfter, "too many attempts to sign in, wait before the next")
+		}
+	}
+	return nil
+}
+
+// CreateToken makes an API token for the actor; secret is shown this once. A zero ttl never expires.
+func (s *Service) CreateToken(ctx context.Context, actor domain.Actor, name string, ttl time.Duration) (t domain.Token, secret string, err error) {
+	if err := requireSigned(actor); err != nil {
+		return t, "", err
+	}
+	return s.createToken(ctx, actor.User.ID, name, ttl)
+}
+
+// CreateTokenFor makes an API token for another user, for an admin at the machine.
+func (s *Service) CreateTokenFor(ctx context.Context, actor domain.Actor, username, name string, ttl time.Duration) (t domain.Token, secret string, err error) {
+	u, err := s.User(ctx, actor, username)
+	if err != nil {
+		return t, "", err
+	}
+	return s.createToken(ctx, u.ID, name, ttl)
+}
+
+func (s *Service) createToken(ctx context.Context, user domain.ID, name string, ttl time.Duration) (t domain.Token, secret string, err error) {
+	if ttl < 0 || ttl > 100*365*24*time.Hour {
+		return t, "", domain.InvalidField("expires_in", "range", "a positive number of seconds, at most 100 years")
+	}
+	now := s.now()
+	secret = tokenPrefix + newSecret()
+	t = domain.Token{ID: s.cfg.NewID(), Hash: hashSecret(secret), UserID: user, Name: strings.TrimSpace(name), CreatedAt: now}
+	if ttl > 0 {
+		t.ExpiresAt = now.Add(ttl)
+	}
+	if err := t.Validate(); err != nil {
+		return t, "", err
+	}
+	if err := s.rec.Tokens.Create(ctx, t); err != nil {
+		return t, "", err
+	}
+	return t, secret, nil
+}
+
+// Tokens lists the actor's API tokens, newest first.
+func (s *Service) Tokens(ctx context.Context, actor domain.Actor, p ports.Page) ([]domain.Token, domain.ID, error) {
+	if err := requireSigned(actor); err != nil {
+		return nil, domain.ID{}, err
+	}
+	return s.tokensOf(ctx, actor.User.ID, p)
+}
+
+// TokensFor lists another user's API tokens, for an admin.
+func (s *Service) TokensFor(ctx context.Context, actor domain.Actor, username string, p ports.Page) ([]domain.Token, domain.ID, error) {
+	u, err := s.User(ctx, actor, username)
+	if err != nil {
+		return nil, domain.ID{}, err
+	}
+	return s.tokensOf(ctx, u.ID, p)
+}
+
+func (s *Service) tokensOf(ctx context.Context, user domain.ID, p ports.Page) ([]domain.Token, domain.ID, error) {
+	return paged(p, func(t domain.Token) domain.ID { return t.ID }, func(p ports.Page) ([]domain.Token, error) {
+		return s.rec.Tokens.List(ctx, user, p)
+	})
+}
+
+// RevokeToken ends one of the actor's API tokens at once; domain.NotFound if it is not theirs.
+func (s *Service) RevokeToken(ctx context.Context, actor domain.Actor, id domain.ID) error {
+	if err := requireSigned(actor); err != nil {
+		return err
+	}
+	return s.revokeToken(ctx, actor.User.ID, id)
+}
+
+// RevokeTokenFor ends another user's API token, for an admin.
+func (s *Service) RevokeTokenFor(ctx context.Context, actor domain.Actor, username string, id domain.ID) error {
+	u, err := s.User(ctx, actor, username)
+	if err != nil {
+		return err
+	}
+	return s.revokeToken(ctx, u.ID, id)
+}
+
+func (s *Service) revokeToken(ctx context.Context, user, id domain.ID) error {
+	err := s.rec.Tokens.Delete(ctx, user, id)
+	s.heed(ctx)
+	if errors.Is(err, domain.NotFound) {
+		return domain.Errorf(domain.NotFound, "no such token")
+	}
+	return err
+}
+
+// heed takes in what a change of our own put on the feed, so that it acts before
+// the answer goes out. It follows every such change, failed ones too: a failure
+// may have happened after the commit.
+func (s *Service) heed(ctx context.Context) {
+	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), feedLease)
+	defer cancel()
+	if err := s.feed.sync(c); err != nil {
+		s.log.ErrorContext(ctx, "the change feed does not answer; every decision reads the database", "error", err)
+	}
+	if s.cfg.Notices != nil {
+		if err := s.cfg.Notices.Publish(c); err != nil {
+			s.log.WarnContext(ctx, "could not tell other nodes of a change, they will poll", "error", err)
+		}
+	}
+}
+
+// paged reads one item more than asked for, to know whether more follow: next is
+// the id to go on before, zero at the end.
+func paged[T any](p ports.Page, id func(T) domain.ID, list func(ports.Page) ([]T, error)) (items []T, next domain.ID, err error) {
+	if p.Limit < 1 {
+		return nil, next, domain.InvalidField("limit", "range", "at least 1")
+	}
+	items, err = list(ports.Page{Before: p.Before, Limit: p.Limit + 1})
+	if err != nil {
+		return nil, next, err
+	}
+	if len(items) > p.Limit {
+		items = items[:p.Limit]
+		next = id(items[p.Limit-1])
+	}
+	return items, next, nil
+}

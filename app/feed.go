@@ -1,0 +1,184 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/imagify-api/imagify/ports"
+)
+
+const (
+	// pollEvery is how often a node asks the change feed for news.
+	pollEvery = 500 * time.Millisecond
+	// feedLease is how old the beginning of the last good poll may be for a
+	// cached answer to count: the bound on how long another node's change may go unseen.
+	feedLease = 2 * time.Second
+	// feedKept is for how long entries of the feed are kept.
+	feedKept = time.Hour
+)
+
+// feed follows the change feed, and with it tells the caches what to forget and
+// the service what time it is.
+type feed struct {
+	changes ports.Changes
+	local   func() time.Time
+	log     *slog.Logger
+	// forget drops cached things; it is called with mu held, before the poll counts as done.
+	forget func(entries []ports.Change, lost bool)
+
+	mu   sync.Mutex // one poll at a time
+	seen int64      // the version up to which everything was forgotten that had to be
+	// started says that seen is a version of the backend's, not the zero value.
+	started bool
+
+	// generation grows with everything forgotten, so that a fill that began before is not kept.
+	generation atomic.Uint64
+	// began is when the last good poll began; nil: no poll, or a failed one that must not be trusted.
+	began atomic.Pointer[time.Time]
+	// offset is the backend's clock minus the local one.
+	offset atomic.Int64
+}
+
+func newFeed(c ports.Changes, local func() time.Time, log *slog.Logger) *feed {
+	return &feed{changes: c, local: local, log: log}
+}
+
+func (f *feed) now() time.Time { return f.local().Add(time.Duration(f.offset.Load())).UTC() }
+
+func (f *feed) version() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.seen
+}
+
+// fresh reports whether cached answers count now. Both the monotonic and the
+// wall clock are asked: the one stands still while a machine is suspended, the
+// other may be set.
+func (f *feed) fresh() bool {
+	b := f.began.Load()
+	if b == nil {
+		return false
+	}
+	now := time.Now()
+	if now.Sub(*b) >= feedLease {
+		return false
+	}
+	wall := now.Round(0).Sub(b.Round(0))
+	return -feedLease < wall && wall < feedLease
+}
+
+// sync reads the feed to its end and forgets what changed. After a change of
+// one's own it is called before the answer goes out; if it fails, nothing cached
+// counts until a poll succeeds.
+func (f *feed) sync(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	began := time.Now()
+	got, err := f.changes.Since(ctx, f.seen)
+	if err != nil {
+		f.began.Store(nil)
+		return err
+	}
+	f.offset.Store(int64(got.Now.Sub(f.local())))
+	if lost := got.Lost || !f.started; lost || len(got.Entries) > 0 {
+		f.generation.Add(1)
+		f.forget(got.Entries, lost)
+	}
+	f.seen, f.started = got.Version, true
+	f.began.Store(&began)
+	return nil
+}
+
+// run polls until ctx ends.
+func (f *feed) run(ctx context.Context, notices ports.Notices) {
+	var news <-chan struct{}
+	if notices != nil {
+		var err error
+		if news, err = notices.Subscribe(ctx); err != nil {
+			f.log.Warn("change notices are away, polling alone", "error", err)
+		}
+	}
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	trim := time.NewTicker(feedKept / 4)
+	defer trim.Stop()
+	failing := false
+	for {
+		c, cancel := context.WithTimeout(ctx, feedLease)
+		err := f.sync(c)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		if (err != nil) != failing {
+			failing = err != nil
+			if failing {
+				f.log.Error("the change feed does not answer; every decision reads the database", "error", err)
+			} else {
+				f.log.Info("the change feed answers again")
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case _, open := <-news:
+			if !open {
+				news = nil
+			}
+		case <-poll.C:
+		case <-trim.C:
+			if err := f.changes.Forget(ctx, f.now().Add(-feedKept)); err != nil {
+				f.log.Warn("could not trim the change feed", "error", err)
+			}
+		}
+	}
+}
+
+// feedCache holds what was read from the database, for as long as the feed says that it is still so.
+type feedCache[K comparable, V any] struct {
+	feed    *feed
+	entries *otter.Cache[K, V]
+	// mu makes "nothing was forgotten since the read began" and "keep it" one step.
+	mu sync.RWMutex
+}
+
+func newFeedCache[K comparable, V any](f *feed, o *otter.Options[K, V]) *feedCache[K, V] {
+	return &feedCache[K, V]{feed: f, entries: otter.Must(o)}
+}
+
+// get returns what is cached, if the feed vouches for it, else what load reads.
+func (c *feedCache[K, V]) get(ctx context.Context, key K, load func(context.Context) (V, error)) (V, error) {
+	if c.feed.fresh() {
+		if v, ok := c.entries.GetIfPresent(key); ok {
+			return v, nil
+		}
+	}
+	generation := c.feed.generation.Load()
+	v, err := load(ctx)
+	if err != nil {
+		return v, err
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.feed.generation.Load() == generation {
+		c.entries.Set(key, v)
+	}
+	return v, nil
+}
+
+func (c *feedCache[K, V]) drop(key K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.entries.Invalidate(key)
+}
+
+func (c *feedCache[K, V]) dropAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.entries.InvalidateAll()
+}

@@ -1,0 +1,207 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// ImageView is an image with what its owner may hand out of it.
+type ImageView struct {
+	domain.Image
+	// Thumbnails are the permitted heights, ascending, and no other.
+	Thumbnails []ThumbnailURL
+	// Original is the signed query of the original's URL; nil without the permission.
+	Original *Signature
+}
+
+// ThumbnailURL is a permitted thumbnail: the height as asked for, the size in
+// pixels it really has, and the signed query of its URL.
+type ThumbnailURL struct {
+	Asked         int
+	Width, Height int
+	Signature     Signature
+}
+
+// view adds the URLs that the image's owner is permitted now.
+func (s *Service) view(ctx context.Context, img domain.Image) (ImageView, error) {
+	owner, err := s.account(ctx, img.OwnerID)
+	if err != nil && !errors.Is(err, domain.NotFound) {
+		return ImageView{}, err
+	}
+	out := ImageView{Image: img}
+	now := s.now()
+	if !owner.user.IsActive || owner.user.Deleting {
+		return out, nil // their URLs would be dead
+	}
+	for _, h := range owner.effective.Permissions.Heights() {
+		v, _ := domain.Thumbnail(h)
+		t := ThumbnailURL{Asked: h, Signature: s.sign(img.OwnerID, img.ID, v, now)}
+		t.Width, t.Height = domain.ThumbnailSize(img.Width, img.Height, h)
+		out.Thumbnails = append(out.Thumbnails, t)
+	}
+	if owner.effective.Permissions.Has(domain.AccessOriginal) {
+		sig := s.sign(img.OwnerID, img.ID, domain.Original, now)
+		out.Original = &sig
+	}
+	return out, nil
+}
+
+func (s *Service) viewAll(ctx context.Context, imgs []domain.Image) ([]ImageView, error) {
+	out := make([]ImageView, len(imgs))
+	for i, img := range imgs {
+		var err error
+		if out[i], err = s.view(ctx, img); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// View returns an image that was just uploaded, or got otherwise, with its URLs.
+func (s *Service) View(ctx context.Context, img domain.Image) (ImageView, error) {
+	return s.view(ctx, img)
+}
+
+// Images lists the actor's images, newest first; next is the id to go on before, zero at the end.
+func (s *Service) Images(ctx context.Context, actor domain.Actor, p ports.Page) (items []ImageView, next domain.ID, err error) {
+	if err := requireSigned(actor); err != nil {
+		return nil, next, err
+	}
+	imgs, next, err := paged(p, func(i domain.Image) domain.ID { return i.ID }, func(p ports.Page) ([]domain.Image, error) {
+		return s.rec.Images.List(ctx, actor.User.ID, p)
+	})
+	if err != nil {
+		return nil, next, err
+	}
+	items, err = s.viewAll(ctx, imgs)
+	return items, next, err
+}
+
+// Image returns one image that the actor may know of.
+func (s *Service) Image(ctx context.Context, actor domain.Actor, id domain.ID) (ImageView, error) {
+	img, err := s.visible(ctx, actor, id)
+	if err != nil {
+		return ImageView{}, err
+	}
+	return s.view(ctx, img)
+}
+
+// DeleteImage deletes an image with its thumbnails and links. Every URL of it
+// is dead when it returns; bytes that the store could not remove at once, the sweep removes.
+func (s *Service) DeleteImage(ctx context.Context, actor domain.Actor, id domain.ID) error {
+	img, err := s.visible(ctx, actor, id)
+	if err != nil {
+		return err
+	}
+	var audit *domain.AuditEntry
+	if img.OwnerID != actor.User.ID {
+		e := s.audit(actor, "image.delete", id.String(), map[string]any{"owner": img.OwnerID.String(), "filename": img.Filename}, nil)
+		audit = &e
+	}
+	err = s.rec.Deletions.Mark(ctx, img.OwnerID, id, audit, s.now())
+	s.heed(ctx)
+	if errors.Is(err, domain.NotFound) {
+		return domain.NoSuchImage()
+	}
+	if err != nil {
+		return err
+	}
+	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := s.remove(c, img.OwnerID, id); err != nil {
+		s.log.WarnContext(ctx, "a deleted image's bytes are left to the sweep", "image", id.String(), "error", err)
+	}
+	return nil
+}
+
+// remove takes away the blobs and then the record of an image that is being
+// deleted: should it be interrupted, the record tells the sweep to go on.
+func (s *Service) remove(ctx context.Context, ownerID, id domain.ID) error {
+	if err := s.removeBlobs(ctx, ownerID, id); err != nil {
+		return err
+	}
+	_, err := s.rec.Deletions.Finish(ctx, ownerID, id, s.now())
+	return err
+}
+
+func (s *Service) removeBlobs(ctx context.Context, ownerID, id domain.ID) error {
+	prefix := imagePrefix(ownerID, id)
+	for {
+		blobs, err := s.cfg.Blobs.List(ctx, prefix, "", 1000)
+		if err != nil {
+			return err
+		}
+		if len(blobs) == 0 {
+			return nil
+		}
+		keys := make([]string, len(blobs))
+		for i, b := range blobs {
+			keys[i] = b.Key
+		}
+		if err := s.cfg.Blobs.Delete(ctx, keys...); err != nil {
+			return err
+		}
+	}
+}
+
+// Usage returns what a user keeps.
+func (s *Service) Usage(ctx context.Context, actor domain.Actor) (domain.Usage, error) {
+	if err := requireSigned(actor); err != nil {
+		return domain.Usage{}, err
+	}
+	return s.rec.Images.Usage(ctx, actor.User.ID)
+}
+
+// Filter narrows an admin's listing.
+type Filter struct {
+	Username string // empty: everybody
+	ports.TimeRange
+}
+
+// AllImages lists everybody's images, for admins.
+func (s *Service) AllImages(ctx context.Context, actor domain.Actor, f Filter, p ports.Page) (items []ImageView, next domain.ID, err error) {
+	if err := s.requireAdmin(ctx, actor, "admin.images"); err != nil {
+		return nil, next, err
+	}
+	imgs, next, err := browse(ctx, s, f, p, func(i domain.Image) domain.ID { return i.ID }, s.rec.Images.List, s.rec.Images.ListAll)
+	if err != nil {
+		return nil, next, err
+	}
+	items, err = s.viewAll(ctx, imgs)
+	return items, next, err
+}
+
+// browse lists one owner's things, or everybody's, within the filter's times. An
+// owner's list is cut by time with ids, which begin with their millisecond.
+func browse[T any](ctx context.Context, s *Service, f Filter, p ports.Page, id func(T) domain.ID,
+	ofOwner func(context.Context, domain.ID, ports.Page) ([]T, error),
+	ofAll func(context.Context, ports.TimeRange, ports.Page) ([]T, domain.ID, error),
+) (items []T, next domain.ID, err error) {
+	if f.Username == "" {
+		return ofAll(ctx, f.TimeRange, p)
+	}
+	u, err := s.userByName(ctx, f.Username)
+	if err != nil {
+		return nil, next, err
+	}
+	if !f.To.IsZero() {
+		if b := domain.FirstIDAt(f.To); p.Before.IsZero() || b.Compare(p.Before) < 0 {
+			p.Before = b
+		}
+	}
+	items, next, err = paged(p, id, func(p ports.Page) ([]T, error) { return ofOwner(ctx, u.ID, p) })
+	if err != nil || f.From.IsZero() {
+		return items, next, err
+	}
+	first := domain.FirstIDAt(f.From)
+	for i, it := range items {
+		if id(it).Compare(first) < 0 {
+			return items[:i], domain.ID{}, nil
+		}
+	}
+	return items, next, nil
+}

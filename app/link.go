@@ -1,0 +1,318 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// LinkInput asks for an expiring link.
+type LinkInput struct {
+	ExpiresIn int64 // whole seconds
+	MaxViews  int64 // 0: no bound
+	// Variant is what the link shows; nil: the original if permitted, else the tallest permitted thumbnail.
+	Variant *domain.Variant
+}
+
+// LinkView is a link with its state at this moment.
+type LinkView struct {
+	domain.Link
+	State domain.LinkState
+}
+
+// maxViews bounds max_views, so that sums never overflow.
+const maxViews = 1 << 53
+
+// CreateLink makes an expiring link to an image of the actor's. token is the
+// secret of its URL, shown this once.
+func (s *Service) CreateLink(ctx context.Context, actor domain.Actor, id domain.ID, in LinkInput) (l LinkView, token string, err error) {
+	img, err := s.visible(ctx, actor, id)
+	if err != nil {
+		return l, "", err
+	}
+	d, err := domain.Decide(actor, img.OwnerID, domain.MakeLink, func() ([]domain.Tier, error) { return s.allTiers(ctx) })
+	if err != nil {
+		return l, "", err
+	}
+	if err := d.Err(domain.MakeLink); err != nil {
+		s.logRefusal(ctx, claim{actor: &actor}, id, domain.MakeLink.String(), err)
+		return l, "", err
+	}
+	lo, hi := actor.Effective.Limits.LinkSeconds()
+	if in.ExpiresIn < lo || in.ExpiresIn > hi {
+		return l, "", domain.InvalidField("expires_in", "range", "a whole number of seconds from %d to %d", lo, hi)
+	}
+	if in.MaxViews < 0 || in.MaxViews > maxViews {
+		return l, "", domain.InvalidField("max_views", "range", "a whole number of at least 1")
+	}
+	variant, ok := actor.Effective.DefaultLinkVariant()
+	if in.Variant != nil {
+		variant, ok = *in.Variant, true
+	}
+	if !ok {
+		return l, "", domain.Decision{Reason: domain.NoVariant}.Err(domain.MakeLink)
+	}
+	// An admin may see more than their tier says; a link shows what its owner's tier says.
+	view := domain.View(variant)
+	if err := domain.DecideLinkUse(actor.User, actor.Effective, variant).Err(view); err != nil {
+		s.logRefusal(ctx, claim{actor: &actor}, id, "link to "+view.String(), err)
+		return l, "", err
+	}
+	now := s.now()
+	token = newSecret()
+	link := domain.Link{
+		ID: s.cfg.NewID(), Hash: hashSecret(token), OwnerID: img.OwnerID, ImageID: img.ID, Variant: variant,
+		CreatedAt: now, ExpiresAt: now.Add(time.Duration(in.ExpiresIn) * time.Second), MaxViews: in.MaxViews,
+	}
+	if err := s.rec.Links.Create(ctx, link); err != nil {
+		return l, "", err
+	}
+	s.keepLink(ctx, link)
+	return LinkView{Link: link, State: domain.LinkStateActive}, token, nil
+}
+
+// keepLink and buryLink tell the fast path. It may be away: the database knows.
+func (s *Service) keepLink(ctx context.Context, l domain.Link) {
+	if ttl := l.ExpiresAt.Sub(s.now()); s.cfg.LinkLife != nil && ttl > 0 {
+		if err := s.cfg.LinkLife.Keep(ctx, l.Hash, ttl); err != nil {
+			s.log.WarnContext(ctx, "the link store is away", "error", err)
+		}
+	}
+}
+
+func (s *Service) buryLink(ctx context.Context, hash domain.SecretHash) {
+	if s.cfg.LinkLife != nil {
+		if err := s.cfg.LinkLife.Bury(ctx, hash, domain.MaxLinkSeconds*time.Second); err != nil {
+			s.log.WarnContext(ctx, "the link store is away", "error", err)
+		}
+	}
+}
+
+// OpenLink opens what a link shows, for anybody who has its token. A link that
+// never existed is domain.NotFound, a dead one domain.LinkExpired.
+func (s *Service) OpenLink(ctx context.Context, token string) (*Content, error) {
+	unknown := domain.Errorf(domain.NotFound, "no such link")
+	if raw, err := encoding.DecodeString(token); err != nil || len(raw) != 24 {
+		return nil, unknown
+	}
+	hash := hashSecret(token)
+	life := ports.LifeUnknown
+	if s.cfg.LinkLife != nil {
+		var err error
+		if life, err = s.cfg.LinkLife.Check(ctx, hash); err != nil {
+			s.log.WarnContext(ctx, "the link store is away", "error", err)
+			life = ports.LifeUnknown
+		}
+	}
+	if life == ports.LifeDead {
+		return nil, domain.Errorf(domain.LinkExpired, "Link has expired")
+	}
+	l, err := s.rec.Links.ByToken(ctx, hash)
+	if errors.Is(err, domain.NotFound) {
+		return nil, unknown
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.open(ctx, claim{link: &l}, l.ImageID, l.Variant)
+	if errors.Is(err, domain.NotFound) {
+		err = domain.Errorf(domain.LinkExpired, "Link has expired") // deleted while it was being opened
+	}
+	if err != nil {
+		if l.State(s.now(), domain.User{}, domain.Effective{}).Final() {
+			s.buryLink(ctx, hash)
+		}
+		return nil, err
+	}
+	if life == ports.LifeUnknown {
+		s.keepLink(ctx, l)
+	}
+	c.Expires, c.Public, c.Link, c.ViewsBound = l.ExpiresAt, true, true, l.MaxViews > 0
+	c.View = func(ctx context.Context) error {
+		if l.MaxViews == 0 {
+			s.views.add(hash)
+			return nil
+		}
+		taken, err := s.rec.LinkChanges.TakeView(ctx, hash, s.now())
+		if err != nil {
+			return err
+		}
+		if !taken {
+			s.buryLink(ctx, hash)
+			return domain.Errorf(domain.LinkExpired, "Link has expired")
+		}
+		return nil
+	}
+	return c, nil
+}
+
+// Links lists the links to an image that the actor may know of, dead ones included.
+func (s *Service) Links(ctx context.Context, actor domain.Actor, id domain.ID, p ports.Page) (items []LinkView, next domain.ID, err error) {
+	img, err := s.visible(ctx, actor, id)
+	if err != nil {
+		return nil, next, err
+	}
+	links, next, err := paged(p, linkID, func(p ports.Page) ([]domain.Link, error) {
+		return s.rec.Links.List(ctx, img.OwnerID, img.ID, p)
+	})
+	if err != nil {
+		return nil, next, err
+	}
+	items, err = s.linkViews(ctx, links)
+	return items, next, err
+}
+
+func linkID(l domain.Link) domain.ID { return l.ID }
+
+func (s *Service) linkViews(ctx context.Context, links []domain.Link) ([]LinkView, error) {
+	out := make([]LinkView, len(links))
+	now := s.now()
+	for i, l := range links {
+		owner, err := s.account(ctx, l.OwnerID)
+		if err != nil && !errors.Is(err, domain.NotFound) {
+			return nil, err
+		}
+		l.Views += s.views.pending(l.Hash)
+		out[i] = LinkView{Link: l, State: l.State(now, owner.user, owner.effective)}
+	}
+	return out, nil
+}
+
+// AllLinks lists everybody's links, for admins.
+func (s *Service) AllLinks(ctx context.Context, actor domain.Actor, f Filter, p ports.Page) (items []LinkView, next domain.ID, err error) {
+	if err := s.requireAdmin(ctx, actor, "admin.links"); err != nil {
+		return nil, next, err
+	}
+	ofOwner := func(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.Link, error) {
+		return s.rec.Links.List(ctx, owner, domain.ID{}, p)
+	}
+	links, next, err := browse(ctx, s, f, p, linkID, ofOwner, s.rec.Links.ListAll)
+	if err != nil {
+		return nil, next, err
+	}
+	items, err = s.linkViews(ctx, links)
+	return items, next, err
+}
+
+// RevokeLink ends a link at once; domain.NotFound if it is neither the actor's nor the actor an admin.
+func (s *Service) RevokeLink(ctx context.Context, actor domain.Actor, id domain.ID) error {
+	if err := requireSigned(actor); err != nil {
+		return err
+	}
+	none := domain.Errorf(domain.NotFound, "no such link")
+	l, err := s.rec.Links.Get(ctx, actor.User.ID, id)
+	if errors.Is(err, domain.NotFound) && actor.Admin() {
+		var owner domain.ID
+		if owner, err = s.rec.LinkChanges.Owner(ctx, id); err == nil {
+			l, err = s.rec.Links.Get(ctx, owner, id)
+		}
+	}
+	if errors.Is(err, domain.NotFound) {
+		return none
+	}
+	if err != nil {
+		return err
+	}
+	var audit *domain.AuditEntry
+	if l.OwnerID != actor.User.ID {
+		e := s.audit(actor, "link.revoke", id.String(), map[string]any{"owner": l.OwnerID.String(), "image": l.ImageID.String()}, nil)
+		audit = &e
+	}
+	if err := s.rec.LinkChanges.Revoke(ctx, l.OwnerID, id, audit, s.now()); err != nil {
+		if errors.Is(err, domain.NotFound) {
+			return none
+		}
+		return err
+	}
+	s.buryLink(ctx, l.Hash)
+	return nil
+}
+
+// viewCounter counts views of links without a bound in memory; they are written
+// every second, so that a link GET costs no write. A crash loses at most that second's count.
+type viewCounter struct {
+	mu sync.Mutex
+	n  map[domain.SecretHash]int64
+}
+
+func (c *viewCounter) add(h domain.SecretHash) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = map[domain.SecretHash]int64{}
+	}
+	c.n[h]++
+}
+
+func (c *viewCounter) pending(h domain.SecretHash) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n[h]
+}
+
+func (s *Service) runViews(ctx context.Context) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			if err := s.flushViews(ctx); err != nil && ctx.Err() == nil {
+				s.log.WarnContext(ctx, "could not write view counts, trying again", "error", err)
+			}
+		}
+	}
+}
+
+func (s *Service) flushViews(ctx context.Context) error {
+	s.views.mu.Lock()
+	batch := maps.Clone(s.views.n)
+	s.views.mu.Unlock()
+	if len(batch) == 0 {
+		return nil
+	}
+	if err := s.rec.LinkChanges.AddViews(ctx, batch); err != nil {
+		return err
+	}
+	s.views.mu.Lock()
+	defer s.views.mu.Unlock()
+	for h, n := range batch {
+		if s.views.n[h] -= n; s.views.n[h] == 0 {
+			delete(s.views.n, h)
+		}
+	}
+	return nil
+}
+
+// audit makes an entry of the audit log; before and after must hold no secret.
+func (s *Service) audit(actor domain.Actor, action, target string, before, after any) domain.AuditEntry {
+	e := domain.AuditEntry{
+		ID: s.cfg.NewID(), At: s.now(), ActorID: actor.User.ID, Actor: actor.User.Username, Action: action, Target: target,
+		RequestID: actor.RequestID, Address: actor.Address,
+	}
+	// Marshalling maps, strings and numbers cannot fail.
+	if before != nil {
+		e.Before, _ = json.Marshal(before)
+	}
+	if after != nil {
+		e.After, _ = json.Marshal(after)
+	}
+	return e
+}
+
+// Audit lists the audit log, newest first, for admins.
+func (s *Service) Audit(ctx context.Context, actor domain.Actor, f Filter, p ports.Page) (items []domain.AuditEntry, next domain.ID, err error) {
+	if err := s.requireAdmin(ctx, actor, "admin.audit"); err != nil {
+		return nil, next, err
+	}
+	return paged(p, func(e domain.AuditEntry) domain.ID { return e.ID }, func(p ports.Page) ([]domain.AuditEntry, error) {
+		return s.rec.Audit.List(ctx, f.Username, f.TimeRange, p)
+	})
+}

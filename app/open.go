@@ -1,0 +1,275 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+const (
+	// bodyCacheBytes bounds the memory that keeps small thumbnails, bodyCacheMax one of them.
+	bodyCacheBytes = 32 << 20
+	bodyCacheMax   = 64 << 10
+	// makeTimeout bounds the making of one thumbnail, its waiting for admission included.
+	makeTimeout = 60 * time.Second
+)
+
+// imagePrefix begins the keys of all of an image's blobs.
+func imagePrefix(ownerID, id domain.ID) string {
+	return "images/" + ownerID.String() + "/" + id.String() + "/"
+}
+
+func originalKey(ownerID, id domain.ID) string { return imagePrefix(ownerID, id) + "original" }
+
+func (s *Service) thumbnailKey(img domain.Image, height int) string {
+	return imagePrefix(img.OwnerID, img.ID) + "thumbnails/" + s.cfg.Resizer.Pipeline() + "-" + strconv.Itoa(height) + img.ThumbnailFormat().Extension()
+}
+
+// bodyKey names a small thumbnail in memory.
+type bodyKey struct {
+	id     domain.ID
+	height int
+}
+
+// Content is a variant's bytes on their way out. Body must be closed.
+type Content struct {
+	Image   domain.Image
+	Variant domain.Variant
+	// ContentType is by content, ETag a strong entity tag with its quotes.
+	ContentType string
+	ETag        string
+	ModTime     time.Time
+	Size        int64
+	Body        io.ReadSeekCloser
+	// Expires is when the signed URL or the link ends; zero for credentials.
+	Expires time.Time
+	// Public says that a link or a signed URL opened it: other sites may embed it.
+	Public bool
+	// Link says that an expiring link opened it. ViewsBound: it has max_views, so parts are not to be had.
+	Link, ViewsBound bool
+	// View counts a view before the first byte of a body goes out; its error
+	// refuses the body. Nil unless a link opened it.
+	View func(ctx context.Context) error
+	// Recheck asks anew whether the bytes may still go out, for whoever sends a long body piece by piece.
+	Recheck func(ctx context.Context) error
+}
+
+// Open opens a variant of an image by credentials.
+func (s *Service) Open(ctx context.Context, actor domain.Actor, id domain.ID, v domain.Variant) (*Content, error) {
+	return s.open(ctx, claim{actor: &actor}, id, v)
+}
+
+// OpenSigned opens a variant by a signed URL, as its owner's permissions are now.
+func (s *Service) OpenSigned(ctx context.Context, q Signature, id domain.ID, v domain.Variant) (*Content, error) {
+	owner, expires, err := s.verify(q, id, v, s.now())
+	if err != nil {
+		s.logRefusal(ctx, claim{}, id, v.String(), err)
+		return nil, err
+	}
+	c, err := s.open(ctx, claim{owner: owner}, id, v)
+	if err == nil {
+		c.Expires, c.Public = expires, true
+	}
+	return c, err
+}
+
+func (s *Service) open(ctx context.Context, by claim, id domain.ID, v domain.Variant) (*Content, error) {
+	img, err := s.authorize(ctx, by, id, v)
+	if err != nil {
+		return nil, err
+	}
+	c := &Content{Image: img, Variant: v, ModTime: img.UploadedAt}
+	c.Recheck = func(ctx context.Context) error {
+		_, err := s.authorize(ctx, by, id, v)
+		return err
+	}
+	digest := hex.EncodeToString(img.SHA256[:16])
+	if v.IsOriginal() {
+		c.ContentType, c.ETag = img.Format.ContentType(), `"`+digest+`"`
+		b, err := s.openOriginal(ctx, img)
+		if err != nil {
+			return nil, err
+		}
+		c.Body, c.Size = b.Body, b.Size
+		return c, nil
+	}
+	c.ContentType = img.ThumbnailFormat().ContentType()
+	c.ETag = `"` + digest + "-" + s.cfg.Resizer.Pipeline() + "-" + strconv.Itoa(v.Height()) + `"`
+	b, err := s.openThumbnail(ctx, img, v.Height())
+	if err != nil {
+		return nil, err
+	}
+	c.Body, c.Size = b.Body, b.Size
+	return c, nil
+}
+
+// openOriginal opens the uploaded bytes. If a record has none, or too few, it
+// is a failure of the store, never an answer.
+func (s *Service) openOriginal(ctx context.Context, img domain.Image) (ports.Blob, error) {
+	b, err := s.cfg.Blobs.Open(ctx, originalKey(img.OwnerID, img.ID))
+	if errors.Is(err, domain.NotFound) {
+		// Deleted between the decision and now?
+		if state, serr := s.rec.Deletions.State(ctx, img.OwnerID, img.ID); serr == nil && state != domain.ImageReady || errors.Is(serr, domain.NotFound) {
+			return ports.Blob{}, domain.NoSuchImage()
+		}
+		return ports.Blob{}, domain.Wrap(domain.Unavailable, err, "the image's bytes are not available")
+	}
+	if err == nil && b.Size != img.Size {
+		b.Body.Close()
+		return ports.Blob{}, domain.Wrap(domain.Unavailable, fmt.Errorf("the stored original of %s has %d bytes, its record says %d", img.ID, b.Size, img.Size), "the image's bytes are not available")
+	}
+	return b, err
+}
+
+// openThumbnail opens a thumbnail from memory, from the store, or makes it.
+func (s *Service) openThumbnail(ctx context.Context, img domain.Image, height int) (ports.Blob, error) {
+	key := bodyKey{img.ID, height}
+	if data, ok := s.bodies.GetIfPresent(key); ok {
+		return inMemory(data), nil
+	}
+	b, err := s.cfg.Blobs.Open(ctx, s.thumbnailKey(img, height))
+	if err == nil && b.Size <= bodyCacheMax {
+		data := make([]byte, b.Size)
+		_, err := io.ReadFull(b.Body, data)
+		b.Body.Close()
+		if err != nil {
+			return ports.Blob{}, domain.Wrap(domain.Unavailable, err, "the thumbnail's bytes are not available")
+		}
+		s.bodies.Set(key, data)
+		return inMemory(data), nil
+	}
+	if !errors.Is(err, domain.NotFound) {
+		return b, err
+	}
+	data, err := s.making.do(ctx, key, func(ctx context.Context) ([]byte, error) { return s.makeThumbnail(ctx, img, height) })
+	if err != nil {
+		return ports.Blob{}, err
+	}
+	if len(data) <= bodyCacheMax {
+		s.bodies.Set(key, data)
+	}
+	return inMemory(data), nil
+}
+
+func inMemory(data []byte) ports.Blob {
+	return ports.Blob{Body: readSeekNopCloser{bytes.NewReader(data)}, Size: int64(len(data))}
+}
+
+type readSeekNopCloser struct{ *bytes.Reader }
+
+func (readSeekNopCloser) Close() error { return nil }
+
+// makeThumbnail makes a thumbnail, keeps it and returns it. If the image was
+// deleted meanwhile, what was kept is removed again.
+func (s *Service) makeThumbnail(ctx context.Context, img domain.Image, height int) (data []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.ErrorContext(ctx, "the resizer panicked", "image", img.ID.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			data, err = nil, domain.Errorf(domain.Internal, "the thumbnail cannot be made")
+		}
+	}()
+	src, err := s.openOriginal(ctx, img)
+	if err != nil {
+		return nil, err
+	}
+	thumbs, err := s.cfg.Resizer.Resize(ctx, src.Body, []int{height})
+	src.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	data = thumbs[0].Data
+	key := s.thumbnailKey(img, height)
+	err = s.cfg.Blobs.Put(ctx, key, bytes.NewReader(data), ports.PutOptions{
+		Size: int64(len(data)), IfAbsent: true, ContentType: thumbs[0].Format.ContentType(),
+	})
+	if err != nil && !errors.Is(err, domain.Conflict) {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		// It could not be kept; it can still be shown.
+		s.log.WarnContext(ctx, "a thumbnail could not be kept", "image", img.ID.String(), "height", height, "error", err)
+	}
+	state, err := s.rec.Deletions.State(ctx, img.OwnerID, img.ID)
+	if errors.Is(err, domain.NotFound) || err == nil && state != domain.ImageReady {
+		c, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if err := s.cfg.Blobs.Delete(c, key); err != nil {
+			s.log.WarnContext(ctx, "a deleted image's thumbnail is left to the sweep", "image", img.ID.String(), "error", err)
+		}
+		return nil, domain.NoSuchImage()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+// flights does a thing once for all who ask at the same time. The work runs on
+// a context of its own: it goes on while anybody waits, and stops when the last has left.
+type flights struct {
+	base context.Context
+	mu   sync.Mutex
+	m    map[bodyKey]*flight
+}
+
+type flight struct {
+	done    chan struct{}
+	data    []byte
+	err     error
+	waiting int
+	cancel  context.CancelFunc
+}
+
+func (f *flights) do(ctx context.Context, key bodyKey, work func(context.Context) ([]byte, error)) ([]byte, error) {
+	f.mu.Lock()
+	fl := f.m[key]
+	if fl == nil {
+		fl = &flight{done: make(chan struct{})}
+		var own context.Context
+		own, fl.cancel = context.WithTimeout(f.base, makeTimeout)
+		if f.m == nil {
+			f.m = map[bodyKey]*flight{}
+		}
+		f.m[key] = fl
+		go func() {
+			defer fl.cancel()
+			fl.data, fl.err = work(own)
+			if fl.err != nil && own.Err() != nil && domain.CodeOf(fl.err) == domain.Internal {
+				fl.err = domain.Wrap(domain.Unavailable, fl.err, "the thumbnail took too long to make, try again")
+			}
+			f.mu.Lock()
+			if f.m[key] == fl {
+				delete(f.m, key)
+			}
+			f.mu.Unlock()
+			close(fl.done)
+		}()
+	}
+	fl.waiting++
+	f.mu.Unlock()
+
+	select {
+	case <-fl.done:
+		return fl.data, fl.err
+	case <-ctx.Done():
+		f.mu.Lock()
+		if fl.waiting--; fl.waiting == 0 {
+			fl.cancel()
+			if f.m[key] == fl {
+				delete(f.m, key) // who comes next starts afresh
+			}
+		}
+		f.mu.Unlock()
+		return nil, domain.Wrap(domain.Unavailable, ctx.Err(), "gave up waiting for the thumbnail")
+	}
+}

@@ -1,0 +1,208 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// TierChange is what to set of a tier; nil leaves a field as it is.
+type TierChange struct {
+	Title       *string
+	Permissions *[]string // codenames
+	// Limits sets limits by their contract names; a nil value means none, a
+	// missing name leaves the limit as it is.
+	Limits map[string]*int64
+}
+
+// Tiers lists all tiers by name, for admins.
+func (s *Service) Tiers(ctx context.Context, actor domain.Actor) ([]domain.Tier, error) {
+	if err := s.requireAdmin(ctx, actor, "tier.list"); err != nil {
+		return nil, err
+	}
+	return s.rec.Tiers.List(ctx)
+}
+
+// Tier returns one tier, for admins.
+func (s *Service) Tier(ctx context.Context, actor domain.Actor, name string) (domain.Tier, error) {
+	if err := s.requireAdmin(ctx, actor, "tier.show"); err != nil {
+		return domain.Tier{}, err
+	}
+	t, err := s.rec.Tiers.Get(ctx, name)
+	return t, noSuchTier(err)
+}
+
+func noSuchTier(err error) error {
+	if errors.Is(err, domain.NotFound) {
+		return domain.Errorf(domain.NotFound, "no such tier")
+	}
+	return err
+}
+
+// CreateTier makes a custom tier; domain.Conflict if the name is taken.
+func (s *Service) CreateTier(ctx context.Context, actor domain.Actor, name string, c TierChange) (domain.Tier, error) {
+	if err := s.requireAdmin(ctx, actor, "tier.create"); err != nil {
+		return domain.Tier{}, err
+	}
+	now := s.now()
+	t := domain.Tier{Name: name, Limits: domain.DefaultLimits(), CreatedAt: now, UpdatedAt: now}
+	if err := c.apply(&t); err != nil {
+		return t, err
+	}
+	return t, s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+		switch _, err := tx.Tiers().Get(ctx, name); {
+		case err == nil:
+			return domain.Errorf(domain.Conflict, "there is a tier of this name already")
+		case !errors.Is(err, domain.NotFound):
+			return err
+		}
+		if err := tx.SaveTier(ctx, t); err != nil {
+			return err
+		}
+		return tx.Record(ctx, s.audit(actor, "tier.create", name, nil, tierFacts(t)))
+	})
+}
+
+// UpdateTier changes a tier for all its members, at once.
+func (s *Service) UpdateTier(ctx context.Context, actor domain.Actor, name string, c TierChange) (t domain.Tier, err error) {
+	if err := s.requireAdmin(ctx, actor, "tier.update"); err != nil {
+		return t, err
+	}
+	return t, s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+		before, err := tx.Tiers().Get(ctx, name)
+		if err != nil {
+			return noSuchTier(err)
+		}
+		t = before
+		if err := c.apply(&t); err != nil {
+			return err
+		}
+		t.UpdatedAt = s.now()
+		if err := tx.SaveTier(ctx, t); err != nil {
+			return err
+		}
+		if len(t.Permissions.Union(before.Permissions).Heights()) > len(before.Permissions.Heights()) {
+			if err := s.checkMembers(ctx, tx, name); err != nil {
+				return err
+			}
+		}
+		return tx.Record(ctx, s.audit(actor, "tier.update", name, tierFacts(before), tierFacts(t)))
+	})
+}
+
+// checkMembers refuses heights that would be too many for a member who has others besides.
+func (s *Service) checkMembers(ctx context.Context, tx ports.DirectoryTx, tier string) error {
+	all, err := tx.Tiers().List(ctx)
+	if err != nil {
+		return err
+	}
+	return eachMember(ctx, tx, tier, func(u domain.User) error { return uniteFrom(all, u).CheckHeights() })
+}
+
+// eachMember calls fn for every member of a tier.
+func eachMember(ctx context.Context, tx ports.DirectoryTx, tier string, fn func(domain.User) error) error {
+	const page = 200
+	var before domain.ID
+	for {
+		users, err := tx.Users().List(ctx, tier, ports.Page{Before: before, Limit: page})
+		if err != nil {
+			return err
+		}
+		for _, u := range users {
+			if err := fn(u); err != nil {
+				return err
+			}
+		}
+		if len(users) < page {
+			return nil
+		}
+		before = users[page-1].ID
+	}
+}
+
+// DeleteTier removes a custom tier; its members lose what it gave them, at once.
+// A predefined tier is domain.Conflict.
+func (s *Service) DeleteTier(ctx context.Context, actor domain.Actor, name string) error {
+	if err := s.requireAdmin(ctx, actor, "tier.delete"); err != nil {
+		return err
+	}
+	return s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+		t, err := tx.Tiers().Get(ctx, name)
+		if err != nil {
+			return noSuchTier(err)
+		}
+		if t.Predefined {
+			return domain.Errorf(domain.Conflict, "a predefined tier can be changed, but not deleted")
+		}
+		var members []domain.User
+		err = eachMember(ctx, tx, name, func(u domain.User) error { members = append(members, u); return nil })
+		if err != nil {
+			return err
+		}
+		for _, u := range members {
+			u.SetTiers(slices.DeleteFunc(slices.Clone(u.Tiers), func(n string) bool { return n == name }))
+			u.UpdatedAt = s.now()
+			if err := tx.SaveUser(ctx, u); err != nil {
+				return err
+			}
+		}
+		if err := tx.DeleteTier(ctx, name); err != nil {
+			return err
+		}
+		facts := tierFacts(t)
+		facts["members"] = len(members)
+		return tx.Record(ctx, s.audit(actor, "tier.delete", name, facts, nil))
+	})
+}
+
+// changeDirectory changes who may do what, and lets it act before it returns.
+func (s *Service) changeDirectory(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
+	err := s.rec.Directory.Change(ctx, fn)
+	s.heed(ctx)
+	return err
+}
+
+func (c TierChange) apply(t *domain.Tier) error {
+	if c.Title != nil {
+		t.Title = strings.TrimSpace(*c.Title)
+	}
+	if c.Permissions != nil {
+		ps, err := domain.ParsePermissions(*c.Permissions)
+		if err != nil {
+			return err
+		}
+		t.Permissions = ps
+	}
+	fields := t.Limits.Fields()
+	for _, name := range slices.Sorted(maps.Keys(c.Limits)) {
+		i := slices.IndexFunc(fields, func(f domain.LimitField) bool { return f.Name == name })
+		if i < 0 {
+			return domain.InvalidField("limits."+name, "unknown", "no such limit")
+		}
+		switch v := c.Limits[name]; {
+		case v == nil:
+			*fields[i].Value = domain.NoLimit
+		case *v < 0:
+			return domain.InvalidField("limits."+name, "range", "must not be negative; null means none")
+		default:
+			*fields[i].Value = domain.Limit(*v)
+		}
+	}
+	return t.Validate()
+}
+
+func tierFacts(t domain.Tier) map[string]any {
+	limits := map[string]any{}
+	for _, f := range t.Limits.Fields() {
+		limits[f.Name] = nil
+		if *f.Value != domain.NoLimit {
+			limits[f.Name] = int64(*f.Value)
+		}
+	}
+	return map[string]any{"name": t.Name, "title": t.Title, "permissions": t.Permissions.Codenames(), "limits": limits}
+}

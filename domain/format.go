@@ -1,0 +1,45 @@
+package domain
+
+// Format is an image format that imagify accepts.
+type Format string
+
+// The formats. Nothing else is accepted, whatever a name or a header claims.
+const (
+	JPEG Format = "jpeg"
+	PNG  Format = "png"
+	WebP Format = "webp"
+	GIF  Format = "gif"
+)
+
+// Formats lists them.
+func Formats() []Format { return []Format{JPEG, PNG, WebP, GIF} }
+
+// ContentType is the format's media type.
+func (f Format) ContentType() string { return "image/" + string(f) }
+
+// Extension is the format's usual file name extension, with its dot.
+func (f Format) Extension() string {
+	if f == JPEG {
+		return ".jpg"
+	}
+	return "." + string(f)
+}
+
+// SniffLength is the number of bytes that Sniff needs to see.
+const SniffLength = 12
+
+// Sniff tells the format by the first bytes of a file, or false if they begin none that is accepted.
+func Sniff(head []byte) (Format, bool) {
+	has := func(at int, s string) bool { return len(head) >= at+len(s) && string(head[at:at+len(s)]) == s }
+	switch {
+	case has(0, "\xff\xd8\xff"): // T.81 B.2.1: SOI, then another marker
+		return JPEG, true
+	case has(0, "\x89PNG\r\n\x1a\n"): // PNG 3rd edition, 5.2
+		return PNG, true
+	case has(0, "RIFF") && has(8, "WEBP"): // WebP container, "WebP file header"
+		return WebP, true
+	case has(0, "GIF87a"), has(0, "GIF89a"): // GIF89a, section 17
+		return GIF, true
+	}
+	return "", false
+}

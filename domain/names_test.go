@@ -1,0 +1,170 @@
+package domain_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imagify-api/imagify/domain"
+)
+
+func TestErrors(t *testing.T) {
+	inner := domain.Errorf(domain.NotFound, "no such row")
+	outer := fmt.Errorf("reading: %w", domain.Wrap(domain.Unavailable, inner, "try again"))
+	assert.Equal(t, domain.Unavailable, domain.CodeOf(outer), "the outermost code wins")
+	assert.ErrorIs(t, outer, domain.Unavailable)
+	assert.ErrorIs(t, outer, domain.NotFound, "and the inner one can still be asked for")
+	assert.Equal(t, domain.Internal, domain.CodeOf(errors.New("x")))
+	assert.Equal(t, domain.Code(""), domain.CodeOf(nil))
+	assert.Equal(t, domain.Conflict, domain.CodeOf(errors.Join(errors.New("x"), domain.Conflict)))
+	assert.Equal(t, domain.Conflict, domain.CodeOf(domain.Conflict))
+	assert.Equal(t, "try again", domain.AsError(outer).Msg)
+	assert.Equal(t, domain.Internal, domain.AsError(errors.New("x")).Code)
+	assert.Contains(t, outer.Error(), "no such row", "a log sees the cause")
+	seen := map[domain.Code]bool{}
+	for _, c := range domain.Codes() {
+		assert.False(t, seen[c], c)
+		seen[c] = true
+		assert.NotEmpty(t, c.Error())
+	}
+	e := domain.LimitError(domain.TooLarge, 5, "more than %d", 5)
+	assert.EqualValues(t, 5, *e.Limit)
+}
+
+func TestParseID(t *testing.T) {
+	const text = "01900000-0000-7abc-8def-0123456789ab"
+	id, err := domain.ParseID(text)
+	require.NoError(t, err)
+	assert.Equal(t, text, id.String())
+	for _, bad := range []string{
+		"", "x", strings.ToUpper(text), "{" + text + "}", "urn:uuid:" + text, strings.ReplaceAll(text, "-", ""), text + "0",
+		"01900000-0000-7abc-8def-0123456789ag", "01900000+0000-7abc-8def-0123456789ab", "00000000-0000-0000-0000-000000000000", "../../../../../etc/passwd-aaaaaaaaaaa",
+	} {
+		_, err := domain.ParseID(bad)
+		assert.ErrorIs(t, err, domain.NotFound, "%q", bad)
+	}
+	at := time.Date(2026, 5, 6, 7, 8, 9, 123e6, time.UTC)
+	first := domain.FirstIDAt(at)
+	assert.Equal(t, at, first.Time())
+	assert.Negative(t, first.Compare(domain.FirstIDAt(at.Add(time.Millisecond))))
+	assert.Equal(t, domain.FirstIDAt(time.Unix(0, 0)), domain.FirstIDAt(time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)))
+}
+
+func FuzzParseID(f *testing.F) {
+	f.Add("01900000-0000-7abc-8def-0123456789ab")
+	f.Fuzz(func(t *testing.T, s string) {
+		if id, err := domain.ParseID(s); err == nil {
+			assert.Equal(t, s, id.String(), "one text an id")
+		}
+	})
+}
+
+func TestCleanFilename(t *testing.T) {
+	for in, want := range map[string]string{
+		"cat.jpg":                     "cat.jpg",
+		"../../etc/passwd":            "passwd",
+		`C:\Users\me\cat.jpg`:         "cat.jpg",
+		"":                            "image.png",
+		"..":                          "image.png",
+		"a\r\nSet-Cookie: x.jpg":      "aSet-Cookie: x.jpg",
+		"tab\there":                   "tabhere",
+		"nul\x00.jpg":                 "nul.jpg",
+		"bad\xff.jpg":                 "bad.jpg",
+		"gpj.\u202egnp":               "gpj.gnp", // right-to-left override
+		"ünïcödé 猫.jpg":               "ünïcödé 猫.jpg",
+		"<script>alert(1)<_script>.x": "<script>alert(1)<_script>.x", // inert: whoever shows it escapes it
+		"  spaced  ":                  "spaced",
+		strings.Repeat("é", 200):      strings.Repeat("é", 127),
+	} {
+		assert.Equal(t, want, domain.CleanFilename(in, domain.PNG), "%q", in)
+	}
+}
+
+func FuzzCleanFilename(f *testing.F) {
+	f.Add("cat.jpg")
+	f.Add("../\x00\u2028\xff")
+	f.Fuzz(func(t *testing.T, s string) {
+		got := domain.CleanFilename(s, domain.JPEG)
+		assert.True(t, utf8.ValidString(got) && got != "" && len(got) <= domain.MaxFilename)
+		assert.False(t, strings.ContainsAny(got, "/\\\r\n\x00"))
+		assert.Equal(t, got, domain.CleanFilename(got, domain.JPEG), "clean stays clean")
+	})
+}
+
+func TestSniff(t *testing.T) {
+	for in, want := range map[string]domain.Format{
+		"\xff\xd8\xff\xe0":             domain.JPEG,
+		"\x89PNG\r\n\x1a\n":            domain.PNG,
+		"RIFF\x00\x00\x00\x00WEBPVP8 ": domain.WebP,
+		"GIF87a":                       domain.GIF,
+		"GIF89a":                       domain.GIF,
+	} {
+		got, ok := domain.Sniff([]byte(in))
+		assert.True(t, ok)
+		assert.Equal(t, want, got)
+	}
+	for _, in := range []string{"", "\xff\xd8", "%PDF-1.4", "BM", "II*\x00", "RIFF\x00\x00\x00\x00WAVE", "<svg", "GIF88a"} {
+		_, ok := domain.Sniff([]byte(in))
+		assert.False(t, ok, "%q", in)
+	}
+	assert.Len(t, domain.Formats(), 4)
+	assert.Equal(t, "image/webp", domain.WebP.ContentType())
+	assert.Equal(t, domain.PNG, domain.ImageInfo{Alpha: true}.ThumbnailFormat())
+	assert.Equal(t, domain.JPEG, domain.ImageInfo{}.ThumbnailFormat())
+}
+
+func TestUserValidate(t *testing.T) {
+	for _, good := range []string{"a", "anna", "Anna.Smith-2", "anna@example.org", "a+b", "0x"} {
+		assert.NoError(t, domain.User{Username: good}.Validate(), good)
+	}
+	for _, bad := range []string{"", ".a", "-a", "_a", "@a", "+a", "a b", "a/b", "a\x00", "ä", "a:b", strings.Repeat("a", 151)} {
+		assert.ErrorIs(t, domain.User{Username: bad}.Validate(), domain.Invalid, "%q", bad)
+	}
+	assert.NoError(t, domain.User{Username: "a", Email: "a@b.c"}.Validate())
+	for _, bad := range []string{"a", "@b", "a@", "a@b@c", "a @b", strings.Repeat("a", 250) + "@b.cd", "a@b\n"} {
+		assert.ErrorIs(t, domain.User{Username: "a", Email: bad}.Validate(), domain.Invalid, "%q", bad)
+	}
+	var u domain.User
+	u.SetTiers([]string{"b", "a", "b"})
+	assert.Equal(t, []string{"a", "b"}, u.Tiers)
+}
+
+func TestTierValidate(t *testing.T) {
+	ok := domain.Tier{Name: "Gold", Title: "Gold", Limits: domain.DefaultLimits()}
+	require.NoError(t, ok.Validate())
+	for _, bad := range []string{"", " ", "a b", "../x", "é", strings.Repeat("a", 65), ".x"} {
+		tier := ok
+		tier.Name = bad
+		assert.ErrorIs(t, tier.Validate(), domain.Invalid, "%q", bad)
+	}
+	for _, bad := range []string{strings.Repeat("a", 101), "a\x00b", "\xff"} {
+		tier := ok
+		tier.Title = bad
+		assert.ErrorIs(t, tier.Validate(), domain.Invalid, "%q", bad)
+	}
+	all := domain.PredefinedTiers(t0)
+	require.Len(t, all, 3)
+	for _, tier := range all {
+		assert.NoError(t, tier.Validate())
+		assert.True(t, tier.Predefined)
+	}
+}
+
+func TestPasswordsAndTokens(t *testing.T) {
+	assert.NoError(t, domain.CheckPassword("12345678"))
+	assert.NoError(t, domain.CheckPassword(strings.Repeat("ö", 128)))
+	for _, bad := range []string{"", "1234567", strings.Repeat("a", 1025), "\xff\xff\xff\xff\xff\xff\xff\xff"} {
+		assert.ErrorIs(t, domain.CheckPassword(bad), domain.Invalid)
+	}
+	assert.ErrorIs(t, domain.Token{}.Validate(), domain.Invalid)
+	assert.NoError(t, domain.Token{Name: "ci"}.Validate())
+	assert.False(t, domain.Token{}.Expired(t0), "no end: never")
+	assert.False(t, domain.Token{ExpiresAt: t0}.Expired(t0.Add(-1)))
+	assert.True(t, domain.Token{ExpiresAt: t0}.Expired(t0))
+}

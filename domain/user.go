@@ -1,0 +1,148 @@
+package domain
+
+import (
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// User is an account. There is no self-registration: admins make them.
+type User struct {
+	ID       ID
+	Username string // unique, compared to the letter; rules as a tier's name, and '@' and '+'
+	Email    string
+	// PasswordHash is an encoded Argon2id hash; empty means that no password signs in.
+	PasswordHash string
+	Tiers        []string    // names, sorted, each once
+	Grants       Permissions // given directly
+	IsAdmin      bool
+	IsActive     bool
+	// Epoch counts what ends every session of the user: a password change, a
+	// deactivation, "sign out everywhere". A session of another epoch is dead.
+	Epoch int64
+	// Deleting is set from the moment a deletion is acknowledged until the user's images are gone.
+	Deleting             bool
+	CreatedAt, UpdatedAt time.Time
+}
+
+// Validate refuses a user that may not be kept.
+func (u User) Validate() error {
+	if n := strings.NewReplacer("@", "", "+", "").Replace(u.Username); u.Username == "" || len(u.Username) > 150 || !validUsername(u.Username, n) {
+		return InvalidField("username", "format", "1 to 150 letters, digits, '.', '_', '-', '@' or '+', beginning with a letter or a digit")
+	}
+	if err := validText("email", u.Email, 254); err != nil {
+		return err
+	}
+	if u.Email != "" && (strings.Count(u.Email, "@") != 1 || strings.HasPrefix(u.Email, "@") || strings.HasSuffix(u.Email, "@") || strings.ContainsAny(u.Email, " \t")) {
+		return InvalidField("email", "format", "not an e-mail address")
+	}
+	return nil
+}
+
+func validUsername(name, withoutSigns string) bool {
+	if first := name[0]; first == '@' || first == '+' {
+		return false
+	}
+	for i := 0; i < len(withoutSigns); i++ {
+		c := withoutSigns[i]
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9'
+		if !letter && (c != '.' && c != '_' && c != '-' || i == 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// SetTiers keeps the names sorted, each once.
+func (u *User) SetTiers(names []string) {
+	names = slices.Clone(names)
+	slices.Sort(names)
+	u.Tiers = slices.Compact(names)
+}
+
+// MinPassword and MaxPassword bound a password, in characters and in bytes.
+const (
+	MinPassword = 8
+	MaxPassword = 1024
+)
+
+// CheckPassword refuses a new password that is too short, or longer than is worth hashing.
+func CheckPassword(password string) error {
+	switch {
+	case len(password) > MaxPassword:
+		return InvalidField("password", "range", "at most %d bytes", MaxPassword)
+	case !utf8.ValidString(password):
+		return InvalidField("password", "format", "must be UTF-8")
+	case utf8.RuneCountInString(password) < MinPassword:
+		return InvalidField("password", "range", "at least %d characters", MinPassword)
+	}
+	return nil
+}
+
+// Session is a browser's sign-in. Its secret is kept only as a hash.
+type Session struct {
+	Hash                 SecretHash
+	UserID               ID
+	Epoch                int64 // the user's at sign-in
+	CreatedAt, ExpiresAt time.Time
+}
+
+// Token is an API token. Its secret is kept only as a hash. A token can do what its user can, never more.
+type Token struct {
+	ID        ID
+	Hash      SecretHash
+	UserID    ID
+	Name      string
+	CreatedAt time.Time
+	ExpiresAt time.Time // zero: never
+}
+
+// Validate refuses a token that may not be kept.
+func (t Token) Validate() error {
+	if t.Name == "" {
+		return InvalidField("name", "required", "give the token a name")
+	}
+	return validText("name", t.Name, 100)
+}
+
+// Expired reports whether the token is dead at that time.
+func (t Token) Expired(now time.Time) bool { return !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) }
+
+// SecretHash is the SHA-256 of a random secret of at least 128 bits: a session's, a token's, a link's.
+type SecretHash [32]byte
+
+// Actor is who asks, and by what credentials.
+type Actor struct {
+	User      User
+	Effective Effective
+	// Via is "session", "token", "basic" or "system".
+	Via string
+	// RequestID and Address (the client's, without port) go to the audit log.
+	RequestID, Address string
+}
+
+// SystemActor acts for an operator at the machine (the command line, the first start): an admin without an account.
+func SystemActor(name string) Actor {
+	return Actor{User: User{Username: name, IsAdmin: true, IsActive: true}, Via: "system"}
+}
+
+// Signed reports whether somebody is signed in.
+func (a Actor) Signed() bool { return a.Via != "" && a.User.IsActive && !a.User.Deleting }
+
+// Admin reports whether the actor may manage users, tiers, images and links.
+func (a Actor) Admin() bool { return a.Signed() && a.User.IsAdmin }
+
+// AuditEntry is one administrative change, or one refused access.
+type AuditEntry struct {
+	ID        ID
+	At        time.Time
+	ActorID   ID     // zero for the system
+	Actor     string // the user name
+	Action    string // "user.create", "tier.update", "image.delete", …
+	Target    string // what was changed: a user name, a tier's name, an id
+	Before    []byte // JSON, without secrets; nil where there is none
+	After     []byte
+	RequestID string
+	Address   string
+}

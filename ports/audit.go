@@ -1,0 +1,15 @@
+package ports
+
+import (
+	"context"
+
+	"github.com/imagify-api/imagify/domain"
+)
+
+// Audit reads the audit log, which Directory, Deletions and LinkChanges write
+// beside the changes they make.
+type Audit interface {
+	// List returns entries, newest first, within the range; a non-empty actor
+	// leaves only those of that user name.
+	List(ctx context.Context, actor string, r TimeRange, p Page) ([]domain.AuditEntry, error)
+}

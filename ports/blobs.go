@@ -1,0 +1,86 @@
+package ports
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Blobs stores bytes by key. A key is 1 to 512 of the characters
+// a-z 0-9 . _ - /, with no empty, "." or ".." element between slashes; any other key is
+// domain.Invalid.
+type Blobs interface {
+	// Put stores all of r under the key. The blob appears whole, once and durable,
+	// or not at all: a reader error, a cancelled context, a lost process or a size
+	// that differs from Size leaves what was there before. With IfAbsent, a key that
+	// exists is domain.Conflict and stays as it is; of racers one wins.
+	Put(ctx context.Context, key string, r io.Reader, o PutOptions) error
+	// Open opens a blob for reading, or domain.NotFound. It stays readable, whole
+	// and unchanged, though it be deleted or replaced meanwhile; or reading it fails.
+	Open(ctx context.Context, key string) (Blob, error)
+	// Delete removes blobs; a missing one is no error. After an error some may be gone.
+	Delete(ctx context.Context, keys ...string) error
+	// List returns blobs whose keys begin with the prefix and are greater than
+	// after, by key in byte order, at most limit. A blob under way is not in it.
+	List(ctx context.Context, prefix, after string, limit int) ([]BlobInfo, error)
+}
+
+// PutOptions is how to store a blob.
+type PutOptions struct {
+	// Size is the number of bytes that r gives; -1 if it is not known.
+	Size int64
+	// IfAbsent refuses to replace.
+	IfAbsent bool
+	// ContentType is kept where the store can.
+	ContentType string
+}
+
+// Blob is an open blob. Body must be closed; it may be an *os.File, which the
+// kernel sends by itself.
+type Blob struct {
+	Body io.ReadSeekCloser
+	Size int64
+	// ModTime is when it was put.
+	ModTime time.Time
+}
+
+// BlobInfo is one line of a listing.
+type BlobInfo struct {
+	Key     string
+	Size    int64
+	ModTime time.Time
+}
+
+// MaxKey bounds a blob's key, in bytes.
+const MaxKey = 512
+
+// ValidKey reports whether a key obeys the rule of Blobs.
+func ValidKey(key string) bool {
+	if key == "" || len(key) > MaxKey {
+		return false
+	}
+	start := 0
+	for i := 0; i <= len(key); i++ {
+		if i == len(key) || key[i] == '/' {
+			if e := key[start:i]; e == "" || e == "." || e == ".." {
+				return false
+			}
+			start = i + 1
+			continue
+		}
+		c := key[i]
+		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return true
+}
+
+// BlobSweeper is an optional ability of a Blobs: to remove what interrupted
+// Puts left behind outside of the listing (temporary files, unfinished multipart
+// uploads).
+type BlobSweeper interface {
+	// SweepPartial removes leftovers older than the given time and reports how
+	// many; with dryRun it only counts them.
+	SweepPartial(ctx context.Context, before time.Time, dryRun bool) (int, error)
+}

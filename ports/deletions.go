@@ -1,0 +1,34 @@
+package ports
+
+import (
+	"context"
+	"time"
+
+	"github.com/imagify-api/imagify/domain"
+)
+
+// Deletions takes images away in two steps, so that a crash between them loses
+// nothing: from Mark on an image is dead everywhere, after Finish it is gone.
+type Deletions interface {
+	// Mark turns a ready image into one that is being deleted, takes it off the
+	// owner's usage, writes the audit entry if one is given and the change to the
+	// feed, in one transaction. domain.NotFound if it is not ready (of two racers one
+	// wins).
+	Mark(ctx context.Context, ownerID, id domain.ID, audit *domain.AuditEntry, now time.Time) error
+	// Finish removes the record of an image that is being deleted, or of a pending
+	// one whose lease lapsed before now, once its blobs are gone. It reports false,
+	// and does nothing, for any other: ready again, or pending and alive.
+	Finish(ctx context.Context, ownerID, id domain.ID, now time.Time) (bool, error)
+	// Due returns images that wait for Finish: all that are being deleted, and
+	// pending ones whose lease lapsed before now; oldest id first, after the given id.
+	Due(ctx context.Context, now time.Time, after domain.ID, limit int) ([]DueImage, error)
+	// State tells an image's state whatever it is, or domain.NotFound where there
+	// is no record: what the sweep and a thumbnail's maker ask before they trust a blob.
+	State(ctx context.Context, ownerID, id domain.ID) (domain.ImageState, error)
+}
+
+// DueImage names an image that waits for its blobs to be deleted.
+type DueImage struct {
+	OwnerID, ID domain.ID
+	State       domain.ImageState
+}
