@@ -1,0 +1,97 @@
+# imagify. `make help` lists what there is.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+GO          ?= go
+CACHE       := $(CURDIR)/.cache
+TOOLS       := $(CACHE)/bin
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# nomsgpack leaves out a codec of gin's that imagify does not use.
+TAGS        := nomsgpack
+LDFLAGS     := -s -w -X main.version=$(VERSION)
+
+GOLANGCI_LINT_VERSION := v2.15.0
+GOFUMPT_VERSION       := v0.12.0
+
+FUZZTIME ?= 20s
+COUNT    ?= 1
+
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## Start imagify with sample users and pictures on a temporary folder; prints the address and credentials
+	@./bin/imagify demo
+
+.PHONY: build
+build: ## Build bin/imagify, one static binary
+	@mkdir -p bin
+	$(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/imagify ./cmd/imagify
+
+.PHONY: test
+test: needs-gcc ## Run every test with the race detector (installs gcc if it is missing and may)
+	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) -timeout 20m -count $(COUNT) ./...
+
+.PHONY: promises
+promises: ## The promises at their full figures: minutes of kills, soaks and load
+	IMAGIFY_FULL=1 $(GO) test -tags $(TAGS) -timeout 120m -count 1 -run 'Promise' -v ./...
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## Check style, the rooms' imports and common mistakes
+	$(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION) run --build-tags $(TAGS) ./...
+	@test -z "$$($(GO) mod tidy -diff)" || { echo "go.mod is not tidy: run 'go mod tidy'"; exit 1; }
+
+.PHONY: fmt
+fmt: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## Format the code
+	$(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION) fmt ./...
+
+.PHONY: cover
+cover: ## Coverage of the core; fails under 90 % in domain and app
+	@mkdir -p $(CACHE)
+	@for p in domain app; do \
+		$(GO) test -tags $(TAGS) -count 1 -coverprofile=$(CACHE)/$$p.cover -coverpkg=./$$p ./$$p >/dev/null; \
+		$(GO) tool cover -func=$(CACHE)/$$p.cover | awk -v p=$$p '/^total:/ {sub("%","",$$3); printf "%-8s %s %%\n", p, $$3; if ($$3+0 < 90) bad=1} END {exit bad}'; \
+	done
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser for FUZZTIME each (20s)
+	@for pkg in $$($(GO) list -tags $(TAGS) ./...); do \
+		for f in $$($(GO) test -tags $(TAGS) -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$f"; $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## The project's own benchmarks
+	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem ./...
+
+.PHONY: bench-list
+bench-list: ## A page of the list at the front and at the back of 1,000,000 images, with its query plan
+	$(GO) test -tags $(TAGS) -run '^$$' -bench ImageList -benchtime 2000x ./adapters/sqliterepo
+
+.PHONY: bench-serve
+bench-serve: ## CPU a request of warm thumbnail, list and link beside a bare gin handler, in one run
+	$(GO) test -tags $(TAGS) -run '^TestServeCost$$' -count 1 -v ./cmd/imagify -args -serve-cost
+
+.PHONY: needs-gcc
+needs-gcc:
+	@command -v gcc >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev; \
+		else \
+			echo "the race detector needs gcc: run 'sudo apt-get install -y gcc libc6-dev' (or your system's like) and try again"; exit 1; \
+		fi; }
+
+$(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION):
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	@mv $(TOOLS)/golangci-lint $@
+
+.PHONY: clean
+clean: ## Remove what was built and fetched
+	rm -rf bin dist $(CACHE)
