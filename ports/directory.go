@@ -43,7 +43,8 @@ type DirectoryTx interface {
 	// Users and Tiers read within the transaction, its own writes included.
 	Users() Users
 	Tiers() Tiers
-	// SaveUser writes a user as given, new or not; domain.Conflict if another user has the name.
+	// SaveUser writes a user as given, new or not; domain.Conflict if another user
+	// has the name. A user who is being deleted has none any more: their name is free.
 	SaveUser(ctx context.Context, u domain.User) error
 	// SaveTier writes a tier as given, new or not.
 	SaveTier(ctx context.Context, t domain.Tier) error

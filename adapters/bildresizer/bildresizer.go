@@ -1,0 +1,243 @@
+package bildresizer
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/imagify-api/imagify/adapters/internal/admission"
+	"github.com/imagify-api/imagify/adapters/internal/imagefile"
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// The defaults of Options.
+const (
+	DefaultMaxPixels    = 50_000_000
+	DefaultMaxBytes     = 256 << 20
+	DefaultMemory       = 512 << 20
+	DefaultSourceMemory = 256 << 20
+)
+
+// Options are the process's own caps, which hold whatever a tier allows. A zero
+// field takes its default.
+type Options struct {
+	// MaxPixels of a canvas or frame.
+	MaxPixels int64
+	// MaxBytes of one source.
+	MaxBytes int64
+	// Memory, in bytes, for all the pictures that are decoded at a time. A picture
+	// that alone needs more is refused as domain.TooLarge. The garbage collector
+	// needs room beside it: set the process's memory limit (GOMEMLIMIT) above it.
+	Memory int64
+	// SourceMemory, in bytes, for all the sources that are held at a time, be it
+	// read, waiting or worked on; not less than MaxBytes. What does not fit is
+	// domain.Unavailable at once, because waiting with some bytes in hand could
+	// last for ever.
+	SourceMemory int64
+	// MaxQueue is how many pictures may wait for Memory, MaxWait for how long; see package admission.
+	MaxQueue int
+	MaxWait  time.Duration
+}
+
+// Resizer is the ports.Resizer.
+type Resizer struct {
+	opt     Options
+	gate    *admission.Gate
+	sources atomic.Int64 // bytes of Options.SourceMemory in use
+}
+
+var _ ports.Resizer = (*Resizer)(nil)
+
+// New returns a Resizer. A negative option, or a SourceMemory below MaxBytes, is domain.Invalid.
+func New(o Options) (*Resizer, error) {
+	for _, f := range []struct {
+		value    *int64
+		standard int64
+	}{
+		{&o.MaxPixels, DefaultMaxPixels}, {&o.MaxBytes, DefaultMaxBytes}, {&o.Memory, DefaultMemory},
+		{&o.SourceMemory, max(DefaultSourceMemory, o.MaxBytes)},
+	} {
+		if *f.value < 0 {
+			return nil, domain.Errorf(domain.Invalid, "bildresizer: an option is negative: %+v", o)
+		}
+		if *f.value == 0 {
+			*f.value = f.standard
+		}
+	}
+	if o.SourceMemory < o.MaxBytes {
+		return nil, domain.Errorf(domain.Invalid, "bildresizer: SourceMemory %d is less than MaxBytes %d: no source of that size could be read", o.SourceMemory, o.MaxBytes)
+	}
+	gate, err := admission.New(o.Memory, o.MaxQueue, o.MaxWait)
+	if err != nil {
+		return nil, err
+	}
+	return &Resizer{opt: o, gate: gate}, nil
+}
+
+// Pipeline implements ports.Resizer.
+func (*Resizer) Pipeline() string { return "bild1" }
+
+// Inspect implements ports.Resizer.
+func (r *Resizer) Inspect(ctx context.Context, src io.Reader, lim domain.ImageLimits) (info domain.ImageInfo, err error) {
+	err = r.decoded(ctx, src, lim, nil, func(f *frame) error {
+		info.Format, info.Frames = f.info.Format, f.info.Frames
+		info.Width, info.Height = f.info.Size()
+		info.Alpha = f.alpha
+		info.Placeholder, err = placeholder(ctx, f)
+		return err
+	})
+	if err != nil {
+		return domain.ImageInfo{}, err
+	}
+	return info, nil
+}
+
+// Resize implements ports.Resizer.
+func (r *Resizer) Resize(ctx context.Context, src io.Reader, heights []int) ([]ports.Thumbnail, error) {
+	for _, h := range heights {
+		if _, ok := domain.Thumbnail(h); !ok {
+			return nil, domain.Errorf(domain.Invalid, "a thumbnail is %d to %d pixels high, not %d", domain.MinHeight, domain.MaxHeight, h)
+		}
+	}
+	thumbs := make([]ports.Thumbnail, 0, len(heights))
+	noLimits := domain.ImageLimits{MaxPixels: domain.NoLimit, MaxFrames: domain.NoLimit}
+	err := r.decoded(ctx, src, noLimits, heights, func(f *frame) error {
+		for _, h := range heights {
+			t, err := thumbnail(ctx, f, h)
+			if err != nil {
+				return err
+			}
+			thumbs = append(thumbs, t)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return thumbs, nil
+}
+
+// decoded reads, checks, admits and decodes a source for use, which is done
+// with the picture when it returns. Inspect and Resize both come this way, so
+// that what the one accepts the other can do.
+func (r *Resizer) decoded(ctx context.Context, src io.Reader, lim domain.ImageLimits, heights []int, use func(*frame) error) (err error) {
+	lim.MaxPixels = lim.MaxPixels.Within(domain.Limit(r.opt.MaxPixels))
+	s := &source{held: &r.sources, maxHeld: r.opt.SourceMemory, maxBytes: r.opt.MaxBytes}
+	defer s.release()
+	info, err := s.read(ctx, src, imagefile.Limits{ImageLimits: lim})
+	if err != nil {
+		return err
+	}
+	if need := memory(info, domain.MaxHeight); need > r.opt.Memory {
+		return domain.LimitError(domain.TooLarge, r.opt.Memory,
+			"decoding the picture takes %d bytes of memory, at most %d are allowed; save it smaller or in a simpler form", need, r.opt.Memory)
+	}
+	tallest := 0
+	for _, h := range heights {
+		tallest = max(tallest, h)
+	}
+	release, err := r.gate.Acquire(ctx, memory(info, tallest))
+	if err != nil {
+		return err
+	}
+	defer release()
+	// All of the work is done in this goroutine, and whatever goes wrong in it ends here.
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("bildresizer: panic at work on a %s: %v\n%s", info.Format, p, debug.Stack())
+		}
+	}()
+	f, err := decode(ctx, s, info)
+	if err != nil {
+		return err
+	}
+	return use(f)
+}
+
+// memory returns about how many bytes it takes at the most to decode a picture
+// and to make thumbnails up to a height (0: only a placeholder). The steps
+// follow one another, so it is what the greatest of them takes.
+func memory(info imagefile.Info, height int) int64 {
+	const small = 1 << 20 // tables and buffers
+	width, full := info.Size()
+	decoding, picture := decodingMemory(info)
+	strip := int64(info.Width) * stripRows * 4 * 3 // as converted, and as bild works on it
+	if height == 0 {
+		return max(decoding, picture+strip) + small
+	}
+	tw, th := domain.ThumbnailSize(width, full, height)
+	// The picture narrowed to the thumbnail's width at its own height (or, of one
+	// that lies on its side, the other way round), and the thumbnail, turned.
+	across, down := tw, info.Height
+	if imagefile.Swapped(info.Orientation) {
+		across = th
+	}
+	thumb := int64(tw) * int64(th) * 4
+	narrowed := int64(across) * int64(down) * 4
+	encoded := thumb // what cannot be compressed, while its buffer grows
+	if !info.Alpha {
+		encoded /= 4
+	}
+	return max(decoding, picture+narrowed+strip+thumb, picture+2*thumb+encoded) + small
+}
+
+// decodingMemory returns what decoding takes at its peak, and what is left of it
+// in the picture, in bytes: what the decoders allocate.
+func decodingMemory(info imagefile.Info) (peak, picture int64) {
+	area := int64(info.First.Width) * int64(info.First.Height)
+	switch info.Format {
+	case domain.JPEG:
+		most := info.JPEG.MaxSampling()
+		mcus := int64((info.Width+8*most.H-1)/(8*most.H)) * int64((info.Height+8*most.V-1)/(8*most.V))
+		var samples int64
+		for _, c := range info.JPEG.Sampling[:info.JPEG.Components] {
+			samples += mcus * int64(64*c.H*c.V)
+		}
+		peak, picture = samples, samples
+		if info.JPEG.Progressive {
+			peak += 4 * samples // all coefficients, as int32
+		}
+		if info.JPEG.Components == 4 || info.JPEG.RGB() || string(info.JPEG.IDs[:3]) == "RGB" { // a copy, its samples side by side
+			peak += 4 * area
+			picture = max(picture, 4*area)
+		}
+	case domain.PNG:
+		sample := int64(1)
+		if info.PNG.BitDepth == 16 {
+			sample = 2
+		}
+		channels := int64(4)
+		if c := info.PNG.ColorType; c == imagefile.Palette || c == imagefile.Gray && !info.PNG.Transparency {
+			channels = 1
+		}
+		peak = area * sample * channels
+		picture = peak
+		if info.PNG.Interlaced {
+			peak += peak / 2 // the greatest of the passes, which are images of their own
+		}
+	case domain.GIF:
+		peak, picture = area, area
+	case domain.WebP:
+		// VP8L: the pixels twice where a transform makes new ones, and its Huffman
+		// trees: x/image allows 2,600 groups of up to 52 KB, one at most for each 4 × 4
+		// pixels, and each byte of the file makes no more than some 200 of it.
+		lossless := func(data int64) int64 {
+			return 8*area + min(2600*52_000, (area/16+1)*52_000, data*200)
+		}
+		if info.WebP.Lossless {
+			return lossless(info.WebP.Bitstream.Length), 4 * area
+		}
+		luma := int64((info.First.Width+15)&^15) * int64((info.First.Height+15)&^15)
+		peak = luma*3/2 + info.WebP.Bitstream.Length
+		picture = peak
+		if info.WebP.AlphaPlane.Length > 0 {
+			peak += area + lossless(info.WebP.AlphaPlane.Length)
+			picture += area
+		}
+	}
+	return peak, picture
+}

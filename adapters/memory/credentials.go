@@ -1,0 +1,173 @@
+package memory
+
+import (
+	"context"
+	"time"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+type sessions struct{ r *records }
+
+// Create implements ports.Sessions.
+func (p sessions) Create(ctx context.Context, s domain.Session) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	if _, taken := p.r.sessions[s.Hash]; taken {
+		return domain.Errorf(domain.Conflict, "the session exists already")
+	}
+	s.CreatedAt, s.ExpiresAt = stored(s.CreatedAt), stored(s.ExpiresAt)
+	p.r.sessions[s.Hash] = s
+	return nil
+}
+
+// Get implements ports.Sessions.
+func (p sessions) Get(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
+	if err := ended(ctx); err != nil {
+		return domain.Session{}, err
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	s, ok := p.r.sessions[hash]
+	if !ok {
+		return domain.Session{}, domain.Errorf(domain.NotFound, "no such session")
+	}
+	return s, nil
+}
+
+// Delete implements ports.Sessions.
+func (p sessions) Delete(ctx context.Context, hash domain.SecretHash) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	delete(p.r.sessions, hash)
+	return nil
+}
+
+// DeleteExpired implements ports.Sessions.
+func (p sessions) DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error) {
+	if err := ended(ctx); err != nil {
+		return 0, err
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	n := 0
+	for hash, s := range p.r.sessions {
+		if n >= limit {
+			break
+		}
+		if s.ExpiresAt.Before(now) {
+			delete(p.r.sessions, hash)
+			n++
+		}
+	}
+	return n, nil
+}
+
+type tokens struct{ r *records }
+
+func noToken() error { return domain.Errorf(domain.NotFound, "no such token") }
+
+func (r *records) addToken(t domain.Token) {
+	r.tokens[t.ID], r.tokenByHash[t.Hash] = t, t.ID
+	r.tokensOf.add(t.UserID, t.ID)
+}
+
+func (r *records) removeToken(t domain.Token) {
+	delete(r.tokens, t.ID)
+	delete(r.tokenByHash, t.Hash)
+	r.tokensOf.remove(t.UserID, t.ID)
+}
+
+// Create implements ports.Tokens.
+func (p tokens) Create(ctx context.Context, t domain.Token) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	_, hashTaken := p.r.tokenByHash[t.Hash]
+	_, idTaken := p.r.tokens[t.ID]
+	if hashTaken || idTaken {
+		return domain.Errorf(domain.Conflict, "the token exists already")
+	}
+	t.CreatedAt, t.ExpiresAt = stored(t.CreatedAt), stored(t.ExpiresAt)
+	p.r.addToken(t)
+	return nil
+}
+
+// ByHash implements ports.Tokens.
+func (p tokens) ByHash(ctx context.Context, hash domain.SecretHash) (domain.Token, error) {
+	if err := ended(ctx); err != nil {
+		return domain.Token{}, err
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	t, ok := p.r.tokens[p.r.tokenByHash[hash]]
+	if !ok {
+		return domain.Token{}, noToken()
+	}
+	return t, nil
+}
+
+// List implements ports.Tokens.
+func (p tokens) List(ctx context.Context, userID domain.ID, pg ports.Page) ([]domain.Token, error) {
+	if err := ended(ctx); err != nil {
+		return nil, err
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	list, _ := page(p.r.tokensOf[userID], pg, func(id domain.ID) (domain.Token, bool) { return p.r.tokens[id], true })
+	return list, nil
+}
+
+// Delete implements ports.Tokens.
+func (p tokens) Delete(ctx context.Context, userID, id domain.ID) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	t, ok := p.r.tokens[id]
+	if !ok || t.UserID != userID {
+		return noToken()
+	}
+	p.r.removeToken(t)
+	p.r.publish(ports.Change{Kind: ports.TokenDeleted, ID: id})
+	return nil
+}
+
+type leases struct{ r *records }
+
+// Acquire implements ports.Leases.
+func (p leases) Acquire(ctx context.Context, name, holder string, now, until time.Time) (bool, error) {
+	if err := ended(ctx); err != nil {
+		return false, err
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	if l, ok := p.r.leases[name]; ok && l.holder != holder && !l.until.Before(now) {
+		return false, nil
+	}
+	p.r.leases[name] = lease{holder: holder, until: until}
+	return true, nil
+}
+
+// Release implements ports.Leases.
+func (p leases) Release(ctx context.Context, name, holder string) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	if p.r.leases[name].holder == holder {
+		delete(p.r.leases, name)
+	}
+	return nil
+}

@@ -1,0 +1,314 @@
+package memory
+
+import (
+	"context"
+	"slices"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// users implements ports.Users; within a transaction the mutex is already held.
+type users struct {
+	r    *records
+	inTx bool
+}
+
+func (p users) lock() (unlock func()) { return lockUnless(p.inTx, p.r) }
+
+func lockUnless(held bool, r *records) (unlock func()) {
+	if held {
+		return func() {}
+	}
+	r.mu.Lock()
+	return r.mu.Unlock
+}
+
+func copyUser(u domain.User) domain.User {
+	u.Tiers = slices.Clone(u.Tiers)
+	u.CreatedAt, u.UpdatedAt = stored(u.CreatedAt), stored(u.UpdatedAt)
+	return u
+}
+
+func noUser() error { return domain.Errorf(domain.NotFound, "no such user") }
+
+// Get implements ports.Users.
+func (p users) Get(ctx context.Context, id domain.ID) (domain.User, error) {
+	if err := ended(ctx); err != nil {
+		return domain.User{}, err
+	}
+	defer p.lock()()
+	u, ok := p.r.users[id]
+	if !ok {
+		return domain.User{}, noUser()
+	}
+	return copyUser(u), nil
+}
+
+// ByUsername implements ports.Users.
+func (p users) ByUsername(ctx context.Context, username string) (domain.User, error) {
+	if err := ended(ctx); err != nil {
+		return domain.User{}, err
+	}
+	defer p.lock()()
+	u, ok := p.r.users[p.r.userByName[username]]
+	if !ok || u.Deleting {
+		return domain.User{}, noUser()
+	}
+	return copyUser(u), nil
+}
+
+// List implements ports.Users.
+func (p users) List(ctx context.Context, tier string, pg ports.Page) ([]domain.User, error) {
+	if err := ended(ctx); err != nil {
+		return nil, err
+	}
+	defer p.lock()()
+	list, _ := page(p.r.userOrder, pg, func(id domain.ID) (domain.User, bool) {
+		u := p.r.users[id]
+		return copyUser(u), !u.Deleting && (tier == "" || slices.Contains(u.Tiers, tier))
+	})
+	return list, nil
+}
+
+// Deleting implements ports.Users.
+func (p users) Deleting(ctx context.Context, limit int) ([]domain.User, error) {
+	if err := ended(ctx); err != nil {
+		return nil, err
+	}
+	defer p.lock()()
+	list, _ := page(p.r.userOrder, ports.Page{Limit: limit}, func(id domain.ID) (domain.User, bool) {
+		u := p.r.users[id]
+		return copyUser(u), u.Deleting
+	})
+	return list, nil
+}
+
+// CountAdmins implements ports.Users.
+func (p users) CountAdmins(ctx context.Context) (int, error) {
+	if err := ended(ctx); err != nil {
+		return 0, err
+	}
+	defer p.lock()()
+	n := 0
+	for _, u := range p.r.users {
+		if u.IsAdmin && u.IsActive && !u.Deleting {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// tiers implements ports.Tiers; within a transaction the mutex is already held.
+type tiers struct {
+	r    *records
+	inTx bool
+}
+
+func (p tiers) lock() (unlock func()) { return lockUnless(p.inTx, p.r) }
+
+func copyTier(t domain.Tier) domain.Tier {
+	t.CreatedAt, t.UpdatedAt = stored(t.CreatedAt), stored(t.UpdatedAt)
+	return t
+}
+
+// Get implements ports.Tiers.
+func (p tiers) Get(ctx context.Context, name string) (domain.Tier, error) {
+	if err := ended(ctx); err != nil {
+		return domain.Tier{}, err
+	}
+	defer p.lock()()
+	t, ok := p.r.tiers[name]
+	if !ok {
+		return domain.Tier{}, domain.Errorf(domain.NotFound, "no such tier")
+	}
+	return t, nil
+}
+
+// List implements ports.Tiers.
+func (p tiers) List(ctx context.Context) ([]domain.Tier, error) {
+	if err := ended(ctx); err != nil {
+		return nil, err
+	}
+	defer p.lock()()
+	list := make([]domain.Tier, 0, len(p.r.tiers))
+	for _, t := range p.r.tiers {
+		list = append(list, t)
+	}
+	slices.SortFunc(list, func(a, b domain.Tier) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return list, nil
+}
+
+type directory struct{ r *records }
+
+// Change implements ports.Directory.
+func (p directory) Change(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	tx := &directoryTx{r: p.r}
+	committed := false
+	defer func() { // also where fn panics
+		if !committed {
+			tx.rollback()
+		}
+	}()
+	if err := fn(tx); err != nil {
+		return err
+	}
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	committed = true
+	for _, c := range tx.changes {
+		p.r.publish(c)
+	}
+	for _, e := range tx.entries {
+		p.r.record(e)
+	}
+	return nil
+}
+
+// directoryTx writes to the state at once, under the mutex, and remembers how
+// to take each write back.
+type directoryTx struct {
+	r       *records
+	undo    []func()
+	changes []ports.Change // each once
+	entries []domain.AuditEntry
+}
+
+func (tx *directoryTx) rollback() {
+	for _, u := range slices.Backward(tx.undo) {
+		u()
+	}
+}
+
+func (tx *directoryTx) changed(c ports.Change) {
+	if !slices.Contains(tx.changes, c) {
+		tx.changes = append(tx.changes, c)
+	}
+}
+
+// Users implements ports.DirectoryTx.
+func (tx *directoryTx) Users() ports.Users { return users{r: tx.r, inTx: true} }
+
+// Tiers implements ports.DirectoryTx.
+func (tx *directoryTx) Tiers() ports.Tiers { return tiers{r: tx.r, inTx: true} }
+
+// SaveUser implements ports.DirectoryTx.
+func (tx *directoryTx) SaveUser(ctx context.Context, u domain.User) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	if holder, taken := tx.r.userByName[u.Username]; taken && holder != u.ID && !u.Deleting {
+		return domain.Errorf(domain.Conflict, "the user name is taken; choose another")
+	}
+	tx.dropUser(u.ID)
+	u = copyUser(u)
+	tx.r.addUser(u)
+	tx.undo = append(tx.undo, func() { tx.r.removeUser(u) })
+	tx.changed(ports.Change{Kind: ports.UserChanged, ID: u.ID})
+	return nil
+}
+
+// dropUser takes a user's row away, if there is one.
+func (tx *directoryTx) dropUser(id domain.ID) bool {
+	old, ok := tx.r.users[id]
+	if ok {
+		tx.r.removeUser(old)
+		tx.undo = append(tx.undo, func() { tx.r.addUser(old) })
+	}
+	return ok
+}
+
+func (r *records) addUser(u domain.User) {
+	r.users[u.ID] = u
+	if !u.Deleting { // else the name is free
+		r.userByName[u.Username] = u.ID
+	}
+	r.userOrder.add(u.ID)
+}
+
+func (r *records) removeUser(u domain.User) {
+	delete(r.users, u.ID)
+	if r.userByName[u.Username] == u.ID {
+		delete(r.userByName, u.Username)
+	}
+	r.userOrder.remove(u.ID)
+}
+
+// SaveTier implements ports.DirectoryTx.
+func (tx *directoryTx) SaveTier(ctx context.Context, t domain.Tier) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	tx.undoTier(t.Name)
+	tx.r.tiers[t.Name] = copyTier(t)
+	tx.changed(ports.Change{Kind: ports.TierChanged, Name: t.Name})
+	return nil
+}
+
+func (tx *directoryTx) undoTier(name string) {
+	old, existed := tx.r.tiers[name]
+	tx.undo = append(tx.undo, func() {
+		if existed {
+			tx.r.tiers[name] = old
+		} else {
+			delete(tx.r.tiers, name)
+		}
+	})
+}
+
+// DeleteUser implements ports.Removal.
+func (tx *directoryTx) DeleteUser(ctx context.Context, id domain.ID) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	if !tx.dropUser(id) {
+		return nil
+	}
+	for hash, s := range tx.r.sessions {
+		if s.UserID == id {
+			delete(tx.r.sessions, hash)
+			tx.undo = append(tx.undo, func() { tx.r.sessions[hash] = s })
+		}
+	}
+	for _, tokenID := range slices.Clone(tx.r.tokensOf[id]) {
+		t := tx.r.tokens[tokenID]
+		tx.r.removeToken(t)
+		tx.undo = append(tx.undo, func() { tx.r.addToken(t) })
+	}
+	tx.changed(ports.Change{Kind: ports.UserChanged, ID: id})
+	return nil
+}
+
+// DeleteTier implements ports.Removal.
+func (tx *directoryTx) DeleteTier(ctx context.Context, name string) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	if _, ok := tx.r.tiers[name]; !ok {
+		return nil
+	}
+	tx.undoTier(name)
+	delete(tx.r.tiers, name)
+	tx.changed(ports.Change{Kind: ports.TierChanged, Name: name})
+	return nil
+}
+
+// Record implements ports.DirectoryTx.
+func (tx *directoryTx) Record(ctx context.Context, e domain.AuditEntry) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	tx.entries = append(tx.entries, copyEntry(e))
+	return nil
+}

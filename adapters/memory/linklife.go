@@ -1,0 +1,99 @@
+package memory
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// maxLives bounds how many links LinkLife remembers: about 10 MB. Beyond, it
+// forgets what has run out, then anything: the database knows.
+const maxLives = 100_000
+
+// LinkLife is a ports.LinkLife in memory.
+type LinkLife struct {
+	now func() time.Time
+	mu  sync.Mutex
+	m   map[domain.SecretHash]life
+}
+
+type life struct {
+	dead  bool
+	until time.Time
+}
+
+// NewLinkLife returns a LinkLife that remembers nothing yet.
+func NewLinkLife(o Options) *LinkLife {
+	return &LinkLife{now: o.clock(), m: map[domain.SecretHash]life{}}
+}
+
+// Check tells what is remembered.
+func (l *LinkLife) Check(ctx context.Context, token domain.SecretHash) (ports.Life, error) {
+	if err := ended(ctx); err != nil {
+		return ports.LifeUnknown, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v, ok := l.m[token]
+	switch {
+	case !ok:
+		return ports.LifeUnknown, nil
+	case !l.now().Before(v.until):
+		delete(l.m, token)
+		return ports.LifeUnknown, nil
+	case v.dead:
+		return ports.LifeDead, nil
+	}
+	return ports.LifeAlive, nil
+}
+
+// Keep remembers a link as alive for ttl, unless it was buried.
+func (l *LinkLife) Keep(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
+	return l.set(ctx, token, life{until: l.now().Add(ttl)})
+}
+
+// Bury remembers a link as dead for good.
+func (l *LinkLife) Bury(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
+	return l.set(ctx, token, life{dead: true, until: l.now().Add(ttl)})
+}
+
+func (l *LinkLife) set(ctx context.Context, token domain.SecretHash, v life) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	old, there := l.m[token]
+	if there && old.dead && now.Before(old.until) {
+		if !v.dead {
+			return nil
+		}
+		if v.until.Before(old.until) {
+			v.until = old.until
+		}
+	}
+	if !there && len(l.m) >= maxLives {
+		l.makeRoom(now)
+	}
+	l.m[token] = v
+	return nil
+}
+
+// makeRoom frees a tenth, so that it need not look at all again for a while.
+func (l *LinkLife) makeRoom(now time.Time) {
+	for k, v := range l.m {
+		if !now.Before(v.until) {
+			delete(l.m, k)
+		}
+	}
+	for k := range l.m {
+		if len(l.m) <= maxLives*9/10 {
+			return
+		}
+		delete(l.m, k)
+	}
+}
