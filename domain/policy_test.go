@@ -174,9 +174,10 @@ func TestPolicyAlgebra(t *testing.T) {
 		if !grants.Has(action.Permission()) {
 			assert.False(t, domain.DecideOwner(owner, domain.Unite(without, grants), action).Allowed, "revoked everywhere is denied")
 		}
-		off := owner
-		off.IsActive = false
+		off, leaving := owner, owner
+		off.IsActive, leaving.Deleting = false, true
 		assert.False(t, domain.DecideOwner(off, e, action).Allowed)
+		assert.False(t, domain.DecideOwner(leaving, e, action).Allowed)
 
 		if name := domain.SmallestTierWith(action.Permission(), tiers); name != "" {
 			for _, tier := range tiers {
