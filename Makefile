@@ -75,8 +75,9 @@ bench-list: ## A page of the list at the front and at the back of 1,000,000 imag
 	$(GO) test -tags $(TAGS) -run '^$$' -bench ImageList -benchtime 2000x ./adapters/sqliterepo
 
 .PHONY: bench-serve
-bench-serve: ## CPU a request of warm thumbnail, list and link beside a bare gin handler, in one run
-	$(GO) test -tags $(TAGS) -run '^TestServeCost$$' -count 1 -v ./cmd/imagify -args -serve-cost
+bench-serve: build ## CPU a request of warm thumbnail, list and link beside a bare gin handler, in one run
+	@$(GO) build -tags $(TAGS) -o bin/servebench ./adapters/ginapi/servebench
+	@./bin/servebench -imagify bin/imagify
 
 .PHONY: needs-gcc
 needs-gcc:

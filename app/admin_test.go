@@ -224,7 +224,7 @@ func promiseT9(t *testing.T) {
 		w.change(second, app.UserChange{IsAdmin: ptr(true)})
 		var wg sync.WaitGroup
 		for _, name := range []string{"admin", second} {
-			wg.Go(func() { w.svc.UpdateUser(ctx, w.root, name, app.UserChange{IsAdmin: ptr(false)}) }) //nolint:errcheck // one of them fails
+			wg.Go(func() { w.svc.UpdateUser(ctx, w.root, name, app.UserChange{IsAdmin: ptr(false)}) }) // one of them fails
 		}
 		wg.Wait()
 		n, err := w.cfg.Records.Users.CountAdmins(ctx)

@@ -243,6 +243,7 @@ func (mute) Bury(context.Context, domain.SecretHash, time.Duration) error { retu
 func (mute) Allow(context.Context, string, ports.Rate) (ports.RateState, error) {
 	return ports.RateState{}, errAway
 }
+
 func (mute) Peek(context.Context, string, ports.Rate) (ports.RateState, error) {
 	return ports.RateState{}, errAway
 }

@@ -155,6 +155,7 @@ func (r *Resizer) decoded(ctx context.Context, src io.Reader, lim domain.ImageLi
 	if err != nil {
 		return err
 	}
+	s.release()
 	return use(f)
 }
 

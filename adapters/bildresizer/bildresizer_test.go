@@ -474,3 +474,18 @@ func (c *countedContext) Err() error {
 	}
 	return nil
 }
+
+func BenchmarkResize(b *testing.B) {
+	r := resizer(b, bildresizer.Options{})
+	m := image.NewRGBA(image.Rect(0, 0, 1600, 1200))
+	for i := range m.Pix {
+		m.Pix[i] = uint8(i * i >> 11)
+	}
+	var file bytes.Buffer
+	require.NoError(b, jpeg.Encode(&file, m, nil))
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := r.Resize(b.Context(), bytes.NewReader(file.Bytes()), []int{200})
+		require.NoError(b, err)
+	}
+}
