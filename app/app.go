@@ -172,6 +172,7 @@ func (s *Service) Close() error {
 	var err error
 	s.closed.Do(func() {
 		s.stop()
+		s.basic.entries.StopAllGoroutines()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		err = s.flushViews(ctx)

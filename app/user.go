@@ -250,29 +250,13 @@ func userFacts(u domain.User) map[string]any {
 	}
 }
 
-// Bootstrap makes what a first start needs: the predefined tiers that are
-// missing and, where there is no user at all, an admin named "admin". It returns
-// the admin's password if it generated one; safe to run on many nodes at once.
-func (s *Service) Bootstrap(ctx context.Context, adminPassword string) (generated string, err error) {
-	if all, err := s.rec.Tiers.List(ctx); err == nil && len(all) > 0 {
-		if users, err := s.rec.Users.List(ctx, "", ports.Page{Limit: 1}); err == nil && len(users) > 0 && hasPredefined(all) {
-			return "", nil // the usual start: no transaction, no password hash
-		}
+// BootstrapTiers makes the predefined tiers that are missing.
+func (s *Service) BootstrapTiers(ctx context.Context) error {
+	if all, err := s.rec.Tiers.List(ctx); err == nil && hasPredefined(all) {
+		return nil // the usual start: no transaction
 	}
-	password := adminPassword
-	if password == "" {
-		password = GeneratePassword()
-	}
-	hash, err := s.hasher.hash(ctx, password)
-	if err != nil {
-		return "", err
-	}
-	actor := domain.SystemActor("first start")
-	made := false
-	err = s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
-		made = false
-		now := s.now()
-		for _, t := range domain.PredefinedTiers(now) {
+	return s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+		for _, t := range domain.PredefinedTiers(s.now()) {
 			_, err := tx.Tiers().Get(ctx, t.Name)
 			if err == nil {
 				continue
@@ -283,14 +267,42 @@ func (s *Service) Bootstrap(ctx context.Context, adminPassword string) (generate
 			if err := tx.SaveTier(ctx, t); err != nil {
 				return err
 			}
-			if err := tx.Record(ctx, s.audit(actor, "tier.create", t.Name, nil, tierFacts(t))); err != nil {
+			if err := tx.Record(ctx, s.audit(firstStart, "tier.create", t.Name, nil, tierFacts(t))); err != nil {
 				return err
 			}
 		}
-		users, err := tx.Users().List(ctx, "", ports.Page{Limit: 1})
-		if err != nil || len(users) > 0 {
+		return nil
+	})
+}
+
+// firstStart is who makes what a first start needs.
+var firstStart = domain.SystemActor("first start")
+
+// Bootstrap makes what a first start needs: the predefined tiers and, where
+// there is no admin, one named "admin". It returns the admin's password if it
+// generated one; safe to run on many nodes at once.
+func (s *Service) Bootstrap(ctx context.Context, adminPassword string) (generated string, err error) {
+	if err := s.BootstrapTiers(ctx); err != nil {
+		return "", err
+	}
+	if n, err := s.rec.Users.CountAdmins(ctx); err == nil && n > 0 {
+		return "", nil // the usual start: no transaction, no password hash
+	}
+	password := adminPassword
+	if password == "" {
+		password = GeneratePassword()
+	}
+	hash, err := s.hasher.hash(ctx, password)
+	if err != nil {
+		return "", err
+	}
+	made := false
+	err = s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+		made = false
+		if n, err := tx.Users().CountAdmins(ctx); err != nil || n > 0 {
 			return err
 		}
+		now := s.now()
 		u := domain.User{
 			ID: s.cfg.NewID(), Username: "admin", PasswordHash: hash, IsAdmin: true, IsActive: true, CreatedAt: now, UpdatedAt: now,
 		}
@@ -298,7 +310,7 @@ func (s *Service) Bootstrap(ctx context.Context, adminPassword string) (generate
 		if err := saveUser(ctx, tx, u); err != nil {
 			return err
 		}
-		return tx.Record(ctx, s.audit(actor, "user.create", u.Username, nil, userFacts(u)))
+		return tx.Record(ctx, s.audit(firstStart, "user.create", u.Username, nil, userFacts(u)))
 	})
 	if err != nil || !made || adminPassword != "" {
 		return "", err

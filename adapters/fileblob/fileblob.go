@@ -1,0 +1,392 @@
+// Package fileblob is a ports.Blobs on a folder of files.
+//
+// A blob is written to a temporary file, synced, and then given its name in one
+// step, so a reader or a crash sees all of it or nothing. Everything happens
+// within an os.Root: no key, and no symbolic link, leads out of the folder.
+package fileblob
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+const (
+	// partial is the folder of unfinished writes. No key's path begins with it.
+	partial = ".partial~"
+
+	folderMode = 0o700
+	fileMode   = 0o600
+
+	// bufferSize is the piece in which blobs are written, in bytes.
+	bufferSize = 256 << 10
+	// publishAttempts bounds how often a Put makes folders that Deletes take away again.
+	publishAttempts = 1000
+)
+
+var (
+	_ ports.Blobs       = (*Store)(nil)
+	_ ports.BlobSweeper = (*Store)(nil)
+)
+
+// Store is a ports.Blobs and a ports.BlobSweeper on a folder. Several processes
+// may use one folder. The content type is not kept.
+type Store struct {
+	root    *os.Root
+	buffers sync.Pool
+	// exclusive makes "not there" and "put it there" one step where the file system has no links.
+	exclusive sync.Mutex
+	// link is root.Link; a test takes it away.
+	link func(from, to string) error
+}
+
+// New opens the folder, making it (mode 0700) if it is missing.
+func New(dir string) (*Store, error) {
+	if dir == "" {
+		return nil, errors.New("fileblob: the folder has no name")
+	}
+	failed := func(err error) error {
+		return fmt.Errorf("fileblob: cannot use the folder %s: %w; choose one that can be written, or change its permissions", dir, err)
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, failed(err)
+	}
+	if err := os.MkdirAll(dir, folderMode); err != nil {
+		return nil, failed(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, failed(err)
+	}
+	if err := root.Mkdir(partial, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, failed(errors.Join(err, root.Close()))
+	}
+	s := &Store{root: root, link: root.Link}
+	s.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
+	return s, nil
+}
+
+// Close closes the folder. Blobs that are open stay readable.
+func (s *Store) Close() error { return s.root.Close() }
+
+// Ping reports whether the folder is still there: a disk that was taken away is
+// domain.Unavailable, not a store without blobs.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	if _, err := s.root.Stat(partial); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// Put implements ports.Blobs. Besides what the port says, data of another length
+// than o.Size is domain.Invalid, and a full or failing disk domain.Unavailable.
+func (s *Store) Put(ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+	if err := check(ctx, key); err != nil {
+		return err
+	}
+	p := pathOf(key)
+	name := path.Join(p...)
+	if o.IfAbsent {
+		// Spares the writing; whether the name is free is decided at the end.
+		if _, err := s.root.Lstat(name); err == nil {
+			return taken()
+		}
+	}
+	temp := path.Join(partial, rand.Text())
+	f, err := s.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return fail(err)
+	}
+	defer s.root.Remove(temp) //nolint:errcheck // renamed, or SweepPartial takes it
+	err = s.fill(ctx, f, r, o.Size)
+	if err == nil {
+		err = fail(f.Sync())
+	}
+	if cerr := f.Close(); err == nil {
+		err = fail(cerr)
+	}
+	if err == nil {
+		err = ended(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.publish(ctx, temp, name, p[:len(p)-1], o.IfAbsent); err != nil {
+		return err
+	}
+	return s.syncFolders(p[:len(p)-1])
+}
+
+// fill copies r into f.
+func (s *Store) fill(ctx context.Context, f *os.File, r io.Reader, size int64) error {
+	buf := s.buffers.Get().(*[]byte)
+	defer s.buffers.Put(buf)
+	var n int64
+	for {
+		if err := ended(ctx); err != nil {
+			return err
+		}
+		k, rerr := r.Read(*buf)
+		n += int64(k)
+		if size >= 0 && n > size {
+			return domain.Errorf(domain.Invalid, "there are more than the %d bytes announced", size)
+		}
+		if _, err := f.Write((*buf)[:k]); err != nil {
+			return fail(err)
+		}
+		if errors.Is(rerr, io.EOF) {
+			break
+		}
+		if rerr != nil {
+			return fmt.Errorf("fileblob: read what is to be stored: %w", rerr)
+		}
+	}
+	if size >= 0 && n != size {
+		return domain.Errorf(domain.Invalid, "there are %d bytes where %d were announced", n, size)
+	}
+	return nil
+}
+
+// publish gives the temporary file its name. A Delete may take the folders away
+// again until a file is in them.
+func (s *Store) publish(ctx context.Context, temp, name string, folders []string, ifAbsent bool) error {
+	for attempt := 1; ; attempt++ {
+		err := s.makeFolders(folders)
+		if err == nil {
+			err = s.rename(temp, name, ifAbsent)
+		}
+		if !errors.Is(err, fs.ErrNotExist) || attempt == publishAttempts {
+			return fail(err)
+		}
+		if _, serr := s.root.Lstat(temp); serr != nil {
+			return fail(serr) // swept away, or the store with it
+		}
+		if err := ended(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Store) makeFolders(folders []string) error {
+	for i := range folders {
+		if err := s.root.Mkdir(path.Join(folders[:i+1]...), folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) rename(temp, name string, ifAbsent bool) error {
+	if !ifAbsent {
+		return s.root.Rename(temp, name)
+	}
+	// A link fails where the name exists, whoever made it.
+	err := s.link(temp, name)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return taken()
+	case err == nil || errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	// A file system without links: exact among this process's goroutines.
+	s.exclusive.Lock()
+	defer s.exclusive.Unlock()
+	if _, err := s.root.Lstat(name); err == nil {
+		return taken()
+	}
+	return s.root.Rename(temp, name)
+}
+
+// syncFolders makes the names on the way to a file durable. Every folder is
+// synced each time: one that exists may have been made by a process that died, or
+// by another Put that has not come so far; syncing what is clean costs next to nothing.
+func (s *Store) syncFolders(folders []string) error {
+	for i := len(folders); i >= 0; i-- {
+		if err := s.syncFolder(path.Join(folders[:i]...)); err != nil && !errors.Is(err, fs.ErrNotExist) { // deleted since
+			return fail(err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) syncFolder(name string) error {
+	if runtime.GOOS == "windows" {
+		return nil // folders cannot be synced there
+	}
+	if name == "" {
+		name = "."
+	}
+	d, err := s.root.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Open implements ports.Blobs. The body is an *os.File.
+func (s *Store) Open(ctx context.Context, key string) (ports.Blob, error) {
+	if err := check(ctx, key); err != nil {
+		return ports.Blob{}, err
+	}
+	f, err := s.root.Open(path.Join(pathOf(key)...))
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := s.Ping(ctx); err != nil {
+			return ports.Blob{}, err
+		}
+		return ports.Blob{}, domain.Errorf(domain.NotFound, "no such blob")
+	}
+	if err != nil {
+		return ports.Blob{}, fail(err)
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("not a file")
+	}
+	if err != nil {
+		return ports.Blob{}, fail(errors.Join(err, f.Close()))
+	}
+	return ports.Blob{Body: f, Size: info.Size(), ModTime: info.ModTime().UTC()}, nil
+}
+
+// Delete implements ports.Blobs. Folders that it leaves empty go too.
+func (s *Store) Delete(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		if err := check(ctx, key); err != nil {
+			return err
+		}
+	}
+	var parents [][]string // in order, each once if the keys are
+	for _, key := range keys {
+		if err := ended(ctx); err != nil {
+			return err
+		}
+		p := pathOf(key)
+		err := s.root.Remove(path.Join(p...))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fail(err)
+		}
+		if parent := p[:len(p)-1]; len(parents) == 0 || path.Join(parents[len(parents)-1]...) != path.Join(parent...) {
+			parents = append(parents, parent)
+		}
+	}
+	for _, parent := range parents {
+		if err := s.syncFolder(path.Join(parent...)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fail(err)
+		}
+		for i := len(parent); i > 0; i-- {
+			// It fails if something is in there, or came in this moment: that stays.
+			if err := s.root.Remove(path.Join(parent[:i]...)); err != nil {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// SweepPartial implements ports.BlobSweeper. A Put whose temporary file is
+// removed under it fails.
+func (s *Store) SweepPartial(ctx context.Context, before time.Time, dryRun bool) (int, error) {
+	d, err := s.root.OpenRoot(partial)
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	defer d.Close() //nolint:errcheck // only read from
+	f, err := d.Open(".")
+	if err != nil {
+		return 0, fail(err)
+	}
+	defer f.Close()
+	n := 0
+	for {
+		if err := ended(ctx); err != nil {
+			return n, err
+		}
+		names, err := f.Readdirnames(readBatch)
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, fail(err)
+		}
+		for _, name := range names {
+			info, err := d.Lstat(name)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // finished meanwhile
+			}
+			if err != nil {
+				return n, fail(err)
+			}
+			if !info.ModTime().Before(before) {
+				continue
+			}
+			if !dryRun {
+				if err := d.Remove(name); err != nil {
+					if errors.Is(err, fs.ErrNotExist) {
+						continue
+					}
+					return n, fail(err)
+				}
+			}
+			n++
+		}
+	}
+}
+
+func taken() error { return domain.Errorf(domain.Conflict, "the blob exists already") }
+
+func check(ctx context.Context, key string) error {
+	if !ports.ValidKey(key) {
+		return domain.Errorf(domain.Invalid, "a blob's key is 1 to %d of the characters a-z 0-9 . _ - and / between elements", ports.MaxKey)
+	}
+	return ended(ctx)
+}
+
+// ended is the error of a context that has ended.
+func ended(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return domain.Wrap(domain.Unavailable, context.Cause(ctx), "the request was given up")
+}
+
+// fail gives an error of the file system its code: whatever the kernel refuses (a
+// full disk, a read-only one, no permission, too many open files) may be otherwise
+// later, and is nobody's fault who sent a request.
+func fail(err error) error {
+	var errno syscall.Errno
+	switch {
+	case err == nil:
+		return nil
+	case domain.CodeOf(err) != domain.Internal:
+		return err
+	case errors.As(err, &errno):
+		return unavailable(err)
+	}
+	return fmt.Errorf("fileblob: %w", err)
+}
+
+func unavailable(err error) error {
+	e := domain.Wrap(domain.Unavailable, fmt.Errorf("fileblob: %w", err), "the store does not answer now, try again")
+	e.RetryAfter = 5 * time.Second
+	return e
+}

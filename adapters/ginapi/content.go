@@ -1,0 +1,304 @@
+package ginapi
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/imagify-api/imagify/app"
+	"github.com/imagify-api/imagify/domain"
+)
+
+func getThumbnail(q *request) error {
+	height, err := domain.ParseHeight(q.c.Param("height"))
+	if err != nil {
+		err = domain.InvalidField("height", "format", "%s", domain.AsError(err).Msg)
+	}
+	v, _ := domain.Thumbnail(height)
+	return q.variant(v, err)
+}
+
+func getOriginal(q *request) error { return q.variant(domain.Original, nil) }
+
+// variant serves a variant of an image by its signed URL or by credentials. A
+// good signature serves without a look at the credentials; beside a bad one valid
+// credentials still count. invalid is what is wrong with the variant itself, told
+// to whoever is known.
+func (q *request) variant(v domain.Variant, invalid error) error {
+	release, err := q.admit()
+	if err != nil {
+		return err
+	}
+	defer release()
+	id, idErr := q.imageID()
+	sig := signature(q.r.URL.RawQuery)
+	var refused error
+	if sig.Present() {
+		switch {
+		case invalid != nil:
+			refused = invalid
+		case idErr != nil:
+			refused = idErr
+		default:
+			c, err := q.s.svc.OpenSigned(q.ctx(), sig, id, v)
+			if err == nil {
+				return q.sendContent(c)
+			}
+			refused = err
+			if code := domain.CodeOf(err); code != domain.Denied && code != domain.NotFound {
+				return err // not the signature's fault
+			}
+		}
+	}
+	if refused == nil || q.hasCredentials() {
+		err := q.authenticate()
+		if err != nil {
+			if refused != nil && domain.CodeOf(err) == domain.Unauthenticated {
+				return refused
+			}
+			return err
+		}
+		if invalid != nil {
+			return invalid
+		}
+		if idErr != nil {
+			return idErr
+		}
+		c, err := q.s.svc.Open(q.ctx(), q.actor, id, v)
+		if err != nil {
+			return err
+		}
+		return q.sendContent(c)
+	}
+	return refused
+}
+
+func getLink(q *request) error {
+	release, err := q.admit()
+	if err != nil {
+		return err
+	}
+	defer release()
+	c, err := q.s.svc.OpenLink(q.ctx(), q.c.Param("token"))
+	if err != nil {
+		return err
+	}
+	return q.sendContent(c)
+}
+
+// admit bounds how many bodies are under way at a time.
+func (q *request) admit() (release func(), err error) {
+	if q.s.byteRequests.Add(1) > q.s.o.MaxByteRequests {
+		q.s.byteRequests.Add(-1)
+		return nil, domain.Errorf(domain.Unavailable, "too many downloads at once, try again")
+	}
+	return q.s.releaseBytes, nil
+}
+
+// signature reads the query of a signed URL without building a map. Of a
+// parameter that is there more than once, the first counts: the signature covers
+// all that it decides.
+func signature(raw string) (sig app.Signature) {
+	for raw != "" {
+		var item string
+		item, raw, _ = strings.Cut(raw, "&")
+		name, value, _ := strings.Cut(item, "=")
+		var into *string
+		switch name {
+		case "expires":
+			into = &sig.Expires
+		case "owner":
+			into = &sig.Owner
+		case "signature":
+			into = &sig.Signature
+		default:
+			continue
+		}
+		if *into == "" {
+			if *into = value; strings.IndexByte(value, '%') >= 0 {
+				*into, _ = url.QueryUnescape(value) // what is malformed is no signature
+			}
+		}
+	}
+	return sig
+}
+
+// pieceSize is what of a body goes out between two looks at whether it still
+// may, and within one write deadline, in bytes.
+const pieceSize = 256 << 10
+
+// sendContent sends a variant's bytes: the one way out for thumbnails,
+// originals and links, whole, in part or not at all (HEAD, 304).
+func (q *request) sendContent(c *app.Content) error {
+	defer c.Body.Close()
+	h := q.w.Header()
+	q.set("Content-Type", c.ContentType)
+	q.set("Etag", c.ETag)
+	q.set("Content-Disposition", disposition(c))
+	switch {
+	case c.Link:
+		h["Cache-Control"] = noStore
+	case c.Public:
+		q.set("Cache-Control", q.s.signedCaching(c, time.Now()))
+	default:
+		h["Cache-Control"] = privateVerify
+		h["Vary"] = varyOnCaller
+	}
+	if c.Public {
+		h["Cross-Origin-Resource-Policy"] = crossOrigin
+	}
+	if c.ViewsBound {
+		delete(q.r.Header, "Range")
+	}
+	q.out = contentWriter{q: q, c: c}
+	http.ServeContent(&q.out, q.r, "", c.ModTime, c.Body)
+	if q.out.err == errPrecondition { //nolint:errorlint // the value itself
+		q.err = errPrecondition
+		q.answerProblem(errPrecondition, http.StatusPreconditionFailed)
+		return nil
+	}
+	return q.out.err
+}
+
+// signedCaching is Cache-Control for a signed URL: no longer than its life, and
+// in shared caches only as long as the operator allows.
+func (s *Server) signedCaching(c *app.Content, now time.Time) string {
+	left := max(c.Expires.Sub(now), 0)
+	if s.o.CDNMaxAge > 0 && !c.Variant.IsOriginal() {
+		return "public, max-age=" + strconv.FormatInt(int64(min(left, s.o.CDNMaxAge)/time.Second), 10)
+	}
+	return "private, max-age=" + strconv.FormatInt(int64(left/time.Second), 10)
+}
+
+// contentWriter stands between http.ServeContent, which knows ranges and
+// conditions, and the connection: it counts a view before a body begins, sends
+// the body piece by piece, and holds back the errors that ServeContent would
+// write as plain text.
+type contentWriter struct {
+	q   *request
+	c   *app.Content
+	err error
+}
+
+func (w *contentWriter) Header() http.Header { return w.q.w.Header() }
+
+func (w *contentWriter) WriteHeader(status int) {
+	q := w.q
+	switch {
+	case status == http.StatusRequestedRangeNotSatisfiable:
+		w.err = domain.Errorf(domain.RangeNotSatisfiable, "the file has %d bytes", w.c.Size)
+	case status == http.StatusPreconditionFailed:
+		w.err = errPrecondition
+	case status >= http.StatusBadRequest:
+		w.err = domain.Errorf(domain.Internal, "http.ServeContent answered %d", status)
+	case status < http.StatusMultipleChoices && q.r.Method != http.MethodHead && w.c.View != nil:
+		w.err = w.c.View(q.ctx())
+	}
+	if w.err != nil {
+		return
+	}
+	if w.c.ViewsBound {
+		w.Header()["Accept-Ranges"] = noRanges
+	}
+	q.writeDeadline()
+	q.writeHeader(status)
+}
+
+func (w *contentWriter) Write(p []byte) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	n, err := w.q.w.Write(p)
+	w.q.sent += int64(n)
+	return n, err
+}
+
+// ReadFrom sends the body. Between its pieces it asks whether the rest may still
+// go out; if not, the connection is cut, so that nobody takes a part for the whole.
+func (w *contentWriter) ReadFrom(src io.Reader) (sent int64, err error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	q := w.q
+	defer func() {
+		q.sent += sent
+		q.s.metrics.sent(w.c, sent)
+	}()
+	body, limited := src.(*io.LimitedReader)
+	if !limited {
+		body = &io.LimitedReader{R: src, N: 1<<63 - 1}
+	}
+	if whole, ok := body.R.(io.WriterTo); ok && body.N == w.c.Size && body.N <= pieceSize {
+		return w.ended(whole.WriteTo(q.w))
+	}
+	for first := true; body.N > 0; first = false {
+		if !first {
+			if err := w.c.Recheck(q.ctx()); err != nil {
+				q.err = err
+				panic(http.ErrAbortHandler)
+			}
+			q.writeDeadline()
+		}
+		n, err := io.CopyN(q.w, body.R, min(body.N, pieceSize))
+		sent += n
+		body.N -= n
+		if errors.Is(err, io.EOF) && !limited {
+			return sent, nil
+		}
+		if err != nil {
+			return w.ended(sent, err)
+		}
+	}
+	return sent, nil
+}
+
+// ended notes why a body stopped short. Its length was announced, so the client must see it cut.
+func (w *contentWriter) ended(sent int64, err error) (int64, error) {
+	if err == nil {
+		return sent, nil
+	}
+	w.q.err = err
+	if sent < w.c.Size {
+		w.q.sent += sent
+		panic(http.ErrAbortHandler)
+	}
+	return sent, err
+}
+
+// disposition is the Content-Disposition of a variant (RFC 6266): shown in
+// place, with the file name it has when saved. A thumbnail's extension is that of
+// what it is.
+func disposition(c *app.Content) string {
+	name := c.Image.Filename
+	if !c.Variant.IsOriginal() {
+		if i := strings.LastIndexByte(name, '.'); i > 0 {
+			name = name[:i]
+		}
+		name += "-" + strconv.Itoa(c.Variant.Height()) + c.Image.ThumbnailFormat().Extension()
+	}
+	plain := true
+	for i := 0; i < len(name); i++ {
+		if b := name[i]; b < ' ' || b > '~' || b == '"' || b == '\\' {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		return `inline; filename="` + name + `"`
+	}
+	if !utf8.ValidString(name) {
+		return "inline"
+	}
+	return mime.FormatMediaType("inline", map[string]string{"filename": name})
+}
+
+// errPrecondition is the one problem whose status, 412, no code has.
+var errPrecondition = domain.Errorf(domain.Invalid, "the file is not what If-Match or If-Unmodified-Since asks for")
+
+func (s *Server) releaseBytes() { s.byteRequests.Add(-1) }

@@ -1,0 +1,154 @@
+package ginapi
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/imagify-api/imagify/domain"
+)
+
+// statuses are the codes' HTTP statuses. A test walks domain.Codes.
+var statuses = map[domain.Code]int{
+	domain.Internal:            http.StatusInternalServerError,
+	domain.Invalid:             http.StatusBadRequest,
+	domain.Unauthenticated:     http.StatusUnauthorized,
+	domain.Denied:              http.StatusForbidden,
+	domain.CrossOrigin:         http.StatusForbidden,
+	domain.QuotaExceeded:       http.StatusForbidden,
+	domain.NotFound:            http.StatusNotFound,
+	domain.MethodNotAllowed:    http.StatusMethodNotAllowed,
+	domain.Timeout:             http.StatusRequestTimeout,
+	domain.Conflict:            http.StatusConflict,
+	domain.LinkExpired:         http.StatusGone,
+	domain.Gone:                http.StatusGone,
+	domain.TooLarge:            http.StatusRequestEntityTooLarge,
+	domain.UnsupportedImage:    http.StatusUnsupportedMediaType,
+	domain.RangeNotSatisfiable: http.StatusRequestedRangeNotSatisfiable,
+	domain.CorruptImage:        http.StatusUnprocessableEntity,
+	domain.IdempotencyMismatch: http.StatusUnprocessableEntity,
+	domain.RateLimited:         http.StatusTooManyRequests,
+	domain.Unavailable:         http.StatusServiceUnavailable,
+}
+
+func statusOf(c domain.Code) int {
+	if s, ok := statuses[c]; ok {
+		return s
+	}
+	return http.StatusInternalServerError
+}
+
+// problem is RFC 9457's object. Its type is always about:blank, so title is the
+// status's phrase, as section 4.2.1 wants it; code tells problems apart.
+type problem struct {
+	Type      string         `json:"type"`
+	Title     string         `json:"title"`
+	Status    int            `json:"status"`
+	Detail    string         `json:"detail"`
+	Code      domain.Code    `json:"code"`
+	RequestID string         `json:"request_id"`
+	Errors    []problemField `json:"errors,omitempty"`
+	Limit     *int64         `json:"limit,omitempty"`
+	Used      *int64         `json:"used,omitempty"`
+}
+
+type problemField struct {
+	Field   string `json:"field"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+const (
+	// The hints of Retry-After where nobody knew better.
+	retryUnavailable = 2 * time.Second
+	retryRateLimited = time.Second
+	// drainTimeout bounds the wait for more of a body after a refusal.
+	drainTimeout = 5 * time.Second
+)
+
+// answerProblem writes a problem: the one place where errors become answers.
+func (q *request) answerProblem(e *domain.Error, status int) {
+	p := problem{
+		Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: e.Msg, Code: e.Code,
+		RequestID: q.id, Limit: e.Limit, Used: e.Used,
+	}
+	if e.Code == domain.Internal || p.Detail == "" {
+		// Whatever an unclassified error says is for the log.
+		p.Detail = plainDetails[e.Code]
+	}
+	for _, f := range e.Fields {
+		p.Errors = append(p.Errors, problemField(f))
+	}
+	h := q.w.Header()
+	// What a handler had set for an answer of its own.
+	for _, name := range []string{"Etag", "Last-Modified", "Content-Disposition", "Accept-Ranges", "Content-Length", "Location", "Link"} {
+		delete(h, name)
+	}
+	if status != http.StatusRequestedRangeNotSatisfiable {
+		delete(h, "Content-Range")
+	}
+	h["Content-Type"] = problemType
+	h["Content-Security-Policy"] = sandbox
+	h["Cache-Control"] = noStore
+	h["Vary"] = varyOnCaller
+	switch {
+	case e.Code == domain.Unauthenticated:
+		h["Www-Authenticate"] = challenges
+	case e.Code == domain.MethodNotAllowed:
+		q.allow()
+	case e.RetryAfter > 0:
+		q.set("Retry-After", seconds(e.RetryAfter))
+	case e.Code == domain.Unavailable:
+		q.set("Retry-After", seconds(retryUnavailable))
+	case e.Code == domain.RateLimited:
+		q.set("Retry-After", seconds(retryRateLimited))
+	}
+	if !q.bodyEnded && q.r.ContentLength != 0 {
+		// net/http reads on for a little, so that the client gets to see this answer.
+		q.readDeadline(time.Now().Add(drainTimeout))
+		if q.bodyLeft() {
+			h["Connection"] = closeConn
+		}
+	}
+	body, err := json.Marshal(p)
+	if err != nil { // strings and numbers: cannot happen
+		body = []byte(`{}`)
+	}
+	q.write(status, append(body, '\n'))
+}
+
+// allow makes gin's Allow header one of the path's own methods, in a fixed order.
+func (q *request) allow() {
+	var methods []string
+	have := q.w.Header().Get("Allow")
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+		if strings.Contains(have, m) {
+			methods = append(methods, m)
+		}
+	}
+	q.set("Allow", strings.Join(methods, ", "))
+}
+
+// plainDetails are what is said where an error has no words of its own, or none for outside.
+var plainDetails = map[domain.Code]string{
+	domain.Internal:            "Something went wrong here. The server's log has it under this request id.",
+	domain.Invalid:             "The request is malformed.",
+	domain.Unauthenticated:     "Sign in first.",
+	domain.Denied:              "You may not do this.",
+	domain.CrossOrigin:         "The request comes from another site.",
+	domain.QuotaExceeded:       "Your quota is used up.",
+	domain.NotFound:            "There is no such thing.",
+	domain.MethodNotAllowed:    "This path does not answer to this method.",
+	domain.Timeout:             "The request took too long.",
+	domain.Conflict:            "This is in conflict with what is there already.",
+	domain.LinkExpired:         "Link has expired",
+	domain.Gone:                "It is gone.",
+	domain.TooLarge:            "It is too large.",
+	domain.UnsupportedImage:    "The file is not a JPEG, PNG, WebP or GIF picture.",
+	domain.RangeNotSatisfiable: "The range is outside of the file.",
+	domain.CorruptImage:        "The picture cannot be decoded.",
+	domain.IdempotencyMismatch: "This Idempotency-Key was used for another request.",
+	domain.RateLimited:         "Too many requests.",
+	domain.Unavailable:         "The service is not available for a moment, try again.",
+}

@@ -1,0 +1,402 @@
+package ginapi
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/imagify-api/imagify/domain"
+)
+
+// access says what a route asks of a caller before its handler runs.
+type access int
+
+const (
+	// open routes ask nothing.
+	open access = iota
+	// signedIn routes need credentials and count against the caller's allowance.
+	signedIn
+	// admins routes need an admin's.
+	admins
+)
+
+// route is one line of the API.
+type route struct {
+	method, path string // the path with {parameters}
+	access       access
+	// long requests set their own deadlines instead of the request timeout.
+	long   bool
+	handle func(*request) error
+	doc    operation
+}
+
+// request is one request on its way through. It lives as long as the answer's
+// header, whose values it holds.
+type request struct {
+	s     *Server
+	c     *gin.Context
+	r     *http.Request
+	w     http.ResponseWriter // the server's own, which can send files
+	route *route
+	id    string
+	begun time.Time
+
+	actor   domain.Actor
+	address string
+	secure  bool // https, as the client sees it
+
+	status int
+	sent   int64
+	err    error // what failed, for the log
+	out    contentWriter
+	// bodyEnded says that the request's body was read to its end.
+	bodyEnded bool
+
+	values [8]string // memory of header values
+	used   int
+}
+
+// The header values that every answer may share.
+var (
+	nosniff       = []string{"nosniff"}
+	sandbox       = []string{"default-src 'none'; sandbox"}
+	sameOrigin    = []string{"same-origin"}
+	crossOrigin   = []string{"cross-origin"}
+	noStore       = []string{"no-store"}
+	jsonType      = []string{"application/json"}
+	problemType   = []string{"application/problem+json"}
+	varyOnCaller  = []string{"Accept, Cookie, Authorization"}
+	transport     = []string{"max-age=31536000"}
+	closeConn     = []string{"close"}
+	challenges    = []string{`Bearer realm="imagify"`, `Basic realm="imagify", charset="UTF-8"`}
+	bearerAlone   = challenges[:1:1]
+	noRanges      = []string{"none"}
+	htmlType      = []string{"text/html; charset=utf-8"}
+	frameDeny     = []string{"DENY"}
+	privateVerify = []string{"private, no-cache"}
+)
+
+// set sets a header, by its canonical name, without allocating for the value's slice.
+func (q *request) set(name, value string) {
+	h := q.w.Header()
+	if q.used == len(q.values) {
+		h[name] = []string{value}
+		return
+	}
+	i := q.used
+	q.used++
+	q.values[i] = value
+	h[name] = q.values[i : i+1 : i+1]
+}
+
+// wrap makes a gin handler of a route: the one layer around every handler.
+func (s *Server) wrap(rt *route) gin.HandlerFunc {
+	m := s.metrics.of(rt)
+	return func(c *gin.Context) {
+		q := &request{s: s, c: c, r: c.Request, route: rt, begun: time.Now()}
+		q.w = unwrap(c.Writer)
+		q.id = newRequestID()
+		q.address, q.secure = s.client(c.Request)
+		h := q.w.Header()
+		q.set("X-Request-Id", q.id)
+		h["X-Content-Type-Options"] = nosniff
+		h["Content-Security-Policy"] = sandbox
+		h["Cross-Origin-Resource-Policy"] = sameOrigin
+		if q.secure {
+			h["Strict-Transport-Security"] = transport
+		}
+		s.metrics.inFlight.Inc()
+		defer q.finish(m)
+		if err := q.run(); err != nil {
+			q.fail(err)
+		}
+	}
+}
+
+// run asks what the route asks of its callers, then lets its handler work.
+func (q *request) run() error {
+	rt := q.route
+	if !rt.long {
+		ctx, cancel := context.WithTimeout(q.r.Context(), q.s.o.RequestTimeout)
+		defer cancel()
+		q.r = q.r.WithContext(ctx)
+		if q.r.ContentLength != 0 {
+			q.readDeadline(q.begun.Add(q.s.o.RequestTimeout))
+		}
+	}
+	if rt.access == open {
+		return rt.handle(q)
+	}
+	if q.s.publicURL == "" && !validHost(q.r.Host) {
+		return domain.Errorf(domain.Invalid, "the Host header is not a host")
+	}
+	if err := q.sameOrigin(); err != nil {
+		return err
+	}
+	if err := q.authenticate(); err != nil {
+		return err
+	}
+	if err := q.limit(); err != nil {
+		return err
+	}
+	if rt.access == admins && !q.actor.Admin() {
+		return domain.Errorf(domain.Denied, "only admins may do this")
+	}
+	return rt.handle(q)
+}
+
+// limit takes one request off the caller's allowance and tells what is left.
+func (q *request) limit() error {
+	limit, st, err := q.s.svc.Limit(q.ctx(), q.actor)
+	if limit != domain.NoLimit {
+		q.set("Ratelimit-Limit", strconv.FormatInt(int64(limit), 10))
+		q.set("Ratelimit-Remaining", strconv.FormatInt(max(st.Remaining, 0), 10))
+		q.set("Ratelimit-Reset", seconds(st.Reset))
+	}
+	return err
+}
+
+// seconds rounds up, as Retry-After wants it.
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+}
+
+func (q *request) ctx() context.Context { return q.r.Context() }
+
+// finish counts and logs the request, and turns a panic into an answer.
+func (q *request) finish(m *routeMetrics) {
+	p := recover()
+	var stack []byte
+	switch {
+	case p == nil:
+	case p == http.ErrAbortHandler: //nolint:errorlint // the value itself is the signal
+		if q.err == nil {
+			q.err = http.ErrAbortHandler
+		}
+	default:
+		stack = debug.Stack()
+		q.err = fmt.Errorf("panic: %v", p)
+		if q.status == 0 {
+			q.answerProblem(domain.AsError(q.err), http.StatusInternalServerError)
+			p = nil
+		} else {
+			p = http.ErrAbortHandler // the answer had begun: cut it off
+		}
+	}
+	took := time.Since(q.begun)
+	m.observe(q.status, took)
+	q.s.metrics.inFlight.Dec()
+	q.logLine(took, stack)
+	if p != nil {
+		panic(p)
+	}
+}
+
+// maxLoggedPath bounds what a client can write into the log with a path.
+const maxLoggedPath = 256
+
+func (q *request) logLine(took time.Duration, stack []byte) {
+	level := slog.LevelInfo
+	if q.status >= http.StatusInternalServerError || stack != nil {
+		level = slog.LevelError
+		if q.status == http.StatusServiceUnavailable {
+			level = slog.LevelWarn
+		}
+	}
+	// The log line outlives the request's deadline.
+	ctx := context.Background()
+	if !q.s.log.Enabled(ctx, level) {
+		return
+	}
+	path := q.r.URL.Path
+	if strings.HasPrefix(path, "/l/") {
+		path = "/l/…" // the token is the secret
+	}
+	if len(path) > maxLoggedPath {
+		path = strings.ToValidUTF8(path[:maxLoggedPath], "") + "…"
+	}
+	attrs := [12]slog.Attr{
+		slog.String("request_id", q.id), slog.String("method", q.r.Method), slog.String("route", q.route.path),
+		slog.String("path", path), slog.Int("status", q.status), slog.Int64("bytes", q.sent),
+		slog.Duration("duration", took), slog.String("address", q.address),
+	}
+	n := 8
+	if q.actor.Via != "" {
+		attrs[n] = slog.String("user", q.actor.User.Username)
+		n++
+	}
+	if q.err != nil {
+		attrs[n] = slog.String("error", q.err.Error())
+		n++
+	}
+	if stack != nil {
+		attrs[n] = slog.String("stack", string(stack))
+		n++
+	}
+	q.s.log.LogAttrs(ctx, level, "request", attrs[:n]...)
+}
+
+// newRequestID returns 128 random bits in hexadecimal.
+func newRequestID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails: crypto/rand crashes the process instead
+	var text [32]byte
+	hex.Encode(text[:], b[:])
+	return string(text[:])
+}
+
+// unwrap returns the writer beneath gin's, which hides what the server's can do.
+func unwrap(w http.ResponseWriter) http.ResponseWriter {
+	if u, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok {
+		return u.Unwrap()
+	}
+	return w
+}
+
+// writeHeader begins the answer. gin must know of it, or it would begin another.
+func (q *request) writeHeader(status int) {
+	q.status = status
+	q.c.Writer.WriteHeader(status)
+	q.c.Writer.WriteHeaderNow()
+}
+
+// write sends a whole body of a known length.
+func (q *request) write(status int, body []byte) {
+	q.writeDeadline()
+	q.set("Content-Length", strconv.Itoa(len(body)))
+	q.writeHeader(status)
+	if q.r.Method == http.MethodHead {
+		return
+	}
+	n, err := q.w.Write(body)
+	q.sent += int64(n)
+	if err != nil && q.err == nil {
+		q.err = err
+	}
+}
+
+// readDeadline bounds the next reads of the body; the zero time takes the bound
+// away. A writer that knows no deadlines (a test's recorder) has none.
+func (q *request) readDeadline(t time.Time) {
+	if w, ok := q.w.(interface{ SetReadDeadline(time.Time) error }); ok {
+		_ = w.SetReadDeadline(t)
+	} else {
+		_ = http.NewResponseController(q.w).SetReadDeadline(t)
+	}
+}
+
+// writeDeadline bounds the next writes.
+func (q *request) writeDeadline() {
+	t := time.Now().Add(q.s.o.IdleTimeout)
+	if w, ok := q.w.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		_ = w.SetWriteDeadline(t)
+	} else {
+		_ = http.NewResponseController(q.w).SetWriteDeadline(t)
+	}
+}
+
+// appender is a view that writes its own JSON.
+type appender interface{ appendJSON(b []byte) []byte }
+
+// json answers with a view: the one place where a JSON answer is written, and so
+// where a browser's page is chosen instead.
+func (q *request) json(status int, view any) error {
+	body, err := encode(view)
+	if err != nil {
+		return err
+	}
+	h := q.w.Header()
+	h["Content-Type"] = jsonType
+	if h["Cache-Control"] == nil {
+		h["Cache-Control"] = noStore
+	}
+	h["Vary"] = varyOnCaller
+	q.write(status, body)
+	return nil
+}
+
+func encode(view any) ([]byte, error) {
+	if a, ok := view.(appender); ok {
+		return append(a.appendJSON(nil), '\n'), nil
+	}
+	b := &strings.Builder{}
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false) // the answer is never HTML, and URLs stay readable
+	if err := e.Encode(view); err != nil {
+		return nil, err
+	}
+	return []byte(b.String()), nil
+}
+
+// noContent answers 204.
+func (q *request) noContent() error {
+	q.w.Header()["Cache-Control"] = noStore
+	q.writeDeadline()
+	q.writeHeader(http.StatusNoContent)
+	return nil
+}
+
+// redirect answers 303 See Other.
+func (q *request) redirect(to string) error {
+	h := q.w.Header()
+	h["Cache-Control"] = noStore
+	h["Vary"] = varyOnCaller
+	q.set("Location", to)
+	q.write(http.StatusSeeOther, nil)
+	return nil
+}
+
+// fail answers with a problem, or sends a browser that is not signed in to the sign-in page.
+func (q *request) fail(err error) {
+	q.err = err
+	e := domain.AsError(err)
+	if e.Code == domain.Internal && errors.Is(q.ctx().Err(), context.DeadlineExceeded) {
+		e = domain.Wrap(domain.Unavailable, err, "the request took too long, try again")
+	}
+	if q.status != 0 {
+		panic(http.ErrAbortHandler) // the answer had begun: all that is left is to cut it off
+	}
+	if e.Code == domain.Unauthenticated && q.wantsHTML() {
+		_ = q.redirect(q.signInPath()) // never fails
+		return
+	}
+	q.answerProblem(e, statusOf(e.Code))
+}
+
+func noRoute(*request) error { return domain.Errorf(domain.NotFound, "there is nothing at this path") }
+
+// noMethod answers for paths that exist. A dead link is dead for every method.
+func noMethod(q *request) error {
+	if token, ok := strings.CutPrefix(q.r.URL.Path, "/l/"); ok {
+		c, err := q.s.svc.OpenLink(q.ctx(), token)
+		if err != nil {
+			return err
+		}
+		c.Body.Close()
+	}
+	return domain.Errorf(domain.MethodNotAllowed, "this path does not answer to %s", q.r.Method)
+}
+
+// bodyRead says that the request's body was read to its end. Its deadline goes:
+// it would end the request while the answer is being made.
+func (q *request) bodyRead() {
+	q.bodyEnded = true
+	q.readDeadline(time.Time{})
+}
+
+// bodyLeft reports whether more of a body may come than net/http reads away after an answer.
+func (q *request) bodyLeft() bool {
+	const worthDraining = 64 << 10
+	return !q.bodyEnded && (q.r.ContentLength < 0 || q.r.ContentLength > worthDraining)
+}

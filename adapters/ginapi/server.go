@@ -1,0 +1,173 @@
+package ginapi
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/imagify-api/imagify/app"
+)
+
+// Options are a Server's settings; all of them are optional.
+type Options struct {
+	// PublicURL is the base of the URLs handed out, such as https://img.example.com;
+	// empty: the request's own scheme and host.
+	PublicURL string
+	// TrustedProxies are the peers whose X-Forwarded-For, -Host and -Proto headers are believed.
+	TrustedProxies []netip.Prefix
+	// CDNMaxAge is for how long a shared cache may keep a signed thumbnail; 0: none may.
+	CDNMaxAge time.Duration
+	// Logger gets one line a request; nil: slog.Default().
+	Logger *slog.Logger
+	// Registry gets the metrics, and /metrics shows it; nil: one of its own.
+	Registry *prometheus.Registry
+	// Version is told by the OpenAPI document and the metrics; empty: "dev".
+	Version string
+	// RequestTimeout bounds a JSON request from its header to its answer; 0: 30 s.
+	RequestTimeout time.Duration
+	// IdleTimeout bounds each wait for the next bytes of an upload, and each piece
+	// of a body on its way out; 0: 30 s.
+	IdleTimeout time.Duration
+	// UploadTimeout bounds reading an upload; 0: 15 minutes.
+	UploadTimeout time.Duration
+	// MaxByteRequests bounds how many requests for image bytes are served at a
+	// time; those beyond are 503. 0: 4096.
+	MaxByteRequests int64
+}
+
+// Server is the HTTP API. It is an http.Handler, safe for concurrent use.
+type Server struct {
+	svc    *app.Service
+	o      Options
+	log    *slog.Logger
+	engine *gin.Engine
+	routes []route
+
+	publicURL    string // without a trailing slash; empty: from the request
+	publicSecure bool
+	origins      *http.CrossOriginProtection
+	metrics      *metrics
+	openapi      []byte
+	byteRequests atomic.Int64
+	ready        readiness
+}
+
+// readiness remembers what /readyz found for a moment, so that a flood of probes does not reach the backends.
+type readiness struct {
+	mu   sync.Mutex
+	at   time.Time
+	away []string
+}
+
+// New makes a Server of a Service. It does no input or output. Where nobody
+// chose one, gin's process-wide mode becomes "release".
+func New(svc *app.Service, o Options) (*Server, error) {
+	if svc == nil {
+		return nil, errors.New("ginapi: a Service is required")
+	}
+	s := &Server{svc: svc, o: o, log: o.Logger, origins: http.NewCrossOriginProtection()}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	for _, d := range []*time.Duration{&s.o.RequestTimeout, &s.o.IdleTimeout} {
+		if *d == 0 {
+			*d = 30 * time.Second
+		}
+	}
+	if s.o.UploadTimeout == 0 {
+		s.o.UploadTimeout = 15 * time.Minute
+	}
+	if s.o.MaxByteRequests == 0 {
+		s.o.MaxByteRequests = 4096
+	}
+	if s.o.RequestTimeout < 0 || s.o.IdleTimeout < 0 || s.o.UploadTimeout < 0 || s.o.CDNMaxAge < 0 || s.o.MaxByteRequests < 0 {
+		return nil, errors.New("ginapi: an option is negative")
+	}
+	if s.o.Version == "" {
+		s.o.Version = "dev"
+	}
+	for _, p := range o.TrustedProxies {
+		if !p.IsValid() {
+			return nil, errors.New("ginapi: TrustedProxies holds an invalid prefix")
+		}
+	}
+	if o.PublicURL != "" {
+		u, err := url.Parse(o.PublicURL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return nil, errors.New("ginapi: PublicURL must be like https://host or https://host:port, without query or fragment")
+		}
+		s.publicURL, s.publicSecure = strings.TrimRight(u.String(), "/"), u.Scheme == "https"
+		if err := s.origins.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+			return nil, err
+		}
+	}
+	if s.o.Registry == nil {
+		s.o.Registry = prometheus.NewRegistry()
+	}
+	var err error
+	if s.metrics, err = newMetrics(s.o.Registry, s.o.Version); err != nil {
+		return nil, err
+	}
+	s.routes = s.table()
+	if s.openapi, err = s.document(); err != nil {
+		return nil, err
+	}
+	s.engine = s.newEngine()
+	return s, nil
+}
+
+func (s *Server) newEngine() *gin.Engine {
+	if gin.Mode() == gin.DebugMode && os.Getenv(gin.EnvGinMode) == "" {
+		gin.SetMode(gin.ReleaseMode)
+	}
+	e := gin.New()
+	e.RedirectTrailingSlash = false
+	e.HandleMethodNotAllowed = true
+	e.ForwardedByClientIP = false
+	for i := range s.routes {
+		r := &s.routes[i]
+		e.Handle(r.method, ginPath(r.path), s.wrap(r))
+		if r.method == http.MethodGet {
+			head := *r
+			head.method = http.MethodHead
+			e.Handle(http.MethodHead, ginPath(r.path), s.wrap(&head))
+		}
+	}
+	e.NoRoute(s.wrap(&route{path: "none", handle: noRoute}))
+	e.NoMethod(s.wrap(&route{path: "none", handle: noMethod}))
+	return e
+}
+
+// ginPath turns {name} into gin's :name.
+func ginPath(p string) string {
+	return strings.NewReplacer("{", ":", "}", "").Replace(p)
+}
+
+// ServeHTTP serves one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+
+// NewHTTPServer returns a server for the handler with bounds on what a silent or
+// talkative client may cost. It sets no deadline for bodies: a Server sets its
+// own for each request.
+func NewHTTPServer(h http.Handler, logger *slog.Logger) *http.Server {
+	if logger == nil {
+		logger = slog.Default()
+	}
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+}

@@ -1,0 +1,207 @@
+package ginapi
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/imagify-api/imagify/app"
+	"github.com/imagify-api/imagify/domain"
+)
+
+// The bounds on what may stand beside the file in a multipart upload.
+const (
+	maxParts    = 100
+	maxOverhead = 1 << 20 // bytes, headers and boundaries included
+)
+
+// uploadBuffers hold what comes from the connection, so that its deadline moves once a buffer.
+var uploadBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
+
+func postImage(q *request) error {
+	in := app.UploadInput{Size: -1}
+	switch keys := q.r.Header["Idempotency-Key"]; len(keys) {
+	case 0:
+	case 1:
+		in.IdempotencyKey = keys[0]
+	default:
+		return domain.InvalidField("Idempotency-Key", "format", "is there more than once")
+	}
+	if q.r.Header["Content-Encoding"] != nil {
+		return domain.Errorf(domain.Invalid, "send the file as it is, without Content-Encoding")
+	}
+	wire := &uploadBody{q: q, until: q.begun.Add(q.s.o.UploadTimeout), left: -1}
+	buffered := uploadBuffers.Get().(*bufio.Reader)
+	buffered.Reset(wire)
+	defer func() {
+		buffered.Reset(nil)
+		uploadBuffers.Put(buffered)
+		q.s.metrics.uploadBytes.Add(float64(wire.read))
+	}()
+
+	typ, params, err := mime.ParseMediaType(q.r.Header.Get("Content-Type"))
+	switch {
+	case err == nil && typ == "multipart/form-data":
+		if n := len(params["boundary"]); n == 0 || n > 70 { // RFC 2046, section 5.1.1
+			return domain.Errorf(domain.Invalid, "the multipart Content-Type has no valid boundary")
+		}
+		f := &formFile{form: multipart.NewReader(buffered, params["boundary"]), wire: wire}
+		if in.Filename, err = f.open(); err != nil {
+			return err
+		}
+		in.Body = f
+	case err == nil && strings.HasPrefix(typ, "image/"):
+		in.Body, in.Size = buffered, q.r.ContentLength
+		if _, params, err := mime.ParseMediaType(q.r.Header.Get("Content-Disposition")); err == nil {
+			in.Filename = params["filename"]
+		}
+	default:
+		return domain.Errorf(domain.Invalid, "send the file as the field \"file\" of multipart/form-data, or as the body with an image/* Content-Type")
+	}
+
+	img, err := q.s.svc.Upload(q.ctx(), q.actor, in)
+	if err != nil {
+		if wire.failed != nil {
+			return wire.failed // a failed read also ends the context: this came first
+		}
+		return err
+	}
+	v, err := q.s.svc.View(q.ctx(), img)
+	if err != nil {
+		return err
+	}
+	view := imageView{v, q.base(), false}
+	q.set("Location", view.base+"/v1/images/"+img.ID.String())
+	return q.json(http.StatusCreated, view)
+}
+
+// uploadBody reads the connection. Each wait for bytes is bounded, and all of
+// them together; left bounds what may come that is no file.
+type uploadBody struct {
+	q     *request
+	until time.Time
+	read  int64
+	left  int64 // negative: not bounded
+	// failed is why the connection could not be read.
+	failed error
+}
+
+func (b *uploadBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, domain.LimitError(domain.Invalid, maxOverhead, "the form holds more than %d bytes beside the file", int64(maxOverhead))
+	}
+	if b.left > 0 {
+		p = p[:min(int64(len(p)), b.left)]
+	}
+	next := time.Now().Add(b.q.s.o.IdleTimeout)
+	if b.until.Before(next) {
+		next = b.until
+	}
+	b.q.readDeadline(next)
+	n, err := b.q.r.Body.Read(p)
+	b.read += int64(n)
+	if b.left > 0 {
+		b.left -= int64(n)
+	}
+	if errors.Is(err, io.EOF) {
+		b.q.bodyRead()
+		return n, io.EOF
+	}
+	if err != nil {
+		b.failed = readError(err)
+		return n, b.failed
+	}
+	return n, nil
+}
+
+// formFile is the one file of a multipart form. At its end it reads the rest of
+// the form: a second file makes the whole upload fail, before any of it is kept.
+type formFile struct {
+	form  *multipart.Reader
+	wire  *uploadBody
+	part  *multipart.Part
+	parts int
+	spent int64 // of the overhead
+	ended error
+}
+
+// next goes to the next part, within what may come beside the file.
+func (f *formFile) next() (*multipart.Part, error) {
+	if f.parts++; f.parts > maxParts {
+		return nil, domain.Errorf(domain.Invalid, "the form has more than %d parts", maxParts)
+	}
+	p, err := f.form.NextRawPart()
+	switch {
+	case err == nil, err == io.EOF: //nolint:errorlint // a wrapped EOF is a form that was cut short
+		return p, err
+	case domain.CodeOf(err) != domain.Internal:
+		return nil, err
+	}
+	return nil, domain.Wrap(domain.Invalid, err, "the multipart form is malformed")
+}
+
+// bound begins counting what is no file; free ends it.
+func (f *formFile) bound() { f.wire.left = maxOverhead - f.spent }
+func (f *formFile) free()  { f.spent, f.wire.left = maxOverhead-f.wire.left, -1 }
+
+// open goes to the file and returns its name.
+func (f *formFile) open() (filename string, err error) {
+	f.bound()
+	for {
+		p, err := f.next()
+		if err == io.EOF { //nolint:errorlint // as next returns it
+			return "", domain.InvalidField("file", "required", "the form has no file: send one as the field \"file\"")
+		}
+		if err != nil {
+			return "", err
+		}
+		if p.FormName() != "file" {
+			continue
+		}
+		if p.FileName() == "" {
+			return "", domain.InvalidField("file", "type", "is a text field: send a file, with a file name")
+		}
+		f.part = p
+		f.free()
+		return p.FileName(), nil
+	}
+}
+
+func (f *formFile) Read(p []byte) (int, error) {
+	if f.ended != nil {
+		return 0, f.ended
+	}
+	n, err := f.part.Read(p)
+	switch {
+	case err == nil:
+		return n, nil
+	case err == io.EOF: //nolint:errorlint // a wrapped EOF is a part that was cut short
+		f.ended = f.finish()
+	case domain.CodeOf(err) != domain.Internal:
+		f.ended = err
+	default:
+		f.ended = domain.Wrap(domain.Invalid, err, "the multipart form was cut short")
+	}
+	return n, f.ended
+}
+
+// finish reads what comes after the file; io.EOF says that all is well.
+func (f *formFile) finish() error {
+	f.bound()
+	defer f.free()
+	for {
+		p, err := f.next()
+		if err != nil {
+			return err
+		}
+		if p.FormName() == "file" {
+			return domain.InvalidField("file", "format", "is there more than once: upload one file at a time")
+		}
+	}
+}

@@ -1,0 +1,402 @@
+package bunrepo_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/sqlitedialect"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/imagify-api/imagify/adapters/internal/bunrepo"
+	"github.com/imagify-api/imagify/adapters/sqliterepo"
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// open returns the ports on a fresh SQLite file with options of the test's, and the database beneath.
+func open(t *testing.T, o bunrepo.Options) (ports.Records, *bun.DB) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "a.db")
+	made, err := sqliterepo.Open(t.Context(), path, sqliterepo.Options{})
+	require.NoError(t, err)
+	_, err = made.MigrateUp(t.Context())
+	require.NoError(t, errors.Join(err, made.Close()))
+	pool, err := sql.Open("sqlite", "file:"+path)
+	require.NoError(t, err)
+	pool.SetMaxOpenConns(1)
+	db := bun.NewDB(pool, sqlitedialect.New())
+	t.Cleanup(func() { assert.NoError(t, db.Close()) })
+	if o.Classify == nil {
+		o.Classify = func(error) bunrepo.Class { return bunrepo.Other }
+	}
+	return bunrepo.New(db, o), db
+}
+
+func newID() domain.ID { return domain.ID(uuid.Must(uuid.NewV7())) }
+
+func saveTier(t *testing.T, r ports.Records, tier domain.Tier) {
+	t.Helper()
+	require.NoError(t, r.Directory.Change(t.Context(), func(tx ports.DirectoryTx) error { return tx.SaveTier(t.Context(), tier) }))
+}
+
+var errDeadlock = errors.New("deadlock")
+
+func classifyDeadlock(err error) bunrepo.Class {
+	if errors.Is(err, errDeadlock) {
+		return bunrepo.Retry
+	}
+	return bunrepo.Other
+}
+
+func TestChangeIsTriedAgainAfterADeadlock(t *testing.T) {
+	t.Parallel()
+	r, _ := open(t, bunrepo.Options{Classify: classifyDeadlock})
+	tries := 0
+	require.NoError(t, r.Directory.Change(t.Context(), func(tx ports.DirectoryTx) error {
+		tries++
+		require.NoError(t, tx.SaveTier(t.Context(), domain.Tier{Name: "gold"}))
+		if tries < 3 {
+			return errDeadlock
+		}
+		return nil
+	}))
+	assert.Equal(t, 3, tries)
+	feed, err := r.Changes.Since(t.Context(), 0)
+	require.NoError(t, err)
+	assert.Equal(t, []ports.Change{{Kind: ports.TierChanged, Name: "gold"}}, feed.Entries, "only the last try counts")
+}
+
+func TestChangeGivesUp(t *testing.T) {
+	t.Parallel()
+	r, _ := open(t, bunrepo.Options{Classify: classifyDeadlock})
+	tries := 0
+	err := r.Directory.Change(t.Context(), func(ports.DirectoryTx) error { tries++; return errDeadlock })
+	require.ErrorIs(t, err, errDeadlock)
+	assert.Equal(t, 10, tries)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	tries = 0
+	err = r.Directory.Change(ctx, func(ports.DirectoryTx) error { tries++; cancel(); return errDeadlock })
+	require.Error(t, err)
+	assert.Equal(t, 1, tries)
+}
+
+// An error of the caller's own ends the change and comes back as it is.
+func TestChangeReturnsTheCallersError(t *testing.T) {
+	t.Parallel()
+	r, _ := open(t, bunrepo.Options{})
+	own := errors.New("own")
+	err := r.Directory.Change(t.Context(), func(tx ports.DirectoryTx) error {
+		require.NoError(t, tx.SaveTier(t.Context(), domain.Tier{Name: "gold"}))
+		return own
+	})
+	assert.Same(t, own, err)
+	_, err = r.Tiers.Get(t.Context(), "gold")
+	assert.ErrorIs(t, err, domain.NotFound)
+}
+
+// A panic in fn must not keep the transaction, and with it the database, locked.
+func TestChangePanics(t *testing.T) {
+	t.Parallel()
+	r, _ := open(t, bunrepo.Options{})
+	assert.Panics(t, func() { _ = r.Directory.Change(t.Context(), func(ports.DirectoryTx) error { panic("oh") }) })
+	saveTier(t, r, domain.Tier{Name: "gold"})
+}
+
+func TestCodesOfTheDriversErrors(t *testing.T) {
+	t.Parallel()
+	gone := errors.New("gone away")
+	for name, c := range map[string]struct {
+		err  error
+		code domain.Code
+	}{
+		"away":     {gone, domain.Unavailable},
+		"bad conn": {driver.ErrBadConn, domain.Unavailable},
+		"net":      {&net.OpError{Op: "read", Err: errors.New("reset")}, domain.Unavailable},
+		"deadline": {context.DeadlineExceeded, domain.Unavailable},
+		"other":    {errors.New("syntax error near SECRET"), domain.Internal},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			connector := failingConnector{c.err}
+			db := bun.NewDB(sql.OpenDB(connector), sqlitedialect.New())
+			t.Cleanup(func() { assert.NoError(t, db.Close()) })
+			r := bunrepo.New(db, bunrepo.Options{Classify: func(err error) bunrepo.Class {
+				if errors.Is(err, gone) {
+					return bunrepo.Away
+				}
+				return bunrepo.Other
+			}})
+			_, read := r.Images.Get(t.Context(), newID(), newID())
+			_, feed := r.Changes.Since(t.Context(), 0)
+			for _, err := range []error{
+				read, feed, r.Sessions.Delete(t.Context(), domain.SecretHash{}), r.Uploads.Abort(t.Context(), ports.Upload{}),
+			} {
+				require.ErrorIs(t, err, c.err)
+				assert.Equal(t, c.code, domain.CodeOf(err))
+				assert.NotContains(t, domain.AsError(err).Msg, "SECRET")
+				assert.Equal(t, c.code == domain.Unavailable, domain.AsError(err).RetryAfter > 0)
+			}
+		})
+	}
+}
+
+type failingConnector struct{ err error }
+
+func (c failingConnector) Connect(context.Context) (driver.Conn, error) { return nil, c.err }
+func (c failingConnector) Driver() driver.Driver                        { return nil }
+
+// A row that this program cannot read is an error, never a wider permission or an absence.
+func TestUnreadableRows(t *testing.T) {
+	t.Parallel()
+	r, db := open(t, bunrepo.Options{})
+	ctx := t.Context()
+	id, link := newID(), domain.Link{ID: newID(), Hash: domain.SecretHash{1}, OwnerID: newID(), ImageID: newID()}
+	saveTier(t, r, domain.Tier{Name: "gold"})
+	require.NoError(t, r.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+		return tx.SaveUser(ctx, domain.User{ID: id, Username: "u", Tiers: []string{"gold"}})
+	}))
+	require.NoError(t, r.Links.Create(ctx, link))
+	read := map[string][]func() error{
+		"tier": {
+			func() error { _, err := r.Tiers.Get(ctx, "gold"); return err },
+			func() error { _, err := r.Tiers.List(ctx); return err },
+		},
+		"user": {
+			func() error { _, err := r.Users.Get(ctx, id); return err },
+			func() error { _, err := r.Users.List(ctx, "gold", ports.Page{Limit: 1}); return err },
+		},
+		"link": {
+			func() error { _, err := r.Links.ByToken(ctx, link.Hash); return err },
+			func() error {
+				_, err := r.Links.List(ctx, link.OwnerID, link.ImageID, ports.Page{Limit: 1})
+				return err
+			},
+			func() error { _, _, err := r.Links.ListAll(ctx, ports.TimeRange{}, ports.Page{Limit: 1}); return err },
+		},
+	}
+	for _, c := range []struct{ what, spoil, mend string }{
+		{"tier", "UPDATE tiers SET permissions = 'x'", "UPDATE tiers SET permissions = '[]'"},
+		{"tier", `UPDATE tiers SET permissions = '["can_fly"]'`, "UPDATE tiers SET permissions = '[]'"},
+		{"tier", "UPDATE tiers SET limits = '[]'", "UPDATE tiers SET limits = '{}'"},
+		{"user", "UPDATE users SET permissions = '{}'", "UPDATE users SET permissions = '[]'"},
+		{"user", "UPDATE users SET tiers = ''", "UPDATE users SET tiers = '[]'"},
+		{"link", "UPDATE links SET height = 9999", "UPDATE links SET height = 0"},
+	} {
+		_, err := db.ExecContext(ctx, c.spoil)
+		require.NoError(t, err)
+		for _, f := range read[c.what] {
+			err := f()
+			require.Error(t, err, c.spoil)
+			assert.Equal(t, domain.Internal, domain.CodeOf(err), c.spoil)
+		}
+		_, err = db.ExecContext(ctx, c.mend)
+		require.NoError(t, err)
+		for _, f := range read[c.what] {
+			require.NoError(t, f(), c.mend)
+		}
+	}
+	tier, err := r.Tiers.Get(ctx, "gold")
+	require.NoError(t, err)
+	assert.Equal(t, domain.DefaultLimits(), tier.Limits, "a limit that a row does not know has its default")
+}
+
+// What a database would change on its way is refused; only the audit log takes anything.
+func TestTextsAreKeptToTheLetterOrRefused(t *testing.T) {
+	t.Parallel()
+	r, _ := open(t, bunrepo.Options{})
+	ctx := t.Context()
+	for _, bad := range []string{"a\x00b", "a\xffb"} {
+		change := func(fn func(tx ports.DirectoryTx) error) error { return r.Directory.Change(ctx, fn) }
+		_, acquire := r.Leases.Acquire(ctx, bad, "h", time.Now(), time.Now())
+		for i, err := range []error{
+			change(func(tx ports.DirectoryTx) error { return tx.SaveUser(ctx, domain.User{ID: newID(), Username: bad}) }),
+			change(func(tx ports.DirectoryTx) error {
+				return tx.SaveUser(ctx, domain.User{ID: newID(), Username: "u", Tiers: []string{bad}})
+			}),
+			change(func(tx ports.DirectoryTx) error { return tx.SaveTier(ctx, domain.Tier{Name: "t", Title: bad}) }),
+			r.Uploads.Commit(ctx, ports.Upload{}, domain.Image{Filename: bad}, ports.Quota{}),
+			r.Tokens.Create(ctx, domain.Token{ID: newID(), Name: bad}),
+			acquire,
+			r.Leases.Release(ctx, "sweep", bad),
+		} {
+			assert.ErrorIs(t, err, domain.Invalid, "%q %d", bad, i)
+		}
+		_, err := r.Users.ByUsername(ctx, bad)
+		assert.ErrorIs(t, err, domain.NotFound)
+		_, err = r.Tiers.Get(ctx, bad)
+		assert.ErrorIs(t, err, domain.NotFound)
+		users, err := r.Users.List(ctx, bad, ports.Page{Limit: 1})
+		assert.NoError(t, err)
+		assert.Empty(t, users)
+		require.NoError(t, change(func(tx ports.DirectoryTx) error {
+			if err := tx.DeleteTier(ctx, bad); err != nil {
+				return err
+			}
+			return tx.Record(ctx, domain.AuditEntry{ID: newID(), Actor: bad, Target: bad, RequestID: bad, Before: []byte(bad)})
+		}))
+		entries, err := r.Audit.List(ctx, bad, ports.TimeRange{}, ports.Page{Limit: 1})
+		assert.NoError(t, err)
+		assert.Empty(t, entries)
+	}
+	entries, err := r.Audit.List(ctx, "", ports.TimeRange{}, ports.Page{Limit: 9})
+	require.NoError(t, err)
+	require.Len(t, entries, 2)
+	for _, e := range entries {
+		for _, s := range []string{e.Actor, e.Target, e.RequestID, string(e.Before)} {
+			assert.Equal(t, "a\uFFFDb", s)
+		}
+		assert.Nil(t, e.After)
+	}
+}
+
+func TestLimitsMustBePositive(t *testing.T) {
+	t.Parallel()
+	r, _ := open(t, bunrepo.Options{})
+	ctx, p, all := t.Context(), ports.Page{}, ports.TimeRange{}
+	var id domain.ID
+	for name, f := range map[string]func() error{
+		"users":    func() error { _, err := r.Users.List(ctx, "", p); return err },
+		"deleting": func() error { _, err := r.Users.Deleting(ctx, 0); return err },
+		"images":   func() error { _, err := r.Images.List(ctx, id, p); return err },
+		"all":      func() error { _, _, err := r.Images.ListAll(ctx, all, p); return err },
+		"due":      func() error { _, err := r.Deletions.Due(ctx, time.Now(), id, 0); return err },
+		"links":    func() error { _, err := r.Links.List(ctx, id, id, p); return err },
+		"allLinks": func() error { _, _, err := r.Links.ListAll(ctx, all, p); return err },
+		"old":      func() error { _, err := r.LinkChanges.DeleteOld(ctx, time.Now(), 0); return err },
+		"audit":    func() error { _, err := r.Audit.List(ctx, "", all, p); return err },
+		"expired":  func() error { _, err := r.Sessions.DeleteExpired(ctx, time.Now(), 0); return err },
+		"tokens":   func() error { _, err := r.Tokens.List(ctx, id, p); return err },
+	} {
+		assert.ErrorIs(t, f(), domain.Invalid, name)
+	}
+}
+
+// A feed that does not continue what the caller has seen says so.
+func TestFeedAfterARestoredBackup(t *testing.T) {
+	t.Parallel()
+	r, db := open(t, bunrepo.Options{})
+	saveTier(t, r, domain.Tier{Name: "gold"})
+	feed, err := r.Changes.Since(t.Context(), 500)
+	require.NoError(t, err)
+	assert.True(t, feed.Lost)
+	assert.EqualValues(t, 1, feed.Version)
+	_, err = db.ExecContext(t.Context(), "DELETE FROM change_version")
+	require.NoError(t, err)
+	_, err = r.Changes.Since(t.Context(), 0)
+	require.ErrorContains(t, err, "the schema is incomplete")
+	assert.Equal(t, domain.Internal, domain.CodeOf(err))
+}
+
+// The database's own clock is asked where there is one.
+func TestClockOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	r, db := open(t, bunrepo.Options{Clock: "1700000000123456", Now: func() time.Time { panic("not asked") }})
+	feed, err := r.Changes.Since(t.Context(), 0)
+	require.NoError(t, err)
+	assert.Equal(t, time.UnixMicro(1700000000123456).UTC(), feed.Now)
+	saveTier(t, r, domain.Tier{Name: "gold"})
+	var at int64
+	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT at FROM changes").Scan(&at))
+	assert.EqualValues(t, 1700000000123456, at)
+}
+
+// Old keys do not pile up, and a deleted user leaves none.
+func TestIdempotencyKeysAreForgotten(t *testing.T) {
+	t.Parallel()
+	r, db := open(t, bunrepo.Options{})
+	ctx, owner, now := t.Context(), newID(), time.Now()
+	begin := func(n byte, at time.Time) {
+		u := ports.Upload{ImageID: newID(), OwnerID: owner, Key: domain.SecretHash{1, n}, LeaseUntil: at.Add(time.Minute)}
+		claim, err := r.Uploads.Begin(ctx, u, at)
+		require.NoError(t, err)
+		require.Equal(t, ports.ClaimWon, claim.State)
+	}
+	count := func() (n int) {
+		require.NoError(t, db.QueryRowContext(ctx, "SELECT COUNT(*) FROM idempotency").Scan(&n))
+		return n
+	}
+	for i := range byte(30) {
+		begin(i, now.Add(-ports.KeyRetention-time.Hour))
+	}
+	require.Equal(t, 30, count())
+	begin(100, now)
+	begin(101, now)
+	assert.Equal(t, 2, count(), "each new key takes some old ones along")
+	require.NoError(t, r.Directory.Change(ctx, func(tx ports.DirectoryTx) error { return tx.DeleteUser(ctx, owner) }))
+	assert.Zero(t, count())
+}
+
+// An id carries the clock of the node that made it: minutes of difference hide nothing from a range of times.
+func TestRangesAreByTheRecordsTime(t *testing.T) {
+	t.Parallel()
+	r, _ := open(t, bunrepo.Options{})
+	ctx, at := t.Context(), time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	for i, skew := range []time.Duration{-50 * time.Minute, 0, 50 * time.Minute} {
+		id := domain.FirstIDAt(at.Add(skew))
+		id[15] = byte(i)
+		require.NoError(t, r.Links.Create(ctx, domain.Link{ID: id, Hash: domain.SecretHash{9, byte(i)}, OwnerID: newID(), CreatedAt: at}))
+	}
+	for _, c := range []struct {
+		r    ports.TimeRange
+		want int
+	}{
+		{ports.TimeRange{From: at, To: at.Add(time.Microsecond)}, 3},
+		{ports.TimeRange{From: at.Add(time.Microsecond)}, 0},
+		{ports.TimeRange{To: at}, 0},
+		{ports.TimeRange{}, 3},
+	} {
+		links, next, err := r.Links.ListAll(ctx, c.r, ports.Page{Limit: 5})
+		require.NoError(t, err)
+		assert.Len(t, links, c.want)
+		assert.True(t, next.IsZero())
+	}
+}
+
+// Many of everything, so that lists of values are sent in parts.
+func TestManyLinksAtOnce(t *testing.T) {
+	t.Parallel()
+	r, _ := open(t, bunrepo.Options{})
+	ctx, owner, image, at := t.Context(), newID(), newID(), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	views := map[domain.SecretHash]int64{{0xff}: 5, {0xfe}: 0}
+	const n = 1100
+	for i := range n {
+		l := domain.Link{ID: newID(), Hash: domain.SecretHash{1, byte(i), byte(i >> 8)}, OwnerID: owner, ImageID: image, CreatedAt: at}
+		require.NoError(t, r.Links.Create(ctx, l))
+		views[l.Hash] = int64(1 + i%2)
+	}
+	require.NoError(t, r.LinkChanges.AddViews(ctx, views))
+	require.NoError(t, r.LinkChanges.AddViews(ctx, nil))
+	links, err := r.Links.List(ctx, owner, domain.ID{}, ports.Page{Limit: n + 1})
+	require.NoError(t, err)
+	require.Len(t, links, n)
+	for _, l := range links {
+		require.Equal(t, views[l.Hash], l.Views)
+	}
+	removed, err := r.LinkChanges.DeleteOld(ctx, at.Add(time.Second), n+1)
+	require.NoError(t, err)
+	assert.Equal(t, n, removed)
+	left, _, err := r.Links.ListAll(ctx, ports.TimeRange{}, ports.Page{Limit: 5})
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+// MySQL's share of the statements, without a server: what the dialect would send.
+func TestLockingReads(t *testing.T) {
+	t.Parallel()
+	r, _ := open(t, bunrepo.Options{ForUpdate: "FOR UPDATE"}) // no SQLite understands it
+	err := r.Deletions.Mark(t.Context(), newID(), newID(), nil, time.Now())
+	require.Error(t, err)
+	assert.True(t, strings.Contains(err.Error(), "FOR") || strings.Contains(err.Error(), "syntax"), err.Error())
+}

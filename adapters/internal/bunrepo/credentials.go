@@ -1,0 +1,117 @@
+package bunrepo
+
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+type sessions struct{ *repo }
+
+func (s sessions) Create(ctx context.Context, v domain.Session) error {
+	row := sessionRow{
+		Hash: v.Hash[:], UserID: v.UserID[:], Epoch: v.Epoch, CreatedAt: toMicros(v.CreatedAt), ExpiresAt: toMicros(v.ExpiresAt),
+	}
+	_, err := s.db.NewInsert().Model(&row).Exec(ctx)
+	if s.duplicate(err) {
+		return domain.Wrap(domain.Conflict, err, "the session's secret is taken")
+	}
+	return s.fail(err)
+}
+
+func (s sessions) Get(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
+	var row sessionRow
+	if err := s.o.Read.NewSelect().Model(&row).Where("hash = ?", hash[:]).Scan(ctx); err != nil {
+		return domain.Session{}, s.notFound(err, "session")
+	}
+	return domain.Session{
+		Hash: toHash(row.Hash), UserID: toID(row.UserID), Epoch: row.Epoch,
+		CreatedAt: toTime(row.CreatedAt), ExpiresAt: toTime(row.ExpiresAt),
+	}, nil
+}
+
+func (s sessions) Delete(ctx context.Context, hash domain.SecretHash) error {
+	_, err := exec(ctx, s.db, "DELETE FROM sessions WHERE hash = ?", hash[:])
+	return s.fail(err)
+}
+
+func (s sessions) DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error) {
+	if err := checkLimit(limit); err != nil {
+		return 0, err
+	}
+	var removed int64
+	err := s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+		removed = 0
+		var hashes [][]byte
+		err := tx.NewSelect().Model((*sessionRow)(nil)).Column("hash").Where("expires_at < ?", toMicros(now)).
+			OrderBy("expires_at", bun.OrderAsc).Limit(int64(limit)).Scan(ctx, &hashes)
+		if err != nil || len(hashes) == 0 {
+			return err
+		}
+		removed, err = exec(ctx, tx, "DELETE FROM sessions WHERE hash IN (?)", bun.List(hashes))
+		return err
+	})
+	return int(removed), err
+}
+
+type tokens struct{ *repo }
+
+func (s tokens) Create(ctx context.Context, t domain.Token) error {
+	if err := checkText(t.Name); err != nil {
+		return err
+	}
+	row := tokenRow{
+		Hash: t.Hash[:], ID: t.ID[:], UserID: t.UserID[:], Name: t.Name, CreatedAt: toMicros(t.CreatedAt), ExpiresAt: toMicros(t.ExpiresAt),
+	}
+	_, err := s.db.NewInsert().Model(&row).Exec(ctx)
+	if s.duplicate(err) {
+		return domain.Wrap(domain.Conflict, err, "the token's secret or id is taken")
+	}
+	return s.fail(err)
+}
+
+func (s tokens) ByHash(ctx context.Context, hash domain.SecretHash) (domain.Token, error) {
+	var row tokenRow
+	if err := s.o.Read.NewSelect().Model(&row).Where("hash = ?", hash[:]).Scan(ctx); err != nil {
+		return domain.Token{}, s.notFound(err, "token")
+	}
+	return row.token(), nil
+}
+
+func (s tokens) List(ctx context.Context, userID domain.ID, p ports.Page) ([]domain.Token, error) {
+	if err := checkLimit(p.Limit); err != nil {
+		return nil, err
+	}
+	var rows []tokenRow
+	q := s.o.Read.NewSelect().Model(&rows).ForceIndex("tokens_user").Where("user_id = ?", userID[:])
+	if err := page(q, "id", p).Scan(ctx); err != nil {
+		return nil, s.fail(err)
+	}
+	out := make([]domain.Token, len(rows))
+	for i, row := range rows {
+		out[i] = row.token()
+	}
+	return out, nil
+}
+
+func (s tokens) Delete(ctx context.Context, userID, id domain.ID) error {
+	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+		f, err := s.lockFeed(ctx, tx)
+		if err != nil {
+			return err
+		}
+		n, err := exec(ctx, tx, "DELETE FROM tokens WHERE user_id = ? AND id = ?", userID[:], id[:])
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return domain.Errorf(domain.NotFound, "no such token")
+		}
+		f.add(ports.Change{Kind: ports.TokenDeleted, ID: id})
+		return f.publish(ctx, tx)
+	})
+}

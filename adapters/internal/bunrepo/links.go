@@ -1,0 +1,253 @@
+package bunrepo
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+type links struct{ *repo }
+
+func (s links) Create(ctx context.Context, l domain.Link) error {
+	row := newLinkRow(l)
+	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+		for _, model := range []any{
+			&linkOwnerRow{ID: row.ID, OwnerID: row.OwnerID, ImageID: row.ImageID, TokenHash: row.TokenHash, CreatedAt: row.CreatedAt},
+			&ownerLinkRow{OwnerID: row.OwnerID, ImageID: row.ImageID, ID: row.ID, TokenHash: row.TokenHash},
+			&row,
+		} {
+			if _, err := tx.NewInsert().Model(model).Exec(ctx); err != nil {
+				if s.duplicate(err) {
+					err = domain.Wrap(domain.Conflict, err, "the link's token or id is taken")
+				}
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s links) ByToken(ctx context.Context, token domain.SecretHash) (domain.Link, error) {
+	var row linkRow
+	if err := s.o.Read.NewSelect().Model(&row).Where("token_hash = ?", token[:]).Scan(ctx); err != nil {
+		return domain.Link{}, s.notFound(err, "link")
+	}
+	return row.link()
+}
+
+// tokenOf finds the shard of an owner's link.
+func tokenOf(ctx context.Context, in bun.IDB, ownerID, id domain.ID) (token domain.SecretHash, err error) {
+	var hash []byte
+	err = in.NewSelect().Model((*ownerLinkRow)(nil)).Column("token_hash").
+		Where("owner_id = ?", ownerID[:]).Where("id = ?", id[:]).Scan(ctx, &hash)
+	return toHash(hash), err
+}
+
+func (s links) Get(ctx context.Context, ownerID, id domain.ID) (domain.Link, error) {
+	token, err := tokenOf(ctx, s.o.Read, ownerID, id)
+	if err != nil {
+		return domain.Link{}, s.notFound(err, "link")
+	}
+	return s.ByToken(ctx, token)
+}
+
+func (s links) List(ctx context.Context, ownerID, imageID domain.ID, p ports.Page) ([]domain.Link, error) {
+	if err := checkLimit(p.Limit); err != nil {
+		return nil, err
+	}
+	var out []domain.Link
+	// More than one round only where links were removed between the two look-ups.
+	for len(out) < p.Limit {
+		var found []ownerLinkRow
+		q := s.o.Read.NewSelect().Model(&found).Where("owner_id = ?", ownerID[:])
+		if imageID.IsZero() {
+			q = q.ForceIndex("owner_links_all")
+		} else {
+			q = q.ForceIndex("PRIMARY").Where("image_id = ?", imageID[:])
+		}
+		rest := ports.Page{Before: p.Before, Limit: p.Limit - len(out)}
+		if err := page(q, "id", rest).Scan(ctx); err != nil {
+			return nil, s.fail(err)
+		}
+		if len(found) == 0 {
+			break
+		}
+		hashes := make([][]byte, len(found))
+		for i, f := range found {
+			hashes[i] = f.TokenHash
+		}
+		some, err := s.byTokens(ctx, hashes)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, some...)
+		if len(found) < rest.Limit {
+			break
+		}
+		p.Before = toID(found[len(found)-1].ID)
+	}
+	return out, nil
+}
+
+// byTokens returns the links of the given hashes in their order, without those that are not there.
+func (s links) byTokens(ctx context.Context, hashes [][]byte) ([]domain.Link, error) {
+	byHash := make(map[domain.SecretHash]domain.Link, len(hashes))
+	for part := range slices.Chunk(hashes, chunk) {
+		var rows []linkRow
+		if err := s.o.Read.NewSelect().Model(&rows).Where("token_hash IN (?)", bun.List(part)).Scan(ctx); err != nil {
+			return nil, s.fail(err)
+		}
+		for _, row := range rows {
+			l, err := row.link()
+			if err != nil {
+				return nil, err
+			}
+			byHash[l.Hash] = l
+		}
+	}
+	out := make([]domain.Link, 0, len(hashes))
+	for _, h := range hashes {
+		if l, ok := byHash[toHash(h)]; ok {
+			out = append(out, l)
+		}
+	}
+	return out, nil
+}
+
+func (s links) ListAll(ctx context.Context, t ports.TimeRange, p ports.Page) ([]domain.Link, domain.ID, error) {
+	if err := checkLimit(p.Limit); err != nil {
+		return nil, domain.ID{}, err
+	}
+	var found []linkOwnerRow
+	q := within(s.o.Read.NewSelect().Model(&found).ForceIndex("PRIMARY"), "id", "created_at", t)
+	if err := page(q, "id", ports.Page{Before: p.Before, Limit: p.Limit + 1}).Scan(ctx); err != nil {
+		return nil, domain.ID{}, s.fail(err)
+	}
+	var next domain.ID
+	if len(found) > p.Limit {
+		found = found[:p.Limit]
+		next = toID(found[p.Limit-1].ID)
+	}
+	hashes := make([][]byte, len(found))
+	for i, f := range found {
+		hashes[i] = f.TokenHash
+	}
+	out, err := s.byTokens(ctx, hashes)
+	if err != nil {
+		return nil, domain.ID{}, err
+	}
+	return out, next, nil
+}
+
+type linkChanges struct{ *repo }
+
+func (s linkChanges) Revoke(ctx context.Context, ownerID, id domain.ID, audit *domain.AuditEntry, now time.Time) error {
+	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+		token, err := tokenOf(ctx, tx, ownerID, id)
+		if err != nil {
+			return s.notFound(err, "link")
+		}
+		n, err := exec(ctx, tx, "UPDATE links SET revoked_at = ? WHERE token_hash = ? AND revoked_at = 0", toMicros(now), token[:])
+		if err != nil || n == 0 {
+			return err
+		}
+		return s.record(ctx, tx, audit)
+	})
+}
+
+func (s linkChanges) TakeView(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error) {
+	n, err := exec(ctx, s.db, "UPDATE links SET views = views + 1 WHERE token_hash = ? AND views < max_views AND revoked_at = 0 AND expires_at > ?",
+		token[:], toMicros(now))
+	return n > 0, s.fail(err)
+}
+
+func (s linkChanges) AddViews(ctx context.Context, views map[domain.SecretHash]int64) error {
+	// Links with the same number to add share a statement; a fixed order keeps two nodes from a deadlock.
+	byCount := make(map[int64][][]byte)
+	for h, n := range views {
+		if n > 0 {
+			byCount[n] = append(byCount[n], bytes.Clone(h[:]))
+		}
+	}
+	if len(byCount) == 0 {
+		return nil
+	}
+	var counts []int64
+	for n, hashes := range byCount {
+		counts = append(counts, n)
+		slices.SortFunc(hashes, bytes.Compare)
+	}
+	slices.Sort(counts)
+	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+		for _, n := range counts {
+			for part := range slices.Chunk(byCount[n], chunk) {
+				if _, err := exec(ctx, tx, "UPDATE links SET views = views + ? WHERE token_hash IN (?) AND max_views = 0", n, bun.List(part)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func (s linkChanges) DeleteOld(ctx context.Context, madeBefore time.Time, limit int) (int, error) {
+	if err := checkLimit(limit); err != nil {
+		return 0, err
+	}
+	var removed int
+	err := s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+		var old []linkOwnerRow
+		err := tx.NewSelect().Model(&old).Where("created_at < ?", toMicros(madeBefore)).
+			OrderBy("created_at", bun.OrderAsc).Limit(int64(limit)).Scan(ctx)
+		removed = len(old)
+		if err != nil {
+			return err
+		}
+		ids := make([][]byte, len(old))
+		hashes := make([][]byte, len(old))
+		type list struct{ owner, image domain.ID }
+		lists := make(map[list][][]byte)
+		for i, row := range old {
+			in := list{toID(row.OwnerID), toID(row.ImageID)}
+			ids[i], hashes[i], lists[in] = row.ID, row.TokenHash, append(lists[in], row.ID)
+		}
+		for part := range slices.Chunk(hashes, chunk) {
+			if _, err := exec(ctx, tx, "DELETE FROM links WHERE token_hash IN (?)", bun.List(part)); err != nil {
+				return err
+			}
+		}
+		for in, all := range lists {
+			for part := range slices.Chunk(all, chunk) {
+				if _, err := exec(ctx, tx, "DELETE FROM owner_links WHERE owner_id = ? AND image_id = ? AND id IN (?)",
+					in.owner[:], in.image[:], bun.List(part)); err != nil {
+					return err
+				}
+			}
+		}
+		for part := range slices.Chunk(ids, chunk) {
+			if _, err := exec(ctx, tx, "DELETE FROM link_owners WHERE id IN (?)", bun.List(part)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return removed, nil
+}
+
+func (s linkChanges) Owner(ctx context.Context, id domain.ID) (domain.ID, error) {
+	var owner []byte
+	err := s.o.Read.NewSelect().Model((*linkOwnerRow)(nil)).Column("owner_id").Where("id = ?", id[:]).Scan(ctx, &owner)
+	if err != nil {
+		return domain.ID{}, s.notFound(err, "link")
+	}
+	return toID(owner), nil
+}

@@ -1,0 +1,13 @@
+package sqliterepo
+
+import (
+	"testing"
+
+	"github.com/imagify-api/imagify/ports"
+	"github.com/imagify-api/imagify/ports/porttest"
+)
+
+func TestRecords(t *testing.T) {
+	t.Parallel()
+	porttest.Records(t, func(t *testing.T) ports.Records { return fresh(t).Records() })
+}

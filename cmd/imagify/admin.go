@@ -1,0 +1,553 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/imagify-api/imagify/app"
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// records prints records as a table, or as JSON.
+type records struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+func (r records) print(p *program, v any, header string, rows func(row func(cells ...string))) error {
+	if r.JSON {
+		return printJSON(p.out, v)
+	}
+	t := tabwriter.NewWriter(p.out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(t, header)
+	rows(func(cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")) })
+	return t.Flush()
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// everything reads a list page by page to its end.
+func everything[T any](list func(ports.Page) ([]T, domain.ID, error)) (out []T, err error) {
+	out = []T{}
+	p := ports.Page{Limit: 100}
+	for {
+		items, next, err := list(p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, items...)
+		if next.IsZero() {
+			return out, nil
+		}
+		p.Before = next
+	}
+}
+
+// userView is a user as printed.
+type userView struct {
+	ID          string    `json:"id"`
+	Username    string    `json:"username"`
+	Email       string    `json:"email"`
+	Tiers       []string  `json:"tiers"`
+	Permissions []string  `json:"permissions"`
+	IsAdmin     bool      `json:"is_admin"`
+	IsActive    bool      `json:"is_active"`
+	CreatedAt   time.Time `json:"created_at"`
+	Password    string    `json:"password,omitempty"` // generated, shown once
+}
+
+func viewUser(u domain.User) userView {
+	return userView{
+		ID: u.ID.String(), Username: u.Username, Email: u.Email, Tiers: append([]string{}, u.Tiers...), Permissions: u.Grants.Codenames(),
+		IsAdmin: u.IsAdmin, IsActive: u.IsActive, CreatedAt: u.CreatedAt,
+	}
+}
+
+func (r records) users(p *program, us []userView) error {
+	return r.print(p, us, "USERNAME\tTIERS\tPERMISSIONS\tADMIN\tACTIVE\tE-MAIL", func(row func(...string)) {
+		for _, u := range us {
+			row(u.Username, list(u.Tiers), list(u.Permissions), yes(u.IsAdmin), yes(u.IsActive), u.Email)
+		}
+	})
+}
+
+func list(s []string) string {
+	if len(s) == 0 {
+		return "-"
+	}
+	return strings.Join(s, ",")
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+type userCmd struct {
+	Create userCreateCmd `cmd:"" help:"Make a user; prints a generated password unless given one."`
+	List   userListCmd   `cmd:"" help:"List users."`
+	Show   userShowCmd   `cmd:"" help:"Show one user."`
+	Set    userSetCmd    `cmd:"" help:"Change a user."`
+	Passwd userPasswdCmd `cmd:"" help:"Set a user's password, which ends their sessions."`
+	Delete userDeleteCmd `cmd:"" help:"Delete a user with their images and links."`
+}
+
+type userCreateCmd struct {
+	Name          string   `arg:"" help:"User name."`
+	Tier          []string `help:"A tier to be in; may be repeated." sep:"none"`
+	Permission    []string `help:"A permission granted directly; may be repeated." sep:"none"`
+	Email         string   `help:"E-mail address."`
+	Admin         bool     `help:"May manage users, tiers, images and links."`
+	PasswordStdin bool     `help:"Read the password from standard input, one line."`
+	records
+}
+
+func (userCreateCmd) Help() string {
+	return "Example:\n  imagify user create anna --tier PremiumTierUsers --permission thumbnail:600"
+}
+
+func (c userCreateCmd) Run(p *program) error {
+	return p.service(func(svc *app.Service) error {
+		password, generated, err := p.password(c.PasswordStdin)
+		if err != nil {
+			return err
+		}
+		u, err := svc.CreateUser(p.ctx, operator, c.Name, app.UserChange{
+			Email: &c.Email, Password: &password, Tiers: &c.Tier, Permissions: &c.Permission, IsAdmin: &c.Admin,
+		})
+		if err != nil {
+			return err
+		}
+		v := viewUser(u)
+		if generated {
+			v.Password = password
+		}
+		if c.JSON {
+			return printJSON(p.out, v)
+		}
+		if generated {
+			fmt.Fprintf(p.out, "made %s; password %s (it is shown this once)\n", u.Username, password)
+		} else {
+			fmt.Fprintf(p.out, "made %s\n", u.Username)
+		}
+		return nil
+	})
+}
+
+// password reads a password from standard input, or generates one.
+func (p *program) password(fromStdin bool) (password string, generated bool, err error) {
+	if !fromStdin {
+		return app.GeneratePassword(), true, nil
+	}
+	line, err := bufio.NewReader(io.LimitReader(p.in, domain.MaxPassword+2)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", false, err
+	}
+	line = strings.TrimRight(line, "\r\n")
+	if line == "" {
+		return "", false, usagef("there is no password on standard input")
+	}
+	return line, false, nil
+}
+
+type userListCmd struct {
+	Tier string `help:"Only the members of this tier."`
+	records
+}
+
+func (c userListCmd) Run(p *program) error {
+	return p.service(func(svc *app.Service) error {
+		us, err := everything(func(pg ports.Page) ([]domain.User, domain.ID, error) { return svc.Users(p.ctx, operator, c.Tier, pg) })
+		if err != nil {
+			return err
+		}
+		views := make([]userView, len(us))
+		for i, u := range us {
+			views[i] = viewUser(u)
+		}
+		return c.users(p, views)
+	})
+}
+
+type userShowCmd struct {
+	Name string `arg:"" help:"User name."`
+	records
+}
+
+func (c userShowCmd) Run(p *program) error {
+	return p.service(func(svc *app.Service) error {
+		u, err := svc.User(p.ctx, operator, c.Name)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(p.out, viewUser(u))
+		}
+		return c.users(p, []userView{viewUser(u)})
+	})
+}
+
+type userSetCmd struct {
+	Name         string    `arg:"" help:"User name."`
+	Tier         *[]string `help:"The tiers to be in from now on; may be repeated." sep:"none" xor:"tiers"`
+	NoTiers      bool      `help:"Be in no tier." xor:"tiers"`
+	Permission   *[]string `help:"The permissions granted directly from now on; may be repeated." sep:"none" xor:"permissions"`
+	NoPermission bool      `name:"no-permissions" help:"Have no direct permission." xor:"permissions"`
+	Email        *string   `help:"E-mail address."`
+	Admin        *bool     `help:"May manage users, tiers, images and links." negatable:""`
+	Active       *bool     `help:"May sign in; links and URLs of an inactive user are dead." negatable:""`
+	records
+}
+
+func (userSetCmd) Help() string {
+	return "What is not named stays as it is. It acts at once, also on a running server.\n\nExamples:\n  imagify user set anna --tier BasicTierUsers\n  imagify user set anna --no-active"
+}
+
+func (c userSetCmd) Run(p *program) error {
+	return p.service(func(svc *app.Service) error {
+		change := app.UserChange{Email: c.Email, Tiers: c.Tier, Permissions: c.Permission, IsAdmin: c.Admin, IsActive: c.Active}
+		if c.NoTiers {
+			change.Tiers = &[]string{}
+		}
+		if c.NoPermission {
+			change.Permissions = &[]string{}
+		}
+		if change == (app.UserChange{}) {
+			return usagef("nothing to change: name what to set, see 'imagify user set --help'")
+		}
+		u, err := svc.UpdateUser(p.ctx, operator, c.Name, change)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(p.out, viewUser(u))
+		}
+		return c.users(p, []userView{viewUser(u)})
+	})
+}
+
+type userPasswdCmd struct {
+	Name          string `arg:"" help:"User name."`
+	PasswordStdin bool   `help:"Read the password from standard input, one line; else one is generated and printed."`
+}
+
+func (c userPasswdCmd) Run(p *program) error {
+	return p.service(func(svc *app.Service) error {
+		password, generated, err := p.password(c.PasswordStdin)
+		if err != nil {
+			return err
+		}
+		if _, err := svc.UpdateUser(p.ctx, operator, c.Name, app.UserChange{Password: &password}); err != nil {
+			return err
+		}
+		if generated {
+			fmt.Fprintf(p.out, "the password of %s is now %s (it is shown this once)\n", c.Name, password)
+		} else {
+			fmt.Fprintf(p.out, "the password of %s is set\n", c.Name)
+		}
+		return nil
+	})
+}
+
+type userDeleteCmd struct {
+	Name string `arg:"" help:"User name."`
+}
+
+func (c userDeleteCmd) Run(p *program) error {
+	return p.service(func(svc *app.Service) error {
+		if err := svc.DeleteUser(p.ctx, operator, c.Name); err != nil {
+			return err
+		}
+		fmt.Fprintf(p.out, "deleted %s\n", c.Name)
+		return nil
+	})
+}
+
+// tierView is a tier as printed.
+type tierView struct {
+	Name        string            `json:"name"`
+	Title       string            `json:"title"`
+	Permissions []string          `json:"permissions"`
+	Limits      map[string]*int64 `json:"limits"`
+	Predefined  bool              `json:"predefined"`
+}
+
+func viewTier(t domain.Tier) tierView {
+	v := tierView{Name: t.Name, Title: t.Title, Permissions: t.Permissions.Codenames(), Limits: map[string]*int64{}, Predefined: t.Predefined}
+	for _, f := range t.Limits.Fields() {
+		v.Limits[f.Name] = nil
+		if n := int64(*f.Value); *f.Value != domain.NoLimit {
+			v.Limits[f.Name] = &n
+		}
+	}
+	return v
+}
+
+func (r records) tier(p *program, t domain.Tier) error {
+	v := viewTier(t)
+	if r.JSON {
+		return printJSON(p.out, v)
+	}
+	w := tabwriter.NewWriter(p.out, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(w, "name\t%s\ntitle\t%s\npermissions\t%s\n", v.Name, v.Title, list(v.Permissions))
+	for _, f := range t.Limits.Fields() {
+		value := "none"
+		if n := v.Limits[f.Name]; n != nil {
+			value = strconv.FormatInt(*n, 10)
+		}
+		fmt.Fprintf(w, "%s\t%s\n", f.Name, value)
+	}
+	return w.Flush()
+}
+
+type tierCmd struct {
+	Create tierCreateCmd `cmd:"" help:"Make a tier."`
+	List   tierListCmd   `cmd:"" help:"List tiers."`
+	Show   tierShowCmd   `cmd:"" help:"Show one tier."`
+	Set    tierSetCmd    `cmd:"" help:"Change a tier for all its members, at once."`
+	Delete tierDeleteCmd `cmd:"" help:"Delete a tier; its members lose what it gave them."`
+}
+
+type tierCreateCmd struct {
+	Name       string   `arg:"" help:"Name of the tier."`
+	Title      *string  `help:"Title for people."`
+	Permission []string `help:"A permission; may be repeated." sep:"none"`
+	Limit      []string `help:"A limit as name=number or name=none; may be repeated." placeholder:"K=V" sep:"none"`
+	records
+}
+
+func (tierCreateCmd) Help() string {
+	return "Permissions: thumbnail:{height}, can_access_original_image, can_generate_expiring_link.\n\nExample:\n  imagify tier create Gold --title Gold --permission thumbnail:200 --permission thumbnail:600 --limit max_images=1000"
+}
+
+func (c tierCreateCmd) Run(p *program) error {
+	limits, err := parseLimits(c.Limit)
+	if err != nil {
+		return err
+	}
+	return p.service(func(svc *app.Service) error {
+		t, err := svc.CreateTier(p.ctx, operator, c.Name, app.TierChange{Title: c.Title, Permissions: &c.Permission, Limits: limits})
+		if err != nil {
+			return err
+		}
+		return c.tier(p, t)
+	})
+}
+
+func parseLimits(pairs []string) (map[string]*int64, error) {
+	out := map[string]*int64{}
+	for _, pair := range pairs {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, usagef("--limit %s: write name=number, or name=none", pair)
+		}
+		if value == "none" {
+			out[name] = nil
+			continue
+		}
+		n, err := strconv.ParseInt(value, 10, 64)
+		if err != nil {
+			return nil, usagef("--limit %s: %q is no whole number; write name=number, or name=none", pair, value)
+		}
+		out[name] = &n
+	}
+	return out, nil
+}
+
+type tierListCmd struct{ records }
+
+func (c tierListCmd) Run(p *program) error {
+	return p.service(func(svc *app.Service) error {
+		ts, err := svc.Tiers(p.ctx, operator)
+		if err != nil {
+			return err
+		}
+		views := make([]tierView, len(ts))
+		for i, t := range ts {
+			views[i] = viewTier(t)
+		}
+		return c.print(p, views, "NAME\tTITLE\tPERMISSIONS", func(row func(...string)) {
+			for _, v := range views {
+				row(v.Name, v.Title, list(v.Permissions))
+			}
+		})
+	})
+}
+
+type tierShowCmd struct {
+	Name string `arg:"" help:"Name of the tier."`
+	records
+}
+
+func (c tierShowCmd) Run(p *program) error {
+	return p.service(func(svc *app.Service) error {
+		t, err := svc.Tier(p.ctx, operator, c.Name)
+		if err != nil {
+			return err
+		}
+		return c.tier(p, t)
+	})
+}
+
+type tierSetCmd struct {
+	Name          string    `arg:"" help:"Name of the tier."`
+	Title         *string   `help:"Title for people."`
+	Permission    *[]string `help:"The permissions from now on; may be repeated." sep:"none" xor:"permissions"`
+	NoPermissions bool      `help:"No permission at all." xor:"permissions"`
+	Limit         []string  `help:"A limit as name=number or name=none; may be repeated." placeholder:"K=V" sep:"none"`
+	records
+}
+
+func (tierSetCmd) Help() string {
+	return "What is not named stays as it is.\n\nExample:\n  imagify tier set BasicTierUsers --permission thumbnail:200 --permission thumbnail:300"
+}
+
+func (c tierSetCmd) Run(p *program) error {
+	limits, err := parseLimits(c.Limit)
+	if err != nil {
+		return err
+	}
+	change := app.TierChange{Title: c.Title, Permissions: c.Permission, Limits: limits}
+	if c.NoPermissions {
+		change.Permissions = &[]string{}
+	}
+	if change.Title == nil && change.Permissions == nil && len(limits) == 0 {
+		return usagef("nothing to change: name what to set, see 'imagify tier set --help'")
+	}
+	return p.service(func(svc *app.Service) error {
+		t, err := svc.UpdateTier(p.ctx, operator, c.Name, change)
+		if err != nil {
+			return err
+		}
+		return c.tier(p, t)
+	})
+}
+
+type tierDeleteCmd struct {
+	Name string `arg:"" help:"Name of the tier."`
+}
+
+func (c tierDeleteCmd) Run(p *program) error {
+	return p.service(func(svc *app.Service) error {
+		if err := svc.DeleteTier(p.ctx, operator, c.Name); err != nil {
+			return err
+		}
+		fmt.Fprintf(p.out, "deleted %s\n", c.Name)
+		return nil
+	})
+}
+
+type tokenCmd struct {
+	Create tokenCreateCmd `cmd:"" help:"Make an API token; prints the token alone."`
+	List   tokenListCmd   `cmd:"" help:"List a user's API tokens."`
+	Revoke tokenRevokeCmd `cmd:"" help:"End an API token at once."`
+}
+
+type tokenCreateCmd struct {
+	User      string        `required:"" help:"Whose token it is."`
+	Name      string        `help:"What it is for." default:"command line"`
+	ExpiresIn time.Duration `help:"How long it lives, such as 720h; for ever unless given."`
+	JSON      bool          `name:"json" help:"Print JSON."`
+}
+
+func (tokenCreateCmd) Help() string {
+	return "Example:\n  TOKEN=$(imagify token create --user anna --name laptop --expires-in 720h)"
+}
+
+// tokenView is a token as printed.
+type tokenView struct {
+	ID        string     `json:"id"`
+	Name      string     `json:"name"`
+	CreatedAt time.Time  `json:"created_at"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	Token     string     `json:"token,omitempty"`
+}
+
+func viewToken(t domain.Token) tokenView {
+	v := tokenView{ID: t.ID.String(), Name: t.Name, CreatedAt: t.CreatedAt}
+	if !t.ExpiresAt.IsZero() {
+		v.ExpiresAt = &t.ExpiresAt
+	}
+	return v
+}
+
+func (c tokenCreateCmd) Run(p *program) error {
+	if c.ExpiresIn < 0 {
+		return usagef("--expires-in must not be negative")
+	}
+	return p.service(func(svc *app.Service) error {
+		t, secret, err := svc.CreateTokenFor(p.ctx, operator, c.User, c.Name, c.ExpiresIn)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			v := viewToken(t)
+			v.Token = secret
+			return printJSON(p.out, v)
+		}
+		fmt.Fprintln(p.out, secret)
+		return nil
+	})
+}
+
+type tokenListCmd struct {
+	User string `required:"" help:"Whose tokens."`
+	records
+}
+
+func (c tokenListCmd) Run(p *program) error {
+	return p.service(func(svc *app.Service) error {
+		ts, err := everything(func(pg ports.Page) ([]domain.Token, domain.ID, error) {
+			return svc.TokensFor(p.ctx, operator, c.User, pg)
+		})
+		if err != nil {
+			return err
+		}
+		views := make([]tokenView, len(ts))
+		for i, t := range ts {
+			views[i] = viewToken(t)
+		}
+		return c.print(p, views, "ID\tNAME\tCREATED\tEXPIRES", func(row func(...string)) {
+			for _, v := range views {
+				expires := "never"
+				if v.ExpiresAt != nil {
+					expires = v.ExpiresAt.Format(time.RFC3339)
+				}
+				row(v.ID, v.Name, v.CreatedAt.Format(time.RFC3339), expires)
+			}
+		})
+	})
+}
+
+type tokenRevokeCmd struct {
+	User string `required:"" help:"Whose token it is."`
+	ID   string `arg:"" help:"The token's id, as 'token list' shows it."`
+}
+
+func (c tokenRevokeCmd) Run(p *program) error {
+	id, err := domain.ParseID(c.ID)
+	if err != nil {
+		return usagef("%q is no id: take one of 'imagify token list --user %s'", c.ID, c.User)
+	}
+	return p.service(func(svc *app.Service) error {
+		if err := svc.RevokeTokenFor(p.ctx, operator, c.User, id); err != nil {
+			return err
+		}
+		fmt.Fprintln(p.out, "revoked", c.ID)
+		return nil
+	})
+}

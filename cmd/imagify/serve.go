@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/imagify-api/imagify/adapters/ginapi"
+	"github.com/imagify-api/imagify/app"
+)
+
+// stopTime is how long what is under way may take after a signal to stop; then it is cut.
+const stopTime = 25 * time.Second
+
+type serveCmd struct {
+	Addr string `help:"Listen address; port 0 picks one." placeholder:"127.0.0.1:8080"`
+	Data string `help:"Folder of the embedded default." placeholder:"./data" type:"path"`
+}
+
+func (serveCmd) Help() string {
+	return `With nothing configured: SQLite, files and links under the data folder. The first
+start makes the predefined tiers and an "admin" user, whose generated password it
+prints once (or takes from IMAGIFY_ADMIN_PASSWORD). SIGTERM finishes what is under
+way, then exits 0.
+
+Example:
+  imagify serve --addr 0.0.0.0:8080 --data /var/lib/imagify`
+}
+
+func (c serveCmd) Run(p *program) error {
+	cfg, err := p.loadConfig(map[string]string{"IMAGIFY_ADDR": c.Addr, "IMAGIFY_DATA": c.Data})
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(p.err, nil))
+	return p.serve(cfg, log, func(svc *app.Service, _ string) error {
+		generated, err := svc.Bootstrap(p.ctx, cfg.adminPassword)
+		if err == nil && generated != "" {
+			fmt.Fprintf(p.out, "first start: sign in as admin with password %s (it is shown this once)\n", generated)
+		}
+		return err
+	})
+}
+
+// serve runs the server until p.ctx ends. prepare is called once it listens, and before it accepts.
+func (p *program) serve(cfg config, log *slog.Logger, prepare func(svc *app.Service, url string) error) (err error) {
+	b, err := cfg.open(p.ctx, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	if err := b.migrate(p.ctx); err != nil {
+		return err
+	}
+	svc, err := app.New(b.Config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, svc.Close()) }()
+	api, err := ginapi.New(svc, ginapi.Options{
+		PublicURL: cfg.publicURL, TrustedProxies: cfg.trustedProxies, CDNMaxAge: cfg.cdnMaxAge, Logger: log, Version: version,
+	})
+	if err != nil {
+		return usageError{err}
+	}
+	l, err := (&net.ListenConfig{}).Listen(p.ctx, "tcp", cfg.addr)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w; choose another address with --addr", cfg.addr, err)
+	}
+	url := "http://" + l.Addr().String()
+	if err := prepare(svc, url); err != nil {
+		l.Close()
+		return err
+	}
+
+	background, stopBackground := context.WithCancel(context.WithoutCancel(p.ctx))
+	done := make(chan struct{})
+	go func() { defer close(done); svc.Run(background) }()
+	defer func() { stopBackground(); <-done }()
+
+	server := ginapi.NewHTTPServer(api, log)
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	fmt.Fprintf(p.out, "listening on %s\n", url)
+	select {
+	case err := <-failed:
+		return err
+	case <-p.ctx.Done():
+	}
+	log.Info("stopping: finishing what is under way")
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), stopTime)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		log.Warn("some requests took too long and are cut", "error", err)
+		_ = server.Close()
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

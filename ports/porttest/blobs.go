@@ -1,0 +1,587 @@
+package porttest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// Blobs is the suite of ports.Blobs, and of ports.BlobSweeper where the adapter has it.
+func Blobs(t *testing.T, newBlobs func(t *testing.T) ports.Blobs) {
+	t.Helper()
+	run(t, "Blobs", newBlobs, []check[ports.Blobs]{
+		{"RoundTrip", blobsRoundTrip},
+		{"Replace", blobsReplace},
+		{"Keys", blobsKeys},
+		{"InvalidKeys", blobsInvalidKeys},
+		{"IfAbsent", blobsIfAbsent},
+		{"IfAbsentRacers", blobsIfAbsentRacers},
+		{"ReaderFails", blobsReaderFails},
+		{"SizeDiffers", blobsSizeDiffers},
+		{"ContextEndsMidway", blobsContextMidway},
+		{"UnderWay", blobsUnderWay},
+		{"Seek", blobsSeek},
+		{"OpenOutlivesDelete", blobsOpenOutlives},
+		{"ReplaceRacers", blobsReplaceRacers},
+		{"Delete", blobsDelete},
+		{"List", blobsList},
+		{"Sweeper", blobsSweeper},
+		{"EndedContext", blobsEnded},
+	})
+}
+
+// noise returns n bytes that do not compress and differ by seed.
+func noise(seed uint64, n int) []byte {
+	data := make([]byte, n)
+	src := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
+	_, _ = src.Read(data) // never fails
+	return data
+}
+
+// onlyReader hides every other ability of a reader.
+type onlyReader struct{ io.Reader }
+
+func put(t *testing.T, b ports.Blobs, key string, data []byte) {
+	t.Helper()
+	require.NoError(t, b.Put(t.Context(), key, bytes.NewReader(data), ports.PutOptions{Size: int64(len(data))}))
+}
+
+// read reads a blob whole; it fails if the blob's facts and bytes disagree.
+func read(ctx context.Context, b ports.Blobs, key string) ([]byte, error) {
+	blob, err := b.Open(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer blob.Body.Close()
+	data, err := io.ReadAll(blob.Body)
+	if err == nil && int64(len(data)) != blob.Size {
+		err = fmt.Errorf("the blob says %d bytes and gives %d", blob.Size, len(data))
+	}
+	return data, err
+}
+
+func wantBlob(t *testing.T, b ports.Blobs, key string, want []byte) {
+	t.Helper()
+	got, err := read(t.Context(), b, key)
+	require.NoErrorf(t, err, "blob %q", key)
+	require.Truef(t, bytes.Equal(want, got), "blob %q: %d bytes that are not the %d wanted", key, len(got), len(want))
+}
+
+func wantNoBlob(t *testing.T, b ports.Blobs, key string) {
+	t.Helper()
+	_, err := b.Open(t.Context(), key)
+	wantCode(t, domain.NotFound, err, key)
+	list, err := b.List(t.Context(), key, "", 10)
+	require.NoError(t, err)
+	for _, i := range list {
+		require.NotEqual(t, key, i.Key, "in the listing")
+	}
+}
+
+func blobsRoundTrip(t *testing.T, b ports.Blobs) {
+	wantNoBlob(t, b, "none")
+	for i, n := range []int{0, 1, 511, 512, 4096, 65535, 65536, 65537, 5 << 20} {
+		for _, size := range []int64{int64(n), -1} {
+			for j, wrap := range []func(io.Reader) io.Reader{
+				func(r io.Reader) io.Reader { return r },
+				func(r io.Reader) io.Reader { return onlyReader{r} },
+				iotest.DataErrReader, // gives the last bytes together with io.EOF
+				iotest.HalfReader,
+			} {
+				if n > 1<<20 && j > 1 {
+					continue
+				}
+				key := fmt.Sprintf("images/%d.%d/%d-original", n, size, j)
+				data := noise(uint64(i), n)
+				given := bytes.Clone(data)
+				before := time.Now()
+				require.NoError(t, b.Put(t.Context(), key, wrap(bytes.NewReader(given)), ports.PutOptions{Size: size, ContentType: "image/jpeg"}))
+				clear(given) // what was passed in is copied
+				wantBlob(t, b, key, data)
+
+				blob, err := b.Open(t.Context(), key)
+				require.NoError(t, err)
+				assert.EqualValues(t, n, blob.Size)
+				assert.Equal(t, time.UTC, blob.ModTime.Location())
+				assert.WithinDuration(t, before, blob.ModTime, clockTolerance)
+				require.NoError(t, blob.Body.Close())
+				list, err := b.List(t.Context(), key, "", 5)
+				require.NoError(t, err)
+				require.Len(t, list, 1)
+				assert.Equal(t, key, list[0].Key)
+				assert.EqualValues(t, n, list[0].Size)
+				assert.Equal(t, time.UTC, list[0].ModTime.Location())
+				assert.WithinDuration(t, blob.ModTime, list[0].ModTime, 2*time.Second, "some stores give one of the two in whole seconds")
+			}
+		}
+	}
+}
+
+func blobsReplace(t *testing.T, b ports.Blobs) {
+	for i, n := range []int{1000, 10, 0, 100000} {
+		put(t, b, "a/b", noise(uint64(i), n))
+		wantBlob(t, b, "a/b", noise(uint64(i), n))
+	}
+	list, err := b.List(t.Context(), "", "", 10)
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+}
+
+// validKeys are keys that obey the rule, and trip who maps them to paths without care.
+var validKeys = []string{
+	"a", "a/a", "a/a/a", "a-a", "a.a", "a_a", "a0", "aa", "0", "-", "_", ".a", "a.", "..a", "...", "a..b", "a/..b", "a/.../c", ".tmp", ".tmp/a",
+	"tmp/a", "a.tmp", "a.partial", "con", "nul", "-rf", "a/-", "a/_/0.jpg",
+	strings.Repeat("a", 255), strings.Repeat("b", ports.MaxKey), strings.Repeat("c/", ports.MaxKey/2-1) + "cc",
+	strings.Repeat("d", 300) + "/" + strings.Repeat("e", 211),
+	"019b7d2c-5a00-7000-8000-000000000001/019b7d2c-5a00-7000-8000-000000000002/thumb.bild1.200.jpeg",
+}
+
+func blobsKeys(t *testing.T, b ports.Blobs) {
+	for i, key := range validKeys {
+		require.NoError(t, b.Put(t.Context(), key, bytes.NewReader(noise(uint64(i), 100)), ports.PutOptions{Size: 100}), key)
+	}
+	for i, key := range validKeys {
+		wantBlob(t, b, key, noise(uint64(i), 100))
+	}
+	wantListing(t, b, "", validKeys)
+	for i, key := range validKeys {
+		require.NoError(t, b.Delete(t.Context(), key))
+		wantNoBlob(t, b, key)
+		wantListing(t, b, "", validKeys[i+1:])
+	}
+}
+
+func blobsInvalidKeys(t *testing.T, b ports.Blobs) {
+	put(t, b, "a/b", []byte("kept"))
+	for _, key := range []string{
+		"", "/", "/a", "a/", "a//b", ".", "..", "./a", "../a", "a/.", "a/..", "a/./b", "a/../b", "A", "aB", "ä", "a b", "a\x00", "a\n", "a\\b", "a:b",
+		"a+b", "a%2fb", "a~", "*", strings.Repeat("a", ports.MaxKey+1), "a/\xff",
+	} {
+		wantCode(t, domain.Invalid, b.Put(t.Context(), key, strings.NewReader("x"), ports.PutOptions{Size: 1}), "Put", key)
+		wantCode(t, domain.Invalid, b.Put(t.Context(), key, strings.NewReader("x"), ports.PutOptions{Size: 1, IfAbsent: true}), "Put", key)
+		_, err := b.Open(t.Context(), key)
+		wantCode(t, domain.Invalid, err, "Open", key)
+		wantCode(t, domain.Invalid, b.Delete(t.Context(), key), "Delete", key)
+	}
+	wantListing(t, b, "", []string{"a/b"})
+	wantBlob(t, b, "a/b", []byte("kept"))
+}
+
+func blobsIfAbsent(t *testing.T, b ports.Blobs) {
+	first, second := noise(1, 5000), noise(2, 7000)
+	o := ports.PutOptions{Size: 5000, IfAbsent: true}
+	require.NoError(t, b.Put(t.Context(), "a/b", bytes.NewReader(first), o))
+	for _, size := range []int64{7000, -1} {
+		wantCode(t, domain.Conflict, b.Put(t.Context(), "a/b", onlyReader{bytes.NewReader(second)}, ports.PutOptions{Size: size, IfAbsent: true}))
+		wantBlob(t, b, "a/b", first)
+	}
+	put(t, b, "a/b", second) // without the condition it is replaced
+	wantBlob(t, b, "a/b", second)
+	require.NoError(t, b.Delete(t.Context(), "a/b"))
+	require.NoError(t, b.Put(t.Context(), "a/b", bytes.NewReader(first), o), "absent again")
+	wantBlob(t, b, "a/b", first)
+
+	// What fails takes no place.
+	require.Error(t, b.Put(t.Context(), "c", io.MultiReader(bytes.NewReader(first), iotest.ErrReader(io.ErrUnexpectedEOF)), ports.PutOptions{Size: -1, IfAbsent: true}))
+	wantNoBlob(t, b, "c")
+	require.NoError(t, b.Put(t.Context(), "c", bytes.NewReader(first), o))
+}
+
+func blobsIfAbsentRacers(t *testing.T, b ports.Blobs) {
+	for round := range 5 {
+		key := fmt.Sprintf("race/%d", round)
+		errs := make([]error, racers)
+		race(racers, func(i int) {
+			errs[i] = b.Put(t.Context(), key, onlyReader{bytes.NewReader(noise(uint64(i), 3000+i))}, ports.PutOptions{Size: -1, IfAbsent: true})
+		})
+		wantOneWinner(t, errs, domain.Conflict)
+		for i, err := range errs {
+			if err == nil {
+				wantBlob(t, b, key, noise(uint64(i), 3000+i))
+			}
+		}
+	}
+}
+
+// wantUntouched puts what must fail, over a blob and where there is none.
+func wantUntouched(t *testing.T, b ports.Blobs, try func(key string) error) {
+	t.Helper()
+	old := noise(99, 3000)
+	put(t, b, "dir/old", old)
+	for _, key := range []string{"dir/old", "dir/new"} {
+		err := try(key)
+		require.Error(t, err, key)
+		require.NotContains(t, []domain.Code{domain.NotFound, domain.Conflict}, domain.CodeOf(err), "%v", err)
+	}
+	wantBlob(t, b, "dir/old", old)
+	wantNoBlob(t, b, "dir/new")
+	wantListing(t, b, "", []string{"dir/old"})
+	require.NoError(t, b.Delete(t.Context(), "dir/old"))
+	wantListing(t, b, "", nil)
+}
+
+func blobsReaderFails(t *testing.T, b ports.Blobs) {
+	boom := errors.New("boom")
+	for _, n := range []int{0, 1, 1000, 1 << 20} {
+		for _, size := range []int64{-1, int64(n), int64(n) + 1000} {
+			wantUntouched(t, b, func(key string) error {
+				r := io.MultiReader(bytes.NewReader(noise(1, n)), iotest.ErrReader(boom))
+				return b.Put(t.Context(), key, onlyReader{r}, ports.PutOptions{Size: size})
+			})
+		}
+	}
+}
+
+func blobsSizeDiffers(t *testing.T, b ports.Blobs) {
+	for _, c := range []struct{ n, size int }{{10, 11}, {11, 10}, {0, 1}, {1, 0}, {1 << 20, 1<<20 - 1}, {1 << 20, 1<<20 + 1}, {70000, 1 << 30}} {
+		for _, wrap := range []func(r io.Reader) io.Reader{
+			func(r io.Reader) io.Reader { return r },
+			func(r io.Reader) io.Reader { return onlyReader{r} },
+		} {
+			wantUntouched(t, b, func(key string) error {
+				return b.Put(t.Context(), key, wrap(bytes.NewReader(noise(1, c.n))), ports.PutOptions{Size: int64(c.size)})
+			})
+		}
+	}
+}
+
+// hook calls do when it is first read from.
+type hook struct {
+	do   func()
+	once bool
+}
+
+func (h *hook) Read([]byte) (int, error) {
+	if !h.once {
+		h.once = true
+		h.do()
+	}
+	return 0, io.EOF
+}
+
+func blobsContextMidway(t *testing.T, b ports.Blobs) {
+	const n = 1 << 20
+	for _, size := range []int64{-1, 2 * n} {
+		wantUntouched(t, b, func(key string) error {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			r := io.MultiReader(bytes.NewReader(noise(1, n)), &hook{do: cancel}, bytes.NewReader(noise(2, n)))
+			err := b.Put(ctx, key, r, ports.PutOptions{Size: size})
+			wantEnded(t, err)
+			return err
+		})
+	}
+}
+
+func blobsUnderWay(t *testing.T, b ports.Blobs) {
+	old, fresh := noise(1, 3000), noise(2, 200000)
+	put(t, b, "dir/old", old)
+	for _, key := range []string{"dir/new", "dir/old"} {
+		r, w := io.Pipe()
+		done := make(chan error, 1)
+		go func() { done <- b.Put(t.Context(), key, r, ports.PutOptions{Size: -1}) }()
+		_, err := w.Write(fresh[:150000])
+		require.NoError(t, err)
+		wantListing(t, b, "", []string{"dir/old"})
+		wantBlob(t, b, "dir/old", old)
+		if key == "dir/new" {
+			wantNoBlob(t, b, key)
+		}
+		_, err = w.Write(fresh[150000:])
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		require.NoError(t, <-done)
+		wantBlob(t, b, key, fresh)
+		if key == "dir/new" {
+			require.NoError(t, b.Delete(t.Context(), key))
+		}
+	}
+}
+
+func blobsSeek(t *testing.T, b ports.Blobs) {
+	data := noise(1, 300000)
+	put(t, b, "a", data)
+	blob, err := b.Open(t.Context(), "a")
+	require.NoError(t, err)
+	defer blob.Body.Close()
+	for _, c := range []struct {
+		offset int64
+		whence int
+		want   int64
+		read   int
+	}{
+		{0, io.SeekStart, 0, 10},
+		{100, io.SeekCurrent, 110, 10},
+		{-20, io.SeekCurrent, 100, 10},
+		{-5, io.SeekEnd, 299995, 5},
+		{250000, io.SeekStart, 250000, 50000},
+		{0, io.SeekEnd, 300000, 0},
+		{1, io.SeekStart, 1, 299999},
+		{0, io.SeekStart, 0, 300000},
+	} {
+		at, err := blob.Body.Seek(c.offset, c.whence)
+		require.NoError(t, err)
+		require.Equal(t, c.want, at)
+		got := make([]byte, c.read)
+		_, err = io.ReadFull(blob.Body, got)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(data[c.want:int(c.want)+c.read], got), "%+v", c)
+		if int(c.want)+c.read == len(data) {
+			n, err := blob.Body.Read(make([]byte, 1))
+			require.Zero(t, n)
+			require.ErrorIs(t, err, io.EOF)
+		}
+	}
+	_, err = blob.Body.Seek(-1, io.SeekStart)
+	require.Error(t, err)
+
+	// Two that are open do not share a place.
+	one, err := b.Open(t.Context(), "a")
+	require.NoError(t, err)
+	defer one.Body.Close()
+	two, err := b.Open(t.Context(), "a")
+	require.NoError(t, err)
+	defer two.Body.Close()
+	head := make([]byte, 1000)
+	_, err = io.ReadFull(one.Body, head)
+	require.NoError(t, err)
+	got, err := io.ReadAll(two.Body)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(data, got))
+}
+
+// blobsOpenOutlives reads on from a blob that is deleted or replaced meanwhile:
+// the old bytes, or an error, never others.
+func blobsOpenOutlives(t *testing.T, b ports.Blobs) {
+	data := noise(1, 2<<20)
+	for _, end := range []func(){
+		func() { require.NoError(t, b.Delete(t.Context(), "a")) },
+		func() { put(t, b, "a", noise(2, 2<<20)) },
+		func() { put(t, b, "a", noise(2, 100)) },
+	} {
+		put(t, b, "a", data)
+		blob, err := b.Open(t.Context(), "a")
+		require.NoError(t, err)
+		head := make([]byte, 1000)
+		_, err = io.ReadFull(blob.Body, head)
+		require.NoError(t, err)
+		end()
+		rest, err := io.ReadAll(blob.Body)
+		got := slices.Concat(head, rest)
+		require.True(t, bytes.HasPrefix(data, got), "bytes that were not those of the blob that was opened")
+		if err == nil {
+			require.Len(t, got, len(data), "cut short without an error")
+			// Whole also from its beginning, once more.
+			if _, err = blob.Body.Seek(0, io.SeekStart); err == nil {
+				got, err = io.ReadAll(blob.Body)
+				require.True(t, bytes.HasPrefix(data, got))
+				require.True(t, err != nil || len(got) == len(data))
+			}
+		}
+		require.NoError(t, blob.Body.Close())
+	}
+}
+
+// blobsReplaceRacers has writers replace one blob while readers read it: each
+// sees one of the blobs, whole.
+func blobsReplaceRacers(t *testing.T, b ports.Blobs) {
+	const writers, rounds, size = 6, 5, 100000
+	texts := make([][]byte, writers)
+	for i := range texts {
+		texts[i] = noise(uint64(i), size+i*1000)
+	}
+	put(t, b, "a", texts[0])
+	errs := make([]error, 2*writers)
+	race(2*writers, func(i int) {
+		for range rounds {
+			if i < writers {
+				errs[i] = errors.Join(errs[i], b.Put(t.Context(), "a", onlyReader{bytes.NewReader(texts[i])}, ports.PutOptions{Size: -1}))
+				continue
+			}
+			got, err := read(t.Context(), b, "a")
+			if err != nil && domain.CodeOf(err) == domain.NotFound {
+				errs[i] = errors.Join(errs[i], errors.New("a blob was away while it was replaced"))
+			}
+			if err == nil && !slices.ContainsFunc(texts, func(text []byte) bool { return bytes.Equal(text, got) }) {
+				errs[i] = errors.Join(errs[i], fmt.Errorf("%d bytes that nobody put", len(got)))
+			}
+		}
+	})
+	require.NoError(t, errors.Join(errs...))
+	wantListing(t, b, "", []string{"a"})
+	got, err := read(t.Context(), b, "a")
+	require.NoError(t, err)
+	require.True(t, slices.ContainsFunc(texts, func(text []byte) bool { return bytes.Equal(text, got) }))
+}
+
+func blobsDelete(t *testing.T, b ports.Blobs) {
+	for _, key := range []string{"a", "a/b", "a/c", "ab", "d/e"} {
+		put(t, b, key, []byte(key))
+	}
+	require.NoError(t, b.Delete(t.Context()))
+	require.NoError(t, b.Delete(t.Context(), "none", "a/none", "none/a"))
+	wantListing(t, b, "", []string{"a", "a/b", "a/c", "ab", "d/e"})
+	require.NoError(t, b.Delete(t.Context(), "a", "none", "d/e", "a"))
+	wantListing(t, b, "", []string{"a/b", "a/c", "ab"})
+	wantNoBlob(t, b, "a")
+	wantBlob(t, b, "a/b", []byte("a/b"))
+
+	// More than a store may take at once.
+	keys := []string{"a/c"}
+	for i := range 2100 {
+		keys = append(keys, fmt.Sprintf("many/%d", i))
+	}
+	put(t, b, "many/7", []byte("x"))
+	put(t, b, "many/2099", []byte("x"))
+	require.NoError(t, b.Delete(t.Context(), keys...))
+	wantListing(t, b, "", []string{"a/b", "ab"})
+	put(t, b, "a", []byte("again"))
+	wantBlob(t, b, "a", []byte("again"))
+}
+
+// wantListing requires exactly these keys under a prefix, in byte order, at pages of every size.
+func wantListing(t *testing.T, b ports.Blobs, prefix string, keys []string) {
+	t.Helper()
+	want := slices.Clone(keys)
+	slices.Sort(want)
+	limits := []int{1, 2, 3, len(want), len(want) + 1, 1000}
+	if len(want) > 12 {
+		limits = limits[1:]
+	}
+	for _, limit := range limits {
+		if limit < 1 {
+			continue
+		}
+		var got []string
+		for after := ""; ; {
+			list, err := b.List(t.Context(), prefix, after, limit)
+			require.NoError(t, err)
+			require.Lenf(t, list, min(limit, len(want)-len(got)), "prefix %q, after %q, limit %d", prefix, after, limit)
+			for _, i := range list {
+				got = append(got, i.Key)
+			}
+			if len(list) < limit {
+				break
+			}
+			after = got[len(got)-1]
+		}
+		require.Equalf(t, append([]string{}, want...), append([]string{}, got...), "prefix %q, limit %d", prefix, limit)
+	}
+}
+
+func blobsList(t *testing.T, b ports.Blobs) {
+	wantListing(t, b, "", nil)
+	wantListing(t, b, "a", nil)
+	all := []string{
+		"a", "a-b", "a-b/c", "a.b", "a/b", "a/b-c", "a/b.c", "a/b/c", "a/b/d", "a/b0", "a/b_c", "a/bb", "a0", "a0/b", "a_b", "aa", "ab/c", "b/a", "b/a/a", "c",
+	}
+	for _, key := range all {
+		put(t, b, key, []byte(key))
+	}
+	for _, prefix := range []string{"", "a", "a/", "a/b", "a/b/", "a-", "a-b", "ab/c", "b", "b/", "c", "cc", "d", "a/b/c/d", "a/b/cc", "-"} {
+		var want []string
+		for _, key := range all {
+			if strings.HasPrefix(key, prefix) {
+				want = append(want, key)
+			}
+		}
+		wantListing(t, b, prefix, want)
+		// From keys that are not there, below, within and beyond the prefix.
+		for _, after := range []string{"-", "a", "a/", "a/b/cc", "a/b/c/", "a/zz", "a.", "a/b/c", "az", "b", "b/a", "zzz"} {
+			list, err := b.List(t.Context(), prefix, after, 100)
+			require.NoError(t, err)
+			got, want := []string{}, []string{}
+			for _, i := range list {
+				got = append(got, i.Key)
+				require.EqualValues(t, len(i.Key), i.Size)
+			}
+			for _, key := range all {
+				if strings.HasPrefix(key, prefix) && key > after {
+					want = append(want, key)
+				}
+			}
+			require.Equal(t, want, got, "prefix %q, after %q", prefix, after)
+		}
+	}
+	// A prefix that no key can have finds nothing, least of all outside of the store.
+	for _, prefix := range []string{"../", "/", "..", "a/../", "A"} {
+		list, _ := b.List(t.Context(), prefix, "", 100)
+		require.Empty(t, list, prefix)
+	}
+}
+
+func blobsSweeper(t *testing.T, b ports.Blobs) {
+	s, ok := b.(ports.BlobSweeper)
+	if !ok {
+		return // an optional ability
+	}
+	data := noise(1, 5000)
+	put(t, b, "kept/a", data)
+	put(t, b, ".tmp/kept", data)
+	require.Error(t, b.Put(t.Context(), "kept/b", onlyReader{io.MultiReader(bytes.NewReader(data), iotest.ErrReader(io.ErrUnexpectedEOF))}, ports.PutOptions{Size: -1}))
+
+	sweep := func(before time.Time, dryRun bool) int {
+		t.Helper()
+		n, err := s.SweepPartial(t.Context(), before, dryRun)
+		require.NoError(t, err)
+		return n
+	}
+	// A Put under way survives a sweep of what is older.
+	r, w := io.Pipe()
+	done := make(chan error, 1)
+	go func() { done <- b.Put(t.Context(), "slow", r, ports.PutOptions{Size: -1}) }()
+	_, err := w.Write(data)
+	require.NoError(t, err)
+	require.Zero(t, sweep(time.Now().Add(-time.Hour), true))
+	require.Zero(t, sweep(time.Now().Add(-time.Hour), false))
+	require.NoError(t, w.Close())
+	require.NoError(t, <-done)
+	wantBlob(t, b, "slow", data)
+
+	later := time.Now().Add(time.Hour)
+	n := sweep(later, true)
+	require.Equal(t, n, sweep(later, true), "a dry run removes nothing")
+	require.Equal(t, n, sweep(later, false))
+	require.Zero(t, sweep(later, true), "nothing is left")
+	for _, key := range []string{"kept/a", ".tmp/kept", "slow"} {
+		wantBlob(t, b, key, data)
+	}
+	wantListing(t, b, "", []string{"kept/a", ".tmp/kept", "slow"})
+
+	wantAllEnded(t, []call{{"SweepPartial", func(ctx context.Context) error { _, err := s.SweepPartial(ctx, later, true); return err }}})
+}
+
+func blobsEnded(t *testing.T, b ports.Blobs) {
+	put(t, b, "a", []byte("kept"))
+	wantAllEnded(t, []call{
+		{"Put", func(ctx context.Context) error {
+			return b.Put(ctx, "b", strings.NewReader("x"), ports.PutOptions{Size: 1})
+		}},
+		{"Put over", func(ctx context.Context) error {
+			return b.Put(ctx, "a", strings.NewReader("x"), ports.PutOptions{Size: 1})
+		}},
+		{"Put IfAbsent", func(ctx context.Context) error {
+			return b.Put(ctx, "a", strings.NewReader("x"), ports.PutOptions{Size: 1, IfAbsent: true})
+		}},
+		{"Open", func(ctx context.Context) error { _, err := b.Open(ctx, "a"); return err }},
+		{"Open none", func(ctx context.Context) error { _, err := b.Open(ctx, "none"); return err }},
+		{"Delete", func(ctx context.Context) error { return b.Delete(ctx, "a") }},
+		{"List", func(ctx context.Context) error { _, err := b.List(ctx, "", "", 1); return err }},
+	})
+	wantBlob(t, b, "a", []byte("kept"))
+	wantNoBlob(t, b, "b")
+}

@@ -1,0 +1,198 @@
+package porttest_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// changesFault replaces some of Changes.
+type changesFault struct {
+	ports.Changes
+	since  func(ctx context.Context, version int64) (ports.Feed, error)
+	forget func(ctx context.Context, before time.Time) error
+}
+
+func (f changesFault) Since(ctx context.Context, version int64) (ports.Feed, error) {
+	if f.since != nil {
+		return f.since(ctx, version)
+	}
+	return f.Changes.Since(ctx, version)
+}
+
+func (f changesFault) Forget(ctx context.Context, before time.Time) error {
+	if f.forget != nil {
+		return f.forget(ctx, before)
+	}
+	return f.Changes.Forget(ctx, before)
+}
+
+// since breaks the answers of a feed.
+func since(fault, finds string, breakIt func(f *ports.Feed, version int64)) broken {
+	return records(fault, finds, func(r *ports.Records) {
+		inner := r.Changes
+		r.Changes = changesFault{Changes: inner, since: func(ctx context.Context, version int64) (ports.Feed, error) {
+			f, err := inner.Since(ctx, version)
+			if err == nil {
+				breakIt(&f, version)
+			}
+			return f, err
+		}}
+	})
+}
+
+func without(kind ports.ChangeKind) func(f *ports.Feed, _ int64) {
+	return func(f *ports.Feed, _ int64) {
+		f.Entries = slices.DeleteFunc(f.Entries, func(c ports.Change) bool { return c.Kind == kind })
+	}
+}
+
+// leasesFault replaces some of Leases.
+type leasesFault struct {
+	ports.Leases
+	acquire func(ctx context.Context, name, holder string, now, until time.Time) (bool, error)
+	release func(ctx context.Context, name, holder string) error
+}
+
+func (f leasesFault) Acquire(ctx context.Context, name, holder string, now, until time.Time) (bool, error) {
+	if f.acquire != nil {
+		return f.acquire(ctx, name, holder, now, until)
+	}
+	return f.Leases.Acquire(ctx, name, holder, now, until)
+}
+
+func (f leasesFault) Release(ctx context.Context, name, holder string) error {
+	if f.release != nil {
+		return f.release(ctx, name, holder)
+	}
+	return f.Leases.Release(ctx, name, holder)
+}
+
+func brokenFeeds() []broken {
+	return []broken{
+		records(control, "Changes/NoGap", func(*ports.Records) {}),
+		records("a version is seen before its entry", "Changes/NoGap", func(r *ports.Records) {
+			inner := r.Changes
+			r.Changes = changesFault{Changes: inner, since: func(ctx context.Context, version int64) (ports.Feed, error) {
+				f, err := inner.Since(ctx, version)
+				if err != nil {
+					return f, err
+				}
+				pause()
+				newest, err := inner.Since(ctx, version)
+				f.Version = newest.Version
+				return f, err
+			}}
+		}),
+		records("an entry is seen before its change", "Changes/NoGap", func(r *ports.Records) {
+			// The writes of a change become visible late: the old user is read for a while.
+			inner := r.Directory
+			r.Directory = changeFunc(func(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
+				return inner.Change(ctx, func(tx ports.DirectoryTx) error {
+					late := &lateTx{}
+					if err := fn(late); err != nil {
+						return err
+					}
+					go func() {
+						pause()
+						_ = inner.Change(context.WithoutCancel(ctx), all(late.writes))
+					}()
+					return all(late.writes)(announceOnly{tx})
+				})
+			})
+		}),
+		since("misses deletions of images", "Deletions/MarkAndFinish", without(ports.ImageDeleted)),
+		since("misses deletions of tokens", "Tokens/Delete", without(ports.TokenDeleted)),
+		since("misses tiers", "Directory/Feed", without(ports.TierChanged)),
+		since("the newest first", "Changes/EverySuffix", func(f *ports.Feed, _ int64) { slices.Reverse(f.Entries) }),
+		since("shows the entry of the version itself", "Changes/EverySuffix", func(f *ports.Feed, version int64) {
+			if version > 0 && len(f.Entries) > 0 {
+				f.Entries = append(f.Entries[:1:1], f.Entries...)
+			}
+		}),
+		since("never says that entries were lost", "Changes/Forget", func(f *ports.Feed, _ int64) { f.Lost = false }),
+		since("a thousand are too many", "Changes/Thousand", func(f *ports.Feed, _ int64) {
+			if len(f.Entries) >= 1000 {
+				f.Lost, f.Entries = true, nil
+			}
+		}),
+		since("the clock in another zone", "Changes/Clock", func(f *ports.Feed, _ int64) { f.Now = f.Now.In(kolkata) }),
+		since("a local time that is taken for UTC", "Changes/Clock", func(f *ports.Feed, _ int64) { f.Now = f.Now.Add(2 * time.Hour) }),
+		since("no clock", "Changes/Clock", func(f *ports.Feed, _ int64) { f.Now = time.Time{} }),
+		records("forgets everything", "Changes/ForgetSome", func(r *ports.Records) {
+			inner := r.Changes
+			r.Changes = changesFault{Changes: inner, forget: func(ctx context.Context, _ time.Time) error {
+				return inner.Forget(ctx, time.Now().Add(time.Hour))
+			}}
+		}),
+		records("forgets nothing", "Changes/Forget", func(r *ports.Records) {
+			r.Changes = changesFault{Changes: r.Changes, forget: func(context.Context, time.Time) error { return nil }}
+		}),
+
+		records("two racers get the lease", "Leases/Racers", func(r *ports.Records) {
+			inner := r.Leases
+			var held sync.Map
+			r.Leases = leasesFault{Leases: inner, acquire: func(_ context.Context, name, holder string, _, _ time.Time) (bool, error) {
+				if h, ok := held.Load(name); ok && h != holder {
+					return false, nil
+				}
+				pause()
+				held.Store(name, holder)
+				return true, nil
+			}}
+		}),
+		records("leases never lapse", "Leases/AcquireAndRelease", func(r *ports.Records) {
+			inner := r.Leases
+			r.Leases = leasesFault{Leases: inner, acquire: func(ctx context.Context, name, holder string, now, until time.Time) (bool, error) {
+				return inner.Acquire(ctx, name, holder, now, until.AddDate(1, 0, 0))
+			}}
+		}),
+		records("an extension of the same time is refused", "Leases/Extension", func(r *ports.Records) {
+			inner := r.Leases
+			var last sync.Map
+			r.Leases = leasesFault{Leases: inner, acquire: func(ctx context.Context, name, holder string, now, until time.Time) (bool, error) {
+				ok, err := inner.Acquire(ctx, name, holder, now, until)
+				if old, had := last.Swap(name+holder, until); ok && had && until.Equal(old.(time.Time)) {
+					return false, err // as who counts the rows that MySQL changed
+				}
+				return ok, err
+			}}
+		}),
+		records("anybody releases", "Leases/AcquireAndRelease", func(r *ports.Records) {
+			inner := r.Leases
+			var holders sync.Map
+			r.Leases = leasesFault{
+				Leases: inner,
+				acquire: func(ctx context.Context, name, holder string, now, until time.Time) (bool, error) {
+					ok, err := inner.Acquire(ctx, name, holder, now, until)
+					if ok {
+						holders.Store(name, holder)
+					}
+					return ok, err
+				},
+				release: func(ctx context.Context, name, holder string) error {
+					if h, ok := holders.Load(name); ok {
+						holder = h.(string)
+					}
+					return inner.Release(ctx, name, holder)
+				},
+			}
+		}),
+	}
+}
+
+// announceOnly writes users as they are already, for the sake of the feed.
+type announceOnly struct{ ports.DirectoryTx }
+
+func (tx announceOnly) SaveUser(ctx context.Context, u domain.User) error {
+	old, err := tx.Users().Get(ctx, u.ID)
+	if err != nil {
+		old = u
+		old.Epoch--
+	}
+	return tx.DirectoryTx.SaveUser(ctx, old)
+}

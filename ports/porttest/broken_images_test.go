@@ -1,0 +1,445 @@
+package porttest_test
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// imagesFault replaces some of Images.
+type imagesFault struct {
+	ports.Images
+	get     func(ctx context.Context, owner, id domain.ID) (domain.Image, error)
+	list    func(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.Image, error)
+	listAll func(ctx context.Context, r ports.TimeRange, p ports.Page) ([]domain.Image, domain.ID, error)
+	usage   func(ctx context.Context, owner domain.ID) (domain.Usage, error)
+}
+
+func (f imagesFault) Get(ctx context.Context, owner, id domain.ID) (domain.Image, error) {
+	if f.get != nil {
+		return f.get(ctx, owner, id)
+	}
+	return f.Images.Get(ctx, owner, id)
+}
+
+func (f imagesFault) List(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.Image, error) {
+	if f.list != nil {
+		return f.list(ctx, owner, p)
+	}
+	return f.Images.List(ctx, owner, p)
+}
+
+func (f imagesFault) ListAll(ctx context.Context, r ports.TimeRange, p ports.Page) ([]domain.Image, domain.ID, error) {
+	if f.listAll != nil {
+		return f.listAll(ctx, r, p)
+	}
+	return f.Images.ListAll(ctx, r, p)
+}
+
+func (f imagesFault) Usage(ctx context.Context, owner domain.ID) (domain.Usage, error) {
+	if f.usage != nil {
+		return f.usage(ctx, owner)
+	}
+	return f.Images.Usage(ctx, owner)
+}
+
+// uploadsFault replaces some of Uploads.
+type uploadsFault struct {
+	ports.Uploads
+	begin  func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error)
+	renew  func(ctx context.Context, u ports.Upload, until time.Time) error
+	commit func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error
+	abort  func(ctx context.Context, u ports.Upload) error
+}
+
+func (f uploadsFault) Begin(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+	if f.begin != nil {
+		return f.begin(ctx, u, now)
+	}
+	return f.Uploads.Begin(ctx, u, now)
+}
+
+func (f uploadsFault) Renew(ctx context.Context, u ports.Upload, until time.Time) error {
+	if f.renew != nil {
+		return f.renew(ctx, u, until)
+	}
+	return f.Uploads.Renew(ctx, u, until)
+}
+
+func (f uploadsFault) Commit(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+	if f.commit != nil {
+		return f.commit(ctx, u, img, q)
+	}
+	return f.Uploads.Commit(ctx, u, img, q)
+}
+
+func (f uploadsFault) Abort(ctx context.Context, u ports.Upload) error {
+	if f.abort != nil {
+		return f.abort(ctx, u)
+	}
+	return f.Uploads.Abort(ctx, u)
+}
+
+// deletionsFault replaces some of Deletions.
+type deletionsFault struct {
+	ports.Deletions
+	mark   func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error
+	finish func(ctx context.Context, owner, id domain.ID, now time.Time) (bool, error)
+	due    func(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error)
+}
+
+func (f deletionsFault) Mark(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
+	if f.mark != nil {
+		return f.mark(ctx, owner, id, e, now)
+	}
+	return f.Deletions.Mark(ctx, owner, id, e, now)
+}
+
+func (f deletionsFault) Finish(ctx context.Context, owner, id domain.ID, now time.Time) (bool, error) {
+	if f.finish != nil {
+		return f.finish(ctx, owner, id, now)
+	}
+	return f.Deletions.Finish(ctx, owner, id, now)
+}
+
+func (f deletionsFault) Due(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error) {
+	if f.due != nil {
+		return f.due(ctx, now, after, limit)
+	}
+	return f.Deletions.Due(ctx, now, after, limit)
+}
+
+var unlimited = ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit}
+
+func brokenImages() []broken {
+	return []broken{
+		records(control, "Uploads/QuotaRacers", func(*ports.Records) {}),
+		records("ignores the owner", "Images/OwnersAreApart", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = imagesFault{Images: inner, get: func(ctx context.Context, _, id domain.ID) (domain.Image, error) {
+				owner, err := inner.Owner(ctx, id)
+				if err != nil {
+					return domain.Image{}, err
+				}
+				return inner.Get(ctx, owner, id)
+			}}
+		}),
+		records("finds what is being deleted", "Images/OnlyReady", func(r *ports.Records) {
+			inner := r.Images
+			var seen sync.Map
+			r.Images = imagesFault{Images: inner, get: func(ctx context.Context, owner, id domain.ID) (domain.Image, error) {
+				img, err := inner.Get(ctx, owner, id)
+				if old, ok := seen.Load(id); err != nil && ok {
+					return old.(domain.Image), nil
+				}
+				seen.Store(id, img)
+				return img, err
+			}}
+		}),
+		records("hands out shared memory", "Images/Copies", func(r *ports.Records) {
+			inner := r.Images
+			var shared sync.Map
+			r.Images = imagesFault{Images: inner, list: func(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.Image, error) {
+				list, err := inner.List(ctx, owner, p)
+				for i := range list {
+					first, _ := shared.LoadOrStore(list[i].ID, list[i].Placeholder)
+					list[i].Placeholder = first.([]byte)
+				}
+				return list, err
+			}}
+		}),
+		records("a short page is the last", "Images/ListAll", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = imagesFault{Images: inner, listAll: func(ctx context.Context, tr ports.TimeRange, p ports.Page) ([]domain.Image, domain.ID, error) {
+				list, _, err := inner.ListAll(ctx, tr, p)
+				return list, domain.ID{}, err
+			}}
+		}),
+		records("goes on from the wrong place", "Images/ListAll", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = imagesFault{Images: inner, listAll: func(ctx context.Context, tr ports.TimeRange, p ports.Page) ([]domain.Image, domain.ID, error) {
+				list, next, err := inner.ListAll(ctx, tr, p)
+				if !next.IsZero() {
+					next[14]-- // past whatever was made just before
+				}
+				return list, next, err
+			}}
+		}),
+		records("a range includes its end", "Images/ListAll", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = imagesFault{Images: inner, listAll: func(ctx context.Context, tr ports.TimeRange, p ports.Page) ([]domain.Image, domain.ID, error) {
+				if !tr.To.IsZero() {
+					tr.To = tr.To.Add(1)
+				}
+				return inner.ListAll(ctx, tr, p)
+			}}
+		}),
+		records("skips an image", "Images/Paging", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = imagesFault{Images: inner, list: func(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.Image, error) {
+				list, err := inner.List(ctx, owner, p)
+				if !p.Before.IsZero() && len(list) > 0 {
+					list, err = inner.List(ctx, owner, ports.Page{Before: list[0].ID, Limit: p.Limit})
+				}
+				return list, err
+			}}
+		}),
+		records("usage never shrinks", "Images/Usage", func(r *ports.Records) {
+			inner, most := r.Images, map[domain.ID]domain.Usage{}
+			var mu sync.Mutex
+			r.Images = imagesFault{Images: inner, usage: func(ctx context.Context, owner domain.ID) (domain.Usage, error) {
+				u, err := inner.Usage(ctx, owner)
+				mu.Lock()
+				defer mu.Unlock()
+				if u.Images > most[owner].Images {
+					most[owner] = u
+				}
+				return most[owner], err
+			}}
+		}),
+		records("forgets the placeholder", "Images/RoundTrip", func(r *ports.Records) {
+			inner := r.Uploads
+			r.Uploads = uploadsFault{Uploads: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+				img.Placeholder = nil
+				return inner.Commit(ctx, u, img, q)
+			}}
+		}),
+
+		records("keys are everybody's", "Uploads/KeysOfOwnersAreApart", func(r *ports.Records) {
+			inner := r.Uploads
+			var holder sync.Map
+			r.Uploads = uploadsFault{Uploads: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+				if first, taken := holder.LoadOrStore(u.Key, u.OwnerID); taken && first != u.OwnerID {
+					return ports.Claim{State: ports.ClaimBusy}, nil
+				}
+				return inner.Begin(ctx, u, now)
+			}}
+		}),
+		records("a quota is checked before, not with, the write", "Uploads/QuotaRacers", func(r *ports.Records) {
+			inner, images := r.Uploads, r.Images
+			r.Uploads = uploadsFault{Uploads: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+				usage, err := images.Usage(ctx, u.OwnerID)
+				if err != nil || !q.MaxImages.Allows(usage.Images+1) || !q.MaxBytes.Allows(usage.Bytes+img.Size) {
+					return inner.Commit(ctx, u, img, q)
+				}
+				pause()
+				return inner.Commit(ctx, u, img, unlimited)
+			}}
+		}),
+		records("bytes do not count", "Uploads/QuotaOfBytes", func(r *ports.Records) {
+			inner := r.Uploads
+			r.Uploads = uploadsFault{Uploads: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+				q.MaxBytes = domain.NoLimit
+				return inner.Commit(ctx, u, img, q)
+			}}
+		}),
+		records("a quota refuses without telling how much is used", "Uploads/QuotaOfImages", func(r *ports.Records) {
+			inner := r.Uploads
+			r.Uploads = uploadsFault{Uploads: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+				err := inner.Commit(ctx, u, img, q)
+				if domain.CodeOf(err) == domain.QuotaExceeded {
+					domain.AsError(err).Used = nil
+				}
+				return err
+			}}
+		}),
+		records("commits without its claim", "Uploads/LeaseTakeover", func(r *ports.Records) {
+			inner := r.Uploads
+			r.Uploads = uploadsFault{Uploads: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+				err := inner.Commit(ctx, u, img, q)
+				if domain.CodeOf(err) == domain.Conflict {
+					u.Key = domain.SecretHash{}
+					return inner.Commit(ctx, u, img, q)
+				}
+				return err
+			}}
+		}),
+		records("a second commit succeeds", "Uploads/CommitRacers", func(r *ports.Records) {
+			inner, deletions := r.Uploads, r.Deletions
+			r.Uploads = uploadsFault{Uploads: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+				err := inner.Commit(ctx, u, img, q)
+				if s, e := deletions.State(ctx, u.OwnerID, u.ImageID); e == nil && s == domain.ImageReady {
+					return nil
+				}
+				return err
+			}}
+		}),
+		records("leases never lapse", "Uploads/LeaseTakeover", func(r *ports.Records) {
+			inner := r.Uploads
+			r.Uploads = uploadsFault{Uploads: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+				return inner.Begin(ctx, u, now.Truncate(24*time.Hour))
+			}}
+		}),
+		records("keys are never forgotten", "Uploads/KeyRetention", func(r *ports.Records) {
+			inner := r.Uploads
+			var first sync.Map
+			r.Uploads = uploadsFault{Uploads: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+				made, _ := first.LoadOrStore(u.Key, now)
+				return inner.Begin(ctx, u, made.(time.Time))
+			}}
+		}),
+		records("two racers get the claim", "Uploads/BeginRacers", func(r *ports.Records) {
+			inner := r.Uploads
+			var taken sync.Map
+			r.Uploads = uploadsFault{Uploads: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+				if _, ok := taken.Load(u.Key); ok {
+					return ports.Claim{State: ports.ClaimBusy}, nil
+				}
+				pause()
+				taken.Store(u.Key, true)
+				u.Key = domain.SecretHash{}
+				return inner.Begin(ctx, u, now)
+			}}
+		}),
+		records("two racers take over", "Uploads/TakeoverRacers", func(r *ports.Records) {
+			inner := r.Uploads
+			var heirs sync.Map
+			r.Uploads = uploadsFault{Uploads: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+				_, lost := heirs.Load(u.Key)
+				if c, err := inner.Begin(ctx, u, now); err != nil || c.State == ports.ClaimWon || lost {
+					return c, err
+				}
+				pause()
+				heirs.Store(u.Key, true)
+				u.Key = domain.SecretHash{}
+				return inner.Begin(ctx, u, now)
+			}}
+		}),
+		records("a pending image without a claim", "Uploads/Key", func(r *ports.Records) {
+			inner := r.Uploads
+			r.Uploads = uploadsFault{Uploads: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+				c, err := inner.Begin(ctx, u, now)
+				if c.State == ports.ClaimBusy {
+					u.Key = domain.SecretHash{}
+					_, err = inner.Begin(ctx, u, now)
+				}
+				return c, err
+			}}
+		}),
+		records("forgets the digest", "Uploads/Key", func(r *ports.Records) {
+			inner := r.Uploads
+			r.Uploads = uploadsFault{Uploads: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+				c, err := inner.Begin(ctx, u, now)
+				c.SHA256 = [32]byte{}
+				return c, err
+			}}
+		}),
+		records("extends nothing", "Uploads/Renew", func(r *ports.Records) {
+			inner := r.Uploads
+			r.Uploads = uploadsFault{Uploads: inner, renew: func(ctx context.Context, u ports.Upload, _ time.Time) error {
+				return inner.Renew(ctx, u, u.LeaseUntil)
+			}}
+		}),
+		records("the same lease again is a loss", "Uploads/Renew", func(r *ports.Records) {
+			inner := r.Uploads
+			var last sync.Map
+			r.Uploads = uploadsFault{Uploads: inner, renew: func(ctx context.Context, u ports.Upload, until time.Time) error {
+				if old, ok := last.Swap(u.ImageID, until); ok && until.Equal(old.(time.Time)) {
+					return domain.Conflict // as who counts the rows that MySQL changed
+				}
+				return inner.Renew(ctx, u, until)
+			}}
+		}),
+		records("renews a claim that was lost", "Uploads/LeaseTakeover", func(r *ports.Records) {
+			inner := r.Uploads
+			r.Uploads = uploadsFault{Uploads: inner, renew: func(ctx context.Context, u ports.Upload, until time.Time) error {
+				u.Key = domain.SecretHash{}
+				return inner.Renew(ctx, u, until)
+			}}
+		}),
+		records("abort does nothing", "Uploads/Abort", func(r *ports.Records) {
+			r.Uploads = uploadsFault{Uploads: r.Uploads, abort: func(context.Context, ports.Upload) error { return nil }}
+		}),
+		records("abort frees another's key", "Uploads/AbortAfterTakeover", func(r *ports.Records) {
+			inner := r.Uploads
+			var holder sync.Map
+			r.Uploads = uploadsFault{
+				Uploads: inner,
+				begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+					c, err := inner.Begin(ctx, u, now)
+					if c.State == ports.ClaimWon {
+						holder.Store(u.Key, u)
+					}
+					return c, err
+				},
+				abort: func(ctx context.Context, u ports.Upload) error {
+					heir, _ := holder.Load(u.Key)
+					if err := inner.Abort(ctx, heir.(ports.Upload)); err != nil {
+						return err
+					}
+					return inner.Abort(ctx, u)
+				},
+			}
+		}),
+
+		records("marks twice", "Deletions/MarkAndFinish", func(r *ports.Records) {
+			inner := r.Deletions
+			r.Deletions = deletionsFault{Deletions: inner, mark: func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
+				err := inner.Mark(ctx, owner, id, e, now)
+				if s, _ := inner.State(ctx, owner, id); s == domain.ImageDeleting {
+					return nil
+				}
+				return err
+			}}
+		}),
+		records("every racer marks", "Deletions/MarkRacers", func(r *ports.Records) {
+			inner := r.Deletions
+			r.Deletions = deletionsFault{Deletions: inner, mark: func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
+				if s, err := inner.State(ctx, owner, id); err != nil || s != domain.ImageReady {
+					return domain.NotFound
+				}
+				pause()
+				_ = inner.Mark(ctx, owner, id, e, now)
+				return nil
+			}}
+		}),
+		records("marks without an audit entry", "Deletions/MarkAndFinish", func(r *ports.Records) {
+			inner := r.Deletions
+			r.Deletions = deletionsFault{Deletions: inner, mark: func(ctx context.Context, owner, id domain.ID, _ *domain.AuditEntry, now time.Time) error {
+				return inner.Mark(ctx, owner, id, nil, now)
+			}}
+		}),
+		records("marks anybody's image", "Deletions/MarkOnlyReady", func(r *ports.Records) {
+			inner, images := r.Deletions, r.Images
+			r.Deletions = deletionsFault{Deletions: inner, mark: func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
+				if real, err := images.Owner(ctx, id); err == nil {
+					owner = real
+				}
+				return inner.Mark(ctx, owner, id, e, now)
+			}}
+		}),
+		records("finishes what is alive", "Deletions/FinishOnlyDue", func(r *ports.Records) {
+			inner := r.Deletions
+			r.Deletions = deletionsFault{Deletions: inner, finish: func(ctx context.Context, owner, id domain.ID, now time.Time) (bool, error) {
+				return inner.Finish(ctx, owner, id, now.AddDate(1, 0, 0))
+			}}
+		}),
+		records("every racer finishes", "Deletions/FinishRacers", func(r *ports.Records) {
+			inner := r.Deletions
+			r.Deletions = deletionsFault{Deletions: inner, finish: func(ctx context.Context, owner, id domain.ID, now time.Time) (bool, error) {
+				_, err := inner.State(ctx, owner, id)
+				pause()
+				_, _ = inner.Finish(ctx, owner, id, now)
+				return err == nil, nil
+			}}
+		}),
+		records("due shows the last one again", "Deletions/Due", func(r *ports.Records) {
+			inner := r.Deletions
+			r.Deletions = deletionsFault{Deletions: inner, due: func(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error) {
+				if !after.IsZero() {
+					after[15]--
+				}
+				return inner.Due(ctx, now, after, limit)
+			}}
+		}),
+		records("due shows what is alive", "Deletions/Due", func(r *ports.Records) {
+			inner := r.Deletions
+			r.Deletions = deletionsFault{Deletions: inner, due: func(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error) {
+				return inner.Due(ctx, now.Add(time.Hour), after, limit)
+			}}
+		}),
+	}
+}
