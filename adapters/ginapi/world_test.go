@@ -79,7 +79,7 @@ func (l *logBuffer) String() string {
 
 // world is a server on a real listener over the memory adapters.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	svc   *app.Service
 	srv   *ginapi.Server
 	url   string
@@ -99,7 +99,7 @@ type setup struct {
 	listener func(net.Listener) net.Listener
 }
 
-func newWorld(t *testing.T, change ...func(*setup)) *world {
+func newWorld(t testing.TB, change ...func(*setup)) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clock{t: time.Now().UTC().Truncate(time.Microsecond)}, logs: &logBuffer{}, root: domain.SystemActor("test")}
 	resizer, err := bildresizer.New(bildresizer.Options{})
@@ -159,12 +159,12 @@ func newWorld(t *testing.T, change ...func(*setup)) *world {
 
 // validator checks each answer against the document that the server itself gives.
 type validator struct {
-	t      *testing.T
+	t      testing.TB
 	next   http.RoundTripper
 	router routers.Router
 }
 
-func newValidator(t *testing.T, w *world, next http.RoundTripper) *validator {
+func newValidator(t testing.TB, w *world, next http.RoundTripper) *validator {
 	t.Helper()
 	rec, err := http.Get(w.url + "/openapi.json")
 	require.NoError(t, err)
@@ -226,7 +226,7 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // answer is a response that was read.
 type answer struct {
-	t      *testing.T
+	t      testing.TB
 	status int
 	header http.Header
 	body   []byte

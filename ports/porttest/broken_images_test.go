@@ -163,7 +163,7 @@ func brokenImages() []broken {
 			r.Images = imagesFault{Images: inner, listAll: func(ctx context.Context, tr ports.TimeRange, p ports.Page) ([]domain.Image, domain.ID, error) {
 				list, next, err := inner.ListAll(ctx, tr, p)
 				if !next.IsZero() {
-					next[14]-- // past whatever was made just before
+					next = domain.FirstIDAt(next.Time().Add(-time.Second)) // past what was made a second before
 				}
 				return list, next, err
 			}}

@@ -394,7 +394,7 @@ func brokenDirectories() []broken {
 				}
 				err := directory.Change(ctx, func(tx ports.DirectoryTx) error {
 					return fn(txFault{DirectoryTx: tx, deleteUser: func(ctx context.Context, tx ports.DirectoryTx, id domain.ID) error {
-						orphans = lists[id]
+						orphans = append(orphans, lists[id]...)
 						return tx.DeleteUser(ctx, id)
 					}})
 				})

@@ -1,0 +1,34 @@
+package memory_test
+
+import (
+	"testing"
+
+	"github.com/imagify-api/imagify/adapters/memory"
+	"github.com/imagify-api/imagify/ports"
+	"github.com/imagify-api/imagify/ports/porttest"
+)
+
+func TestRecords(t *testing.T) {
+	t.Parallel()
+	porttest.Records(t, func(*testing.T) ports.Records { return memory.NewRecords(memory.Options{}) })
+}
+
+func TestBlobs(t *testing.T) {
+	t.Parallel()
+	porttest.Blobs(t, func(*testing.T) ports.Blobs { return memory.NewBlobs(memory.Options{}) })
+}
+
+func TestLinkLife(t *testing.T) {
+	t.Parallel()
+	porttest.LinkLife(t, func(*testing.T) ports.LinkLife { return memory.NewLinkLife(memory.Options{}) })
+}
+
+func TestRateLimits(t *testing.T) {
+	t.Parallel()
+	porttest.RateLimits(t, func(*testing.T) ports.RateLimits { return memory.NewRateLimits(memory.Options{}) })
+}
+
+func TestNotices(t *testing.T) {
+	t.Parallel()
+	porttest.Notices(t, func(*testing.T) ports.Notices { return memory.NewNotices() })
+}
