@@ -34,8 +34,9 @@ type SweepReport struct {
 }
 
 const (
-	sweepLease = 2 * time.Minute
-	sweepPage  = 500
+	// sweepLease is how long a sweep whose process died keeps others out: each page extends it.
+	sweepLease = 20 * time.Second
+	sweepPage  = 100
 )
 
 func (s *Service) runSweep(ctx context.Context) {

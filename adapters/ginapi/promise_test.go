@@ -496,7 +496,7 @@ func (c *meteredConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// repeat gives n bytes: a picture and what comes after its end.
+// padded gives n bytes: a picture and what comes after its end.
 func padded(n int) io.Reader {
 	return io.MultiReader(bytes.NewReader(photo()), io.LimitReader(zeros{}, int64(n-len(photo()))))
 }

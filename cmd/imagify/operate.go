@@ -172,7 +172,7 @@ func (c sweepCmd) Run(p *program) error {
 		return usagef("--min-age must not be negative")
 	}
 	return p.service(func(svc *app.Service) error {
-		r, err := svc.Sweep(p.ctx, operator, app.SweepOptions{DryRun: c.DryRun, MinAge: c.MinAge})
+		r, err := c.sweep(p.ctx, svc)
 		if err != nil {
 			return err
 		}
@@ -197,6 +197,24 @@ func (c sweepCmd) Run(p *program) error {
 		}
 		return nil
 	})
+}
+
+// sweepPatience is how long to wait for another process's sweep, which may have died in it.
+const sweepPatience = 30 * time.Second
+
+func (c sweepCmd) sweep(ctx context.Context, svc *app.Service) (app.SweepReport, error) {
+	deadline := time.Now().Add(sweepPatience)
+	for {
+		r, err := svc.Sweep(ctx, operator, app.SweepOptions{DryRun: c.DryRun, MinAge: c.MinAge})
+		if err != nil || !r.AlreadyBusy || time.Now().After(deadline) {
+			return r, err
+		}
+		select {
+		case <-ctx.Done():
+			return r, ctx.Err()
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 type doctorCmd struct{}

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -203,12 +204,24 @@ func blobsIfAbsent(t *testing.T, b ports.Blobs) {
 	require.NoError(t, b.Put(t.Context(), "c", bytes.NewReader(first), o))
 }
 
+// blobsIfAbsentRacers has the racers meet in the middle of their Puts, when each
+// has seen that there is nothing yet. An adapter need not let them in together:
+// they do not wait for long.
 func blobsIfAbsentRacers(t *testing.T, b ports.Blobs) {
 	for round := range 5 {
 		key := fmt.Sprintf("race/%d", round)
 		errs := make([]error, racers)
+		var arrived atomic.Int64
+		meet := func() {
+			arrived.Add(1)
+			for deadline := time.Now().Add(short); arrived.Load() < racers && time.Now().Before(deadline); {
+				time.Sleep(time.Millisecond)
+			}
+		}
 		race(racers, func(i int) {
-			errs[i] = b.Put(t.Context(), key, onlyReader{bytes.NewReader(noise(uint64(i), 3000+i))}, ports.PutOptions{Size: -1, IfAbsent: true})
+			data := noise(uint64(i), 3000+i)
+			r := io.MultiReader(bytes.NewReader(data[:1000]), &hook{do: meet}, bytes.NewReader(data[1000:]))
+			errs[i] = b.Put(t.Context(), key, r, ports.PutOptions{Size: -1, IfAbsent: true})
 		})
 		wantOneWinner(t, errs, domain.Conflict)
 		for i, err := range errs {

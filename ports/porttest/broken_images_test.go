@@ -405,8 +405,8 @@ func brokenImages() []broken {
 		records("marks anybody's image", "Deletions/MarkOnlyReady", func(r *ports.Records) {
 			inner, images := r.Deletions, r.Images
 			r.Deletions = deletionsFault{Deletions: inner, mark: func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
-				if real, err := images.Owner(ctx, id); err == nil {
-					owner = real
+				if actual, err := images.Owner(ctx, id); err == nil {
+					owner = actual
 				}
 				return inner.Mark(ctx, owner, id, e, now)
 			}}

@@ -158,8 +158,8 @@ func brokenLinks() []broken {
 		records("ignores the owner", "Links/OwnersAreApart", func(r *ports.Records) {
 			inner, changes := r.Links, r.LinkChanges
 			r.Links = linksFault{Links: inner, get: func(ctx context.Context, owner, id domain.ID) (domain.Link, error) {
-				if real, err := changes.Owner(ctx, id); err == nil {
-					owner = real
+				if actual, err := changes.Owner(ctx, id); err == nil {
+					owner = actual
 				}
 				return inner.Get(ctx, owner, id)
 			}}
@@ -200,8 +200,8 @@ func brokenLinks() []broken {
 		records("revokes anybody's link", "LinkChanges/Revoke", func(r *ports.Records) {
 			inner := r.LinkChanges
 			r.LinkChanges = linkChangesFault{LinkChanges: inner, revoke: func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
-				if real, err := inner.Owner(ctx, id); err == nil {
-					owner = real
+				if actual, err := inner.Owner(ctx, id); err == nil {
+					owner = actual
 				}
 				return inner.Revoke(ctx, owner, id, e, now)
 			}}
@@ -211,7 +211,7 @@ func brokenLinks() []broken {
 			r.LinkChanges = linkChangesFault{LinkChanges: inner, takeView: func(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error) {
 				l, err := links.ByToken(ctx, token)
 				if err != nil || l.Views >= l.MaxViews {
-					return false, nil
+					return false, ctx.Err()
 				}
 				pause()
 				_, err = inner.TakeView(ctx, token, now)
@@ -352,8 +352,8 @@ func brokenLinks() []broken {
 					return inner.Create(ctx, t)
 				},
 				remove: func(ctx context.Context, user, id domain.ID) error {
-					if real, ok := owners.Load(id); ok {
-						user = real.(domain.ID)
+					if actual, ok := owners.Load(id); ok {
+						user = actual.(domain.ID)
 					}
 					return inner.Delete(ctx, user, id)
 				},

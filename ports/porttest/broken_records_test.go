@@ -266,10 +266,8 @@ func brokenDirectories() []broken {
 		records("an ended context gives an empty answer", "Users/EndedContext", func(r *ports.Records) {
 			inner := r.Users
 			r.Users = usersFault{Users: inner, list: func(ctx context.Context, tier string, p ports.Page) ([]domain.User, error) {
-				if ctx.Err() != nil {
-					return nil, nil
-				}
-				return inner.List(ctx, tier, p)
+				list, _ := inner.List(ctx, tier, p)
+				return list, nil
 			}}
 		}),
 		records("an ended context is not found", "Users/EndedContext", func(r *ports.Records) {
@@ -335,19 +333,19 @@ func brokenDirectories() []broken {
 			inner := r.Directory
 			r.Directory = changeFunc(func(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
 				tx := &lateTx{}
-				err := inner.Change(ctx, func(real ports.DirectoryTx) error {
+				err := inner.Change(ctx, func(inTime ports.DirectoryTx) error {
 					tx.writes = nil
-					return fn(recordLate{real, tx})
+					return fn(recordLate{inTime, tx})
 				})
 				return errors.Join(err, inner.Change(ctx, all(tx.writes)))
 			})
 		}),
 		records("swallows fn's error", "Directory/ErrorWritesNothing", func(r *ports.Records) {
 			r.Directory = late(r, func(ctx context.Context, d ports.Directory, writes []write, err error) error {
-				if err != nil {
-					return nil
+				if err == nil {
+					_ = d.Change(ctx, all(writes))
 				}
-				return d.Change(ctx, all(writes))
+				return nil
 			})
 		}),
 		records("a transaction that does not see its writes", "Directory/ReadsItsWrites", func(r *ports.Records) {

@@ -107,7 +107,8 @@ func noticesEnd(t *testing.T, n ports.Notices) {
 	wantNotice(t, n, ends)
 	cancel()
 	wantClosed(t, ends)
-	for range 3 { // the first may be one that waited already
+	time.Sleep(short) // for what might close it, too
+	for range 3 {     // the first may be one that waited already
 		wantNotice(t, n, stays)
 	}
 

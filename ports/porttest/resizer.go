@@ -564,11 +564,12 @@ func resizerCutShort(t *testing.T, r ports.Resizer) {
 func resizerDamaged(t *testing.T, r ports.Resizer) {
 	p := encodePNG(busy(100, 100))
 	idat := bytes.Index(p, []byte("IDAT"))
-	p[idat+4+200] ^= 0x55
 	j := encodeJPEG(busy(100, 100))
-	sos := bytes.Index(j, []byte{0xff, 0xda})
+	sof, sos := bytes.Index(j, []byte{0xff, 0xc0}), bytes.Index(j, []byte{0xff, 0xda})
+	require.Positive(t, min(idat, sof, sos), "the test itself")
+	p[idat+4+200] ^= 0x55
 	noScan := slices.Concat(j[:sos], []byte{0xff, 0xd9})
-	noTables := slices.Concat(j[:2], j[bytes.Index(j, []byte{0xff, 0xc0}):])
+	noTables := slices.Concat(j[:2], j[sof:])
 	for name, data := range map[string][]byte{
 		"png with a wrong byte": p, "jpeg without a scan": noScan, "jpeg without tables": noTables,
 		"png header alone": encodePNG(busy(9, 9))[:33], "gif without an image": append(slices.Clone(encodeGIF(paletted(9, 9, plain))[:13]), 0x3b),
