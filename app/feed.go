@@ -48,7 +48,10 @@ func newFeed(c ports.Changes, local func() time.Time, log *slog.Logger) *feed {
 	return &feed{changes: c, local: local, log: log}
 }
 
-func (f *feed) now() time.Time { return f.local().Add(time.Duration(f.offset.Load())).UTC() }
+// now is in microseconds, as records keep it: what is answered at once and what is read later agree.
+func (f *feed) now() time.Time {
+	return f.local().Add(time.Duration(f.offset.Load())).UTC().Truncate(time.Microsecond)
+}
 
 func (f *feed) version() int64 {
 	f.mu.Lock()

@@ -86,25 +86,28 @@ func (s *Service) sign(owner, image domain.ID, v domain.Variant, now time.Time) 
 
 // verify returns whose rights a signed URL carries and when it ends. The error says nothing but that it is no good.
 func (s *Service) verify(q Signature, image domain.ID, v domain.Variant, now time.Time) (owner domain.ID, expires time.Time, err error) {
-	bad := domain.Errorf(domain.Denied, "the URL's signature is wrong or has expired")
 	unix, err := strconv.ParseInt(q.Expires, 10, 64)
 	if err != nil || strconv.FormatInt(unix, 10) != q.Expires || len(q.Owner) != 22 || len(q.Signature) != 22 {
-		return owner, expires, bad
+		return owner, expires, badSignature()
 	}
 	var got [macSize]byte
 	if _, err := encoding.Decode(owner[:], []byte(q.Owner)); err != nil {
-		return owner, expires, bad
+		return owner, expires, badSignature()
 	}
 	if _, err := encoding.Decode(got[:], []byte(q.Signature)); err != nil {
-		return owner, expires, bad
+		return owner, expires, badSignature()
 	}
 	for _, k := range s.keys {
 		if want := k.mac(owner, image, v, unix); subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
 			if expires = time.Unix(unix, 0); now.Before(expires) {
 				return owner, expires, nil
 			}
-			return owner, expires, bad
+			return owner, expires, badSignature()
 		}
 	}
-	return owner, expires, bad
+	return owner, expires, badSignature()
+}
+
+func badSignature() error {
+	return domain.Errorf(domain.Denied, "the URL's signature is wrong or has expired")
 }

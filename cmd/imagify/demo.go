@@ -57,7 +57,7 @@ func (p *program) fillDemo(svc *app.Service, address string) error {
 	if _, err := svc.Bootstrap(p.ctx, password); err != nil {
 		return err
 	}
-	pictures, err := drawPictures()
+	pictures, err := drawPictures(1)
 	if err != nil {
 		return err
 	}

@@ -408,9 +408,9 @@ func TestThumbnailCommand(t *testing.T) {
 }
 
 func TestDemoPictures(t *testing.T) {
-	pictures, err := drawPictures()
+	pictures, err := drawPictures(8)
 	require.NoError(t, err)
-	again, err := drawPictures()
+	again, err := drawPictures(8)
 	require.NoError(t, err)
 	assert.Equal(t, pictures, again, "the same every time")
 	for _, p := range pictures {

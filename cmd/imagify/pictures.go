@@ -17,8 +17,8 @@ import (
 // picture's width and height; the channels from 0 to 1, alpha last, not premultiplied.
 type painter func(x, y float64) [4]float64
 
-// drawPictures draws the sample pictures: the same ones every time.
-func drawPictures() ([]samplePicture, error) {
+// drawPictures draws the sample pictures: the same ones every time. Their sides are divided by shrink.
+func drawPictures(shrink int) ([]samplePicture, error) {
 	list := []struct {
 		name   string
 		w, h   int
@@ -42,7 +42,7 @@ func drawPictures() ([]samplePicture, error) {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			out[i].name = pic.name
-			out[i].data, errs[i] = pic.encode(draw(pic.w, pic.h, pic.paint))
+			out[i].data, errs[i] = pic.encode(draw(pic.w/shrink, pic.h/shrink, pic.paint))
 		})
 	}
 	wg.Wait()
