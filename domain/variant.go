@@ -46,20 +46,23 @@ func ParseVariant(s string) (Variant, error) {
 
 // ParseHeight reads a decimal height of 1 to 4320 with no sign and no leading zero.
 func ParseHeight(s string) (int, error) {
-	bad := Errorf(Invalid, "a height is a whole number from %d to %d without sign or leading zero", MinHeight, MaxHeight)
 	if s == "" || len(s) > 4 || s[0] == '0' {
-		return 0, bad
+		return 0, badHeight()
 	}
 	for i := 0; i < len(s); i++ {
 		if s[i] < '0' || s[i] > '9' {
-			return 0, bad
+			return 0, badHeight()
 		}
 	}
 	h, err := strconv.Atoi(s)
 	if err != nil || h < MinHeight || h > MaxHeight {
-		return 0, bad
+		return 0, badHeight()
 	}
 	return h, nil
+}
+
+func badHeight() error {
+	return Errorf(Invalid, "a height is a whole number from %d to %d without sign or leading zero", MinHeight, MaxHeight)
 }
 
 // IsOriginal reports whether the variant is the original.

@@ -39,6 +39,7 @@ func TestOptions(t *testing.T) {
 		"no scheme":      {PublicURL: "img.example"},
 		"another scheme": {PublicURL: "ftp://img.example"},
 		"a query":        {PublicURL: "https://img.example/?x=1"},
+		"a path":         {PublicURL: "https://img.example/x"},
 		"credentials":    {PublicURL: "https://u:p@img.example"},
 		"not a URL":      {PublicURL: "https://%zz"},
 		"negative":       {CDNMaxAge: -1},
@@ -451,8 +452,11 @@ func TestBrowsersAreSentToSignIn(t *testing.T) {
 		typ, body string
 		status    int
 	}{
-		{"application/x-www-form-urlencoded", "username=anna&password=" + strings.Repeat("x", 20000), 413}, {"application/x-www-form-urlencoded", "%zz", 400},
-		{"application/json", `{"username":"anna","password":"` + password + `"}`, 400}, {"", "username=anna", 400}, {"application/x-www-form-urlencoded", "", 401},
+		{"application/x-www-form-urlencoded", "username=anna&password=" + strings.Repeat("x", 20000), 413},
+		{"application/x-www-form-urlencoded", "%zz", 400},
+		{"application/json", `{"username":"anna","password":"` + password + `"}`, 400},
+		{"", "username=anna", 400},
+		{"application/x-www-form-urlencoded", "", 401},
 	} {
 		w.do(with(nobody, "Content-Type: "+c.typ), "POST", "/api-auth/login", strings.NewReader(c.body)).want(c.status)
 	}
@@ -734,7 +738,7 @@ func TestPlainWriter(t *testing.T) {
 	require.NoError(t, err)
 	for _, path := range []string{img.Original, img.Thumbnails["200"].URL} {
 		rec := httptest.NewRecorder()
-		quiet.ServeHTTP(rec, httptest.NewRequest("GET", strings.TrimPrefix(path, w.url), nil))
+		quiet.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, strings.TrimPrefix(path, w.url), nil))
 		assert.Equal(t, 200, rec.Code)
 		assert.NotEmpty(t, rec.Body.Bytes())
 	}
@@ -776,7 +780,7 @@ func TestUploadThatIsGivenUp(t *testing.T) {
 	who := w.user("anna", domain.BasicTier)
 	c, cancel := context.WithCancel(ctx)
 	pr, pw := io.Pipe()
-	req, err := http.NewRequestWithContext(c, "POST", w.url+"/v1/images", pr)
+	req, err := http.NewRequestWithContext(c, http.MethodPost, w.url+"/v1/images", pr)
 	require.NoError(t, err)
 	with(who, "Content-Type: image/jpeg")(req)
 	done := make(chan error, 1)
@@ -811,7 +815,7 @@ func FuzzUpload(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		w.t = t
 		before := w.keys()
-		r := httptest.NewRequest("POST", "/v1/images", bytes.NewReader(b))
+		r := httptest.NewRequest(http.MethodPost, "/v1/images", bytes.NewReader(b))
 		r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
 		who(r)
 		rec := httptest.NewRecorder()

@@ -235,7 +235,9 @@ func (w *contentWriter) ReadFrom(src io.Reader) (sent int64, err error) {
 		body = &io.LimitedReader{R: src, N: 1<<63 - 1}
 	}
 	if whole, ok := body.R.(io.WriterTo); ok && body.N == w.c.Size && body.N <= pieceSize {
-		return w.ended(whole.WriteTo(q.w))
+		sent, err = whole.WriteTo(q.w)
+		w.cutAfter(err)
+		return sent, nil
 	}
 	for first := true; body.N > 0; first = false {
 		if !first {
@@ -251,51 +253,49 @@ func (w *contentWriter) ReadFrom(src io.Reader) (sent int64, err error) {
 		if errors.Is(err, io.EOF) && !limited {
 			return sent, nil
 		}
-		if err != nil {
-			return w.ended(sent, err)
-		}
+		w.cutAfter(err)
 	}
 	return sent, nil
 }
 
-// ended notes why a body stopped short. Its length was announced, so the client must see it cut.
-func (w *contentWriter) ended(sent int64, err error) (int64, error) {
-	if err == nil {
-		return sent, nil
-	}
-	w.q.err = err
-	if sent < w.c.Size {
-		w.q.sent += sent
+// cutAfter cuts off a body that failed on its way: its length was announced, and
+// the client must not take what came for the whole.
+func (w *contentWriter) cutAfter(err error) {
+	if err != nil {
+		w.q.err = err
 		panic(http.ErrAbortHandler)
 	}
-	return sent, err
 }
 
 // disposition is the Content-Disposition of a variant (RFC 6266): shown in
 // place, with the file name it has when saved. A thumbnail's extension is that of
 // what it is.
 func disposition(c *app.Content) string {
-	name := c.Image.Filename
+	const begin = `inline; filename="`
+	name, end := c.Image.Filename, ""
+	var buf [len(begin) + domain.MaxFilename + 16]byte
+	b := append(buf[:0], begin...)
 	if !c.Variant.IsOriginal() {
 		if i := strings.LastIndexByte(name, '.'); i > 0 {
 			name = name[:i]
 		}
-		name += "-" + strconv.Itoa(c.Variant.Height()) + c.Image.ThumbnailFormat().Extension()
+		end = c.Image.ThumbnailFormat().Extension()
 	}
-	plain := true
-	for i := 0; i < len(name); i++ {
-		if b := name[i]; b < ' ' || b > '~' || b == '"' || b == '\\' {
-			plain = false
-			break
+	b = append(b, name...)
+	if end != "" {
+		b = append(b, '-')
+		b = strconv.AppendInt(b, int64(c.Variant.Height()), 10)
+		b = append(b, end...)
+	}
+	for _, ch := range b[len(begin):] {
+		if ch < ' ' || ch > '~' || ch == '"' || ch == '\\' {
+			if !utf8.ValidString(name) {
+				return "inline"
+			}
+			return mime.FormatMediaType("inline", map[string]string{"filename": string(b[len(begin):])})
 		}
 	}
-	if plain {
-		return `inline; filename="` + name + `"`
-	}
-	if !utf8.ValidString(name) {
-		return "inline"
-	}
-	return mime.FormatMediaType("inline", map[string]string{"filename": name})
+	return string(append(b, '"'))
 }
 
 // errPrecondition is the one problem whose status, 412, no code has.

@@ -348,8 +348,10 @@ func schemas() obj {
 			"user": schema("User"), "tiers": strs, "permissions": strs, "limits": schema("Limits"), "usage": all(obj{"images": natural(), "bytes": natural()}),
 		}),
 		"Limits": limits31(true),
-		"Token": all(obj{"id": text(), "name": text(), "created_at": stamp(), "expires_at": obj{"type": []string{"string", "null"}, "format": "date-time"},
-			"token": obj{"type": "string", "description": "On creation only"}}, "token"),
+		"Token": all(obj{
+			"id": text(), "name": text(), "created_at": stamp(), "expires_at": obj{"type": []string{"string", "null"}, "format": "date-time"},
+			"token": obj{"type": "string", "description": "On creation only"},
+		}, "token"),
 		"TokenList": page31("Token"),
 		"NewToken":  object31([]string{"name"}, obj{"name": text(), "expires_in": obj{"type": "integer", "minimum": 1, "description": "Seconds; left out: for ever"}}),
 		"Tier": all(obj{

@@ -3,6 +3,7 @@ package ginapi
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -103,6 +104,11 @@ func (q *request) answerProblem(e *domain.Error, status int) {
 		q.set("Retry-After", seconds(retryUnavailable))
 	case e.Code == domain.RateLimited:
 		q.set("Retry-After", seconds(retryRateLimited))
+	}
+	if e.Code == domain.RateLimited && e.Limit != nil && h["Ratelimit-Limit"] == nil {
+		q.set("Ratelimit-Limit", strconv.FormatInt(*e.Limit, 10))
+		q.set("Ratelimit-Remaining", "0")
+		q.set("Ratelimit-Reset", seconds(max(e.RetryAfter, retryRateLimited)))
 	}
 	if !q.bodyEnded && q.r.ContentLength != 0 {
 		// net/http reads on for a little, so that the client gets to see this answer.

@@ -192,8 +192,16 @@ func promiseA3(t *testing.T) {
 			check(a)
 		}
 		for _, headers := range [][]string{
-			{"Range: bytes=0-"}, {"Range: bytes=0-99,200-299"}, {"If-None-Match: *"}, {"X-HTTP-Method-Override: GET"}, {"X-Original-URL: " + original},
-			{"X-Forwarded-User: rich"}, {"X-User: rich"}, {"X-Forwarded-For: 127.0.0.1"}, {"Accept: image/jpeg"}, {"Cookie: imagify_session=x"},
+			{"Range: bytes=0-"},
+			{"Range: bytes=0-99,200-299"},
+			{"If-None-Match: *"},
+			{"X-HTTP-Method-Override: GET"},
+			{"X-Original-URL: " + original},
+			{"X-Forwarded-User: rich"},
+			{"X-User: rich"},
+			{"X-Forwarded-For: 127.0.0.1"},
+			{"Accept: image/jpeg"},
+			{"Cookie: imagify_session=x"},
 		} {
 			check(w.get(with(basicUser, headers...), original).want(map[bool]int{true: 403, false: 404}[id == img.ID]))
 		}
@@ -794,6 +802,7 @@ func promiseT4(t *testing.T) {
 				if a.status == 429 {
 					throttled = true
 					assert.NotEmpty(t, a.header.Get("Retry-After"))
+					assert.Equal(t, "0", a.header.Get("Ratelimit-Remaining"))
 					b, _ := w.signIn(with(from(i), "Accept: text/html"), "anna", "wrong password", "/")
 					b.want(429)
 					assert.NotEmpty(t, b.header.Get("Retry-After"))

@@ -178,9 +178,9 @@ func (q *request) ctx() context.Context { return q.r.Context() }
 func (q *request) finish(m *routeMetrics) {
 	p := recover()
 	var stack []byte
-	switch {
-	case p == nil:
-	case p == http.ErrAbortHandler: //nolint:errorlint // the value itself is the signal
+	switch p {
+	case nil:
+	case http.ErrAbortHandler:
 		if q.err == nil {
 			q.err = http.ErrAbortHandler
 		}

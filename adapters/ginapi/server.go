@@ -103,8 +103,9 @@ func New(svc *app.Service, o Options) (*Server, error) {
 	}
 	if o.PublicURL != "" {
 		u, err := url.Parse(o.PublicURL)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-			return nil, errors.New("ginapi: PublicURL must be like https://host or https://host:port, without query or fragment")
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" ||
+			u.RawQuery != "" || u.Fragment != "" || !validHost(u.Host) {
+			return nil, errors.New("ginapi: PublicURL must be like https://host or https://host:port, and nothing after it")
 		}
 		s.publicURL, s.publicSecure = strings.TrimRight(u.String(), "/"), u.Scheme == "https"
 		if err := s.origins.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {

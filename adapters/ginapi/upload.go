@@ -138,7 +138,7 @@ func (f *formFile) next() (*multipart.Part, error) {
 	}
 	p, err := f.form.NextRawPart()
 	switch {
-	case err == nil, err == io.EOF: //nolint:errorlint // a wrapped EOF is a form that was cut short
+	case err == nil, err == io.EOF: // not errors.Is: a wrapped EOF is a form that was cut short
 		return p, err
 	case domain.CodeOf(err) != domain.Internal:
 		return nil, err

@@ -156,6 +156,6 @@ func message(err error) string {
 type versionCmd struct{}
 
 func (versionCmd) Run(p *program) error {
-	fmt.Fprintln(p.out, "imagify", version)
-	return nil
+	_, err := fmt.Fprintln(p.out, "imagify", version)
+	return err
 }

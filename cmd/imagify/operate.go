@@ -222,14 +222,13 @@ type doctorCmd struct{}
 // Run checks one thing after the other; a line each.
 func (doctorCmd) Run(p *program) error {
 	failed := 0
-	check := func(what string, err error, good string) bool {
+	check := func(what string, err error, good string) {
 		if err != nil {
 			failed++
 			fmt.Fprintf(p.out, "FAIL  %-14s %s\n", what, message(err))
-			return false
+			return
 		}
 		fmt.Fprintf(p.out, "ok    %-14s %s\n", what, good)
-		return true
 	}
 	c, err := p.loadConfig(nil)
 	if err != nil {

@@ -106,10 +106,7 @@ func (c config) open(ctx context.Context, log *slog.Logger) (_ *backends, err er
 // pathOf is what follows the scheme of sqlite:path, sqlite:/path or sqlite:///path.
 func pathOf(u string) string {
 	_, rest, _ := strings.Cut(u, ":")
-	if strings.HasPrefix(rest, "//") {
-		rest = strings.TrimPrefix(rest, "//")
-	}
-	return rest
+	return strings.TrimPrefix(rest, "//")
 }
 
 func noAdapter(variable, scheme, instead string) error {
