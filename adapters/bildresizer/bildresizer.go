@@ -58,7 +58,9 @@ func New(o Options) (*Resizer, error) {
 		value    *int64
 		standard int64
 	}{
-		{&o.MaxPixels, DefaultMaxPixels}, {&o.MaxBytes, DefaultMaxBytes}, {&o.Memory, DefaultMemory},
+		{&o.MaxPixels, DefaultMaxPixels},
+		{&o.MaxBytes, DefaultMaxBytes},
+		{&o.Memory, DefaultMemory},
 		{&o.SourceMemory, max(DefaultSourceMemory, o.MaxBytes)},
 	} {
 		if *f.value < 0 {

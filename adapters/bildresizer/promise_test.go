@@ -58,10 +58,14 @@ var wrongRows = map[string]struct {
 	want   domain.Code
 	reason string
 }{
-	"valid/jpeg/libjpeg-turbo-libjpeg-turbo__4672c7__testimgari.jpg": {domain.UnsupportedImage,
-		"arithmetic coded: not of the JPEGs that imagify advertises, and the standard library's decoder has none of it"},
-	"valid/gif/python-pillow-Pillow__1a5648__issue_2811.gif": {domain.CorruptImage,
-		"its LZW codes begin at 11 bits, of at most 8 that GIF89a allows; the standard library's decoder holds it to that"},
+	"valid/jpeg/libjpeg-turbo-libjpeg-turbo__4672c7__testimgari.jpg": {
+		domain.UnsupportedImage,
+		"arithmetic coded: not of the JPEGs that imagify advertises, and the standard library's decoder has none of it",
+	},
+	"valid/gif/python-pillow-Pillow__1a5648__issue_2811.gif": {
+		domain.CorruptImage,
+		"its LZW codes begin at 11 bits, of at most 8 that GIF89a allows; the standard library's decoder holds it to that",
+	},
 }
 
 func corpus(t *testing.T) (folder string, rows []row) {

@@ -103,7 +103,7 @@ func (p *program) printDemo(address, password string, tokens map[string]string, 
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", u.name, password, u.tier, tokens[u.name])
 	}
 	fmt.Fprintf(t, "  admin\t%s\t(admin)\t\n", password)
-	t.Flush()
+	_ = t.Flush()
 	last := demoUsers[len(demoUsers)-1].name
 	fmt.Fprintf(p.out, `
 Try (each tier gets other URLs):

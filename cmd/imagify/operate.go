@@ -29,7 +29,7 @@ type (
 )
 
 // schema runs fn on the configured database if it has a schema.
-func (p *program) schema(fn func(*backends) error) error {
+func (p *program) schema(fn func(*backends) error) (err error) {
 	c, err := p.loadConfig(nil)
 	if err != nil {
 		return err
@@ -38,7 +38,7 @@ func (p *program) schema(fn func(*backends) error) error {
 	if err != nil {
 		return err
 	}
-	defer b.Close()
+	defer func() { err = errors.Join(err, b.Close()) }()
 	if b.sqlite == nil {
 		return usagef("IMAGIFY_DATABASE_URL: a %s: database has no schema", c.database.Scheme)
 	}
@@ -220,7 +220,7 @@ func (c sweepCmd) sweep(ctx context.Context, svc *app.Service) (app.SweepReport,
 type doctorCmd struct{}
 
 // Run checks one thing after the other; a line each.
-func (doctorCmd) Run(p *program) error {
+func (doctorCmd) Run(p *program) (err error) {
 	failed := 0
 	check := func(what string, err error, good string) {
 		if err != nil {
@@ -240,7 +240,7 @@ func (doctorCmd) Run(p *program) error {
 		check("backends", err, "")
 		return fmt.Errorf("%d checks failed", failed)
 	}
-	defer b.Close()
+	defer func() { err = errors.Join(err, b.Close()) }()
 	check("secret key", nil, fmt.Sprintf("%d in use", len(b.SecretKeys)))
 	check("database", p.checkDatabase(b), "answers, and the schema is up to date")
 	check("storage", checkStorage(p.ctx, b.Blobs), "keeps, gives back and removes a blob")

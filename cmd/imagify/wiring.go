@@ -167,7 +167,7 @@ func (b *backends) migrate(ctx context.Context) error {
 }
 
 // service runs fn with a Service on the configured backends, beside a server that may be running.
-func (p *program) service(fn func(*app.Service) error) error {
+func (p *program) service(fn func(*app.Service) error) (err error) {
 	c, err := p.loadConfig(nil)
 	if err != nil {
 		return err
@@ -176,7 +176,7 @@ func (p *program) service(fn func(*app.Service) error) error {
 	if err != nil {
 		return err
 	}
-	defer b.Close()
+	defer func() { err = errors.Join(err, b.Close()) }()
 	if err := b.migrate(p.ctx); err != nil {
 		return err
 	}

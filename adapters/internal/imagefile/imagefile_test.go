@@ -100,66 +100,94 @@ func good() []struct {
 	}{
 		{"gray JPEG", encodeJPEG(gray), imagefile.Info{
 			Format: domain.JPEG, Width: 64, Height: 32, First: whole(64, 32), Work: 8 * 4,
-			JPEG: J{Components: 1, Sampling: [4]S{{1, 1}}, IDs: [4]byte{1}, Scans: 1}}},
+			JPEG: J{Components: 1, Sampling: [4]S{{1, 1}}, IDs: [4]byte{1}, Scans: 1},
+		}},
 		{"4:2:0 JPEG with EXIF, ICC and what looks like an end in it", imagefiletest.WithSegments(encodeJPEG(rgb), icc, exifSegment(6)), imagefile.Info{
 			Format: domain.JPEG, Width: 40, Height: 30, Orientation: 6, ICC: true, First: whole(40, 30), Work: 3 * 2 * 6,
-			JPEG: J{Components: 3, Sampling: [4]S{{2, 2}, {1, 1}, {1, 1}}, IDs: ids3, Scans: 1}}},
+			JPEG: J{Components: 3, Sampling: [4]S{{2, 2}, {1, 1}, {1, 1}}, IDs: ids3, Scans: 1},
+		}},
 		{"two EXIF segments: the first that says something", imagefiletest.WithSegments(encodeJPEG(gray), exifSegment(0), exifSegment(3), exifSegment(6)), imagefile.Info{
 			Format: domain.JPEG, Width: 64, Height: 32, Orientation: 3, First: whole(64, 32), Work: 8 * 4,
-			JPEG: J{Components: 1, Sampling: [4]S{{1, 1}}, IDs: [4]byte{1}, Scans: 1}}},
-		{"progressive CMYK JPEG with restart interval",
+			JPEG: J{Components: 1, Sampling: [4]S{{1, 1}}, IDs: [4]byte{1}, Scans: 1},
+		}},
+		{
+			"progressive CMYK JPEG with restart interval",
 			imagefiletest.WithSegments(imagefiletest.JPEG{Width: 17, Height: 9, Values: []byte{1, 2, 3, 4}, Subsampled: true, Progressive: true, ExtraScans: 2}.Encode(),
 				imagefiletest.AdobeSegment(2), imagefiletest.Segment(0xdd, []byte{0, 9})),
 			imagefile.Info{
 				Format: domain.JPEG, Width: 17, Height: 9, First: whole(17, 9), Work: 2*1*10 + 2*(3*2),
-				JPEG: J{Progressive: true, Components: 4, Sampling: [4]S{{2, 2}, {1, 1}, {1, 1}, {2, 2}}, IDs: ids, Scans: 3, RestartInterval: 9, Adobe: true, AdobeTransform: 2}}},
+				JPEG: J{Progressive: true, Components: 4, Sampling: [4]S{{2, 2}, {1, 1}, {1, 1}, {2, 2}}, IDs: ids, Scans: 3, RestartInterval: 9, Adobe: true, AdobeTransform: 2},
+			},
+		},
 
 		{"RGB PNG", encodePNG(rgb), imagefile.Info{
 			Format: domain.PNG, Width: 40, Height: 30, First: whole(40, 30), Work: 40 * 30 * 3 / 64,
-			PNG: imagefile.PNG{BitDepth: 8, ColorType: imagefile.RGB}}},
+			PNG: imagefile.PNG{BitDepth: 8, ColorType: imagefile.RGB},
+		}},
 		{"RGBA PNG with EXIF and ICC", imagefiletest.WithChunks(encodePNG(rgba), exifChunk(8), imagefiletest.PNGChunk("iCCP", []byte("x"))), imagefile.Info{
 			Format: domain.PNG, Width: 40, Height: 30, Orientation: 8, Alpha: true, ICC: true, First: whole(40, 30), Work: 40 * 30 * 4 / 64,
-			PNG: imagefile.PNG{BitDepth: 8, ColorType: imagefile.RGBAlpha}}},
-		{"gray PNG with tRNS, and an ancillary chunk with a wrong checksum",
-			imagefiletest.WithChunks(encodePNG(gray), imagefiletest.PNGChunk("tRNS", []byte{0, 1}), []byte("\x00\x00\x00\x01tEXtxbad!")), imagefile.Info{
+			PNG: imagefile.PNG{BitDepth: 8, ColorType: imagefile.RGBAlpha},
+		}},
+		{
+			"gray PNG with tRNS, and an ancillary chunk with a wrong checksum",
+			imagefiletest.WithChunks(encodePNG(gray), imagefiletest.PNGChunk("tRNS", []byte{0, 1}), []byte("\x00\x00\x00\x01tEXtxbad!")),
+			imagefile.Info{
 				Format: domain.PNG, Width: 64, Height: 32, Alpha: true, First: whole(64, 32), Work: 32,
-				PNG: imagefile.PNG{BitDepth: 8, ColorType: imagefile.Gray, Transparency: true}}},
-		{"APNG whose first picture is not of the animation, and that claims more than it has",
-			imagefiletest.WithChunks(encodePNG(rgb), imagefiletest.PNGChunk("acTL", []byte("\x7f\xff\xff\xff\x00\x00\x00\x00"))), imagefile.Info{
+				PNG: imagefile.PNG{BitDepth: 8, ColorType: imagefile.Gray, Transparency: true},
+			},
+		},
+		{
+			"APNG whose first picture is not of the animation, and that claims more than it has",
+			imagefiletest.WithChunks(encodePNG(rgb), imagefiletest.PNGChunk("acTL", []byte("\x7f\xff\xff\xff\x00\x00\x00\x00"))),
+			imagefile.Info{
 				Format: domain.PNG, Width: 40, Height: 30, First: whole(40, 30), Work: 40 * 30 * 3 / 64,
-				PNG: imagefile.PNG{BitDepth: 8, ColorType: imagefile.RGB}}},
+				PNG: imagefile.PNG{BitDepth: 8, ColorType: imagefile.RGB},
+			},
+		},
 		{"APNG of two frames", imagefiletest.WithChunks(encodePNG(rgb), fcTL(40, 30), fcTL(2, 2)), imagefile.Info{
 			Format: domain.PNG, Width: 40, Height: 30, Frames: 2, First: whole(40, 30), Work: 40 * 30 * 3 / 64,
-			PNG: imagefile.PNG{BitDepth: 8, ColorType: imagefile.RGB}}},
+			PNG: imagefile.PNG{BitDepth: 8, ColorType: imagefile.RGB},
+		}},
 
 		{"GIF", encodeGIF(9, 7, false, image.Rect(0, 0, 9, 7)), imagefile.Info{Format: domain.GIF, Width: 9, Height: 7, First: whole(9, 7)}},
 		{"GIF with a transparent index", encodeGIF(9, 7, true, image.Rect(0, 0, 9, 7)), imagefile.Info{
-			Format: domain.GIF, Width: 9, Height: 7, Alpha: true, First: whole(9, 7)}},
+			Format: domain.GIF, Width: 9, Height: 7, Alpha: true, First: whole(9, 7),
+		}},
 		{"GIF animation whose first frame is small", encodeGIF(90, 70, false, image.Rect(5, 6, 21, 14), image.Rect(0, 0, 90, 70)), imagefile.Info{
-			Format: domain.GIF, Width: 90, Height: 70, Frames: 2, Alpha: true, First: imagefile.Frame{X: 5, Y: 6, Width: 16, Height: 8}, Work: 2}},
+			Format: domain.GIF, Width: 90, Height: 70, Frames: 2, Alpha: true, First: imagefile.Frame{X: 5, Y: 6, Width: 16, Height: 8}, Work: 2,
+		}},
 
 		{"lossless WebP", imagefiletest.WebP(imagefiletest.VP8L(64, 4, opaque, false)), imagefile.Info{
 			Format: domain.WebP, Width: 64, Height: 4, First: whole(64, 4), Work: 12,
-			WebP: imagefile.WebP{Lossless: true, Bitstream: imagefile.Span{Offset: 20, Length: 14}}}},
+			WebP: imagefile.WebP{Lossless: true, Bitstream: imagefile.Span{Offset: 20, Length: 14}},
+		}},
 		{"lossless WebP with alpha", imagefiletest.WebP(imagefiletest.VP8L(64, 4, opaque, true)), imagefile.Info{
 			Format: domain.WebP, Width: 64, Height: 4, Alpha: true, First: whole(64, 4), Work: 16,
-			WebP: imagefile.WebP{Lossless: true, Alpha: true, Bitstream: imagefile.Span{Offset: 20, Length: 14}}}},
+			WebP: imagefile.WebP{Lossless: true, Alpha: true, Bitstream: imagefile.Span{Offset: 20, Length: 14}},
+		}},
 		{"lossy WebP", imagefiletest.WebP(imagefiletest.VP8(64, 4)), imagefile.Info{
 			Format: domain.WebP, Width: 64, Height: 4, First: whole(64, 4), Work: 12,
-			WebP: imagefile.WebP{Bitstream: imagefile.Span{Offset: 20, Length: 10 + 2*(64+4*8)}}}},
-		{"lossy WebP with alpha, ICC and EXIF at the end",
+			WebP: imagefile.WebP{Bitstream: imagefile.Span{Offset: 20, Length: 10 + 2*(64+4*8)}},
+		}},
+		{
+			"lossy WebP with alpha, ICC and EXIF at the end",
 			imagefiletest.WebP(imagefiletest.VP8X(imagefiletest.FlagAlpha, 16, 4), imagefiletest.RIFFChunk("ICCP", []byte("x")),
 				imagefiletest.ALPH(16, 4, 9), imagefiletest.VP8(16, 4), imagefiletest.RIFFChunk("EXIF", imagefiletest.EXIF(binary.LittleEndian, 6))),
 			imagefile.Info{
 				Format: domain.WebP, Width: 16, Height: 4, Orientation: 6, Alpha: true, ICC: true, First: whole(16, 4), Work: 4,
-				WebP: imagefile.WebP{Alpha: true, AlphaPlane: imagefile.Span{Offset: 12 + 18 + 10 + 8, Length: 65}, Bitstream: imagefile.Span{Offset: 12 + 18 + 10 + 8 + 66 + 8, Length: 10 + 2*(64+8)}}}},
-		{"animated WebP",
+				WebP: imagefile.WebP{Alpha: true, AlphaPlane: imagefile.Span{Offset: 12 + 18 + 10 + 8, Length: 65}, Bitstream: imagefile.Span{Offset: 12 + 18 + 10 + 8 + 66 + 8, Length: 10 + 2*(64+8)}},
+			},
+		},
+		{
+			"animated WebP",
 			imagefiletest.WebP(imagefiletest.VP8X(imagefiletest.FlagAnimation, 100, 50), imagefiletest.RIFFChunk("ANIM", make([]byte, 6)),
 				imagefiletest.ANMF(10, 20, 32, 4, imagefiletest.RIFFChunk("JUNK", []byte("x")), imagefiletest.VP8L(32, 4, opaque, false)),
 				imagefiletest.ANMF(0, 0, 100, 50, imagefiletest.VP8(100, 50))),
 			imagefile.Info{
 				Format: domain.WebP, Width: 100, Height: 50, Frames: 2, Alpha: true, First: imagefile.Frame{X: 10, Y: 20, Width: 32, Height: 4}, Work: 6,
-				WebP: imagefile.WebP{Lossless: true, Animated: true, Bitstream: imagefile.Span{Offset: 12 + 18 + 14 + 24 + 10 + 8, Length: 14}}}},
+				WebP: imagefile.WebP{Lossless: true, Animated: true, Bitstream: imagefile.Span{Offset: 12 + 18 + 14 + 24 + 10 + 8, Length: 14}},
+			},
+		},
 	}
 }
 
