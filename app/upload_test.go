@@ -148,7 +148,12 @@ func (l *lossy) Commit(ctx context.Context, u ports.Upload, img domain.Image, q 
 	return errors.New("connection reset")
 }
 
-func TestPromise(t *testing.T) {
+func TestPromise(t *testing.T) { promises(t) }
+
+// The same on the embedded default: newWorld sees the test's name.
+func TestPromiseEmbedded(t *testing.T) { promises(t) }
+
+func promises(t *testing.T) {
 	t.Run("A6", promiseA6)
 	t.Run("A7", promiseA7)
 	t.Run("A9", promiseA9)

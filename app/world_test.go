@@ -9,6 +9,8 @@ import (
 	"image/png"
 	"io"
 	"log/slog"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +18,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imagify-api/imagify/adapters/bildresizer"
+	"github.com/imagify-api/imagify/adapters/fileblob"
 	"github.com/imagify-api/imagify/adapters/memory"
+	"github.com/imagify-api/imagify/adapters/sqliterepo"
 	"github.com/imagify-api/imagify/app"
 	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
@@ -40,7 +44,7 @@ func (c *clock) advance(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
-// world is a service on the memory adapters.
+// world is a service on the memory adapters, or on the embedded default.
 type world struct {
 	t     *testing.T
 	svc   *app.Service
@@ -89,6 +93,9 @@ func newWorld(t *testing.T, change ...func(*app.Config)) *world {
 		Argon2:     cheapHash,
 		SweepEvery: -1,
 	}
+	if strings.HasPrefix(t.Name(), "TestPromiseEmbedded/") {
+		w.embed()
+	}
 	for _, c := range change {
 		c(&w.cfg)
 	}
@@ -97,6 +104,21 @@ func newWorld(t *testing.T, change ...func(*app.Config)) *world {
 	_, err = w.svc.Bootstrap(context.Background(), "admin password")
 	require.NoError(t, err)
 	return w
+}
+
+// embed puts the records into SQLite and the blobs into files, as the embedded default has them.
+func (w *world) embed() {
+	w.t.Helper()
+	dir := w.t.TempDir()
+	db, err := sqliterepo.Open(w.t.Context(), filepath.Join(dir, "imagify.db"), sqliterepo.Options{Now: w.clock.now})
+	require.NoError(w.t, err)
+	w.t.Cleanup(func() { require.NoError(w.t, db.Close()) })
+	_, err = db.MigrateUp(w.t.Context())
+	require.NoError(w.t, err)
+	files, err := fileblob.New(filepath.Join(dir, "blobs"))
+	require.NoError(w.t, err)
+	w.t.Cleanup(func() { require.NoError(w.t, files.Close()) })
+	w.cfg.Records, w.cfg.Blobs = db.Records(), files
 }
 
 // node makes another service on the same adapters, as another process would.

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -28,8 +29,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/imagify-api/imagify/adapters/bildresizer"
+	"github.com/imagify-api/imagify/adapters/fileblob"
 	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/adapters/memory"
+	"github.com/imagify-api/imagify/adapters/sqliterepo"
 	"github.com/imagify-api/imagify/app"
 	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
@@ -77,7 +80,7 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-// world is a server on a real listener over the memory adapters.
+// world is a server on a real listener over the memory adapters, or the embedded default.
 type world struct {
 	t     testing.TB
 	svc   *app.Service
@@ -113,6 +116,9 @@ func newWorld(t testing.TB, change ...func(*setup)) *world {
 			Logger: logger, Argon2: app.Argon2{MemoryKiB: 64, Iterations: 1, Parallelism: 1}, SweepEvery: -1,
 		},
 		api: ginapi.Options{Logger: logger, Version: "test"},
+	}
+	if strings.HasPrefix(t.Name(), "TestPromiseEmbedded/") {
+		s.app.Records, s.app.Blobs = embedded(t, w.clock)
 	}
 	for _, c := range change {
 		c(&s)
@@ -155,6 +161,21 @@ func newWorld(t testing.TB, change ...func(*setup)) *world {
 		require.NoError(t, w.svc.Close())
 	})
 	return w
+}
+
+// embedded is SQLite and files, as the embedded default has them.
+func embedded(t testing.TB, c *clock) (ports.Records, ports.Blobs) {
+	t.Helper()
+	dir := t.TempDir()
+	db, err := sqliterepo.Open(ctx, filepath.Join(dir, "imagify.db"), sqliterepo.Options{Now: c.now})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	_, err = db.MigrateUp(ctx)
+	require.NoError(t, err)
+	files, err := fileblob.New(filepath.Join(dir, "blobs"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, files.Close()) })
+	return db.Records(), files
 }
 
 // validator checks each answer against the document that the server itself gives.

@@ -36,8 +36,8 @@ func scaled(quick, whole int) int {
 }
 
 func TestPromise(t *testing.T) {
-	t.Run("D1", promiseD1)
-	t.Run("H1", promiseH1)
+	t.Run("D1,D2", promiseD1)
+	t.Run("H1,H5,H6", promiseH1)
 	t.Run("L7", promiseL7)
 	t.Run("R6", promiseR6)
 }
