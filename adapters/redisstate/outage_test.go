@@ -232,7 +232,7 @@ func TestPromiseR3Away(t *testing.T) {
 			}
 			all.Wait()
 			// 1,800 calls that each waited for the timeout would take minutes.
-			require.Less(t, time.Since(start), 3*links*time.Second/10, "calls wait for a Redis that is away")
+			require.Less(t, time.Since(start), time.Minute, "calls wait for a Redis that is away")
 			also, err := s.Subscribe(t.Context())
 			require.NoError(t, err, "a subscriber waits for Redis to come")
 

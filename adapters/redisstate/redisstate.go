@@ -194,7 +194,7 @@ func (g *gate) open() {
 }
 
 func (g *gate) failed() {
-	if g.failures.Add(1) == maxFailures {
+	if g.failures.Add(1) >= maxFailures { // the pause begins anew after a probe, however long that took
 		g.next.Store(int64(time.Since(g.start) + pause))
 	}
 }
