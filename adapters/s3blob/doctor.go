@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/imagify-api/imagify/domain"
@@ -89,10 +88,13 @@ func (s *Store) tryObject(ctx context.Context, key string, put func(text string)
 		return errors.Join(fmt.Errorf("the bucket %s does not list what was put: grant s3:ListBucket", s.bucket), err)
 	}
 	out, err := within(ctx, s.timeout, s.client.GetObject, &s3.GetObjectInput{Bucket: &s.bucket, Key: s.object(key)},
-		[]func(*s3.Options){func(o *s3.Options) { o.Credentials = aws.AnonymousCredentials{} }})
+		[]func(*s3.Options){func(o *s3.Options) { o.Credentials = nil }}) // unsigned
 	if err == nil {
 		_ = out.Body.Close() // not wanted
 		return fmt.Errorf("the bucket %s gives objects to everybody: block public access and remove its public policy or ACL", s.bucket)
+	}
+	if code := status(err); code != http.StatusForbidden && code != http.StatusUnauthorized {
+		return fmt.Errorf("whether the bucket %s gives objects to everybody cannot be told: %w", s.bucket, err)
 	}
 	return nil
 }
