@@ -16,8 +16,8 @@ import (
 type Proxy struct {
 	*Process
 	// Addr is where clients connect to.
-	Addr string
-	api  string
+	Addr          string
+	upstream, api string
 }
 
 // ToxiProxy starts a proxy to the server at upstream, host:port, that does no harm yet.
@@ -25,13 +25,13 @@ func ToxiProxy(t testing.TB, upstream string) *Proxy {
 	t.Helper()
 	path := Find(t, "toxiproxy-server")
 	addr := FreeAddr(t)
-	p := &Proxy{Addr: FreeAddr(t), api: "http://" + addr}
+	p := &Proxy{Addr: FreeAddr(t), upstream: upstream, api: "http://" + addr}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.Process = Start(t, t.TempDir(), []string{"LOG_LEVEL=error"}, Dialed(addr), path, "-host", host, "-port", port)
-	p.call(t, http.MethodPost, "/proxies", map[string]any{"name": "p", "listen": p.Addr, "upstream": upstream, "enabled": true})
+	p.connect(t)
 	return p
 }
 
@@ -64,12 +64,17 @@ func (p *Proxy) Cut(t testing.TB) {
 	p.call(t, http.MethodPost, "/proxies/p", map[string]any{"enabled": false})
 }
 
-// Heal does no harm any more. Connections end: a toxic lets go of none that nobody
-// reads from.
+// Heal does no harm any more. Connections end: Toxiproxy starts anew, for a toxic
+// that is taken away waits for what it has delayed.
 func (p *Proxy) Heal(t testing.TB) {
 	t.Helper()
-	p.Cut(t)
-	p.call(t, http.MethodPost, "/reset", nil)
+	p.Restart(t)
+	p.connect(t)
+}
+
+func (p *Proxy) connect(t testing.TB) {
+	t.Helper()
+	p.call(t, http.MethodPost, "/proxies", map[string]any{"name": "p", "listen": p.Addr, "upstream": p.upstream, "enabled": true})
 }
 
 func (p *Proxy) toxic(t testing.TB, kind, stream string, attributes map[string]any) {
