@@ -391,3 +391,55 @@ func TestPromiseA5Anonymous(t *testing.T) {
 		}
 	}
 }
+
+// TestRequests looks at what is sent: as the options say, with checksums, and never
+// an ACL.
+func TestRequests(t *testing.T) {
+	s, bucket := service(t)
+	seen := &recorder{}
+	o := client(s).Options()
+	o.HTTPClient = seen
+	b, err := s3blob.New(s3.New(o), bucket, s3blob.Options{ServerSideEncryption: "AES256", StorageClass: "STANDARD_IA"})
+	require.NoError(t, err)
+	for _, n := range []int{10, 11 << 20} {
+		// The service may refuse what it has not.
+		_ = b.Put(t.Context(), "a", bytes.NewReader(noise(n)), ports.PutOptions{Size: -1, IfAbsent: true, ContentType: "image/png"})
+	}
+	plain, err := s3blob.New(s3.New(o), bucket, s3blob.Options{Concurrency: 1})
+	require.NoError(t, err)
+	put(t, plain, "b", noise(11<<20))
+	require.NoError(t, plain.Delete(t.Context(), "b", "c"))
+	begun := 0
+	for _, r := range seen.requests {
+		for _, name := range []string{"X-Amz-Acl", "X-Amz-Grant-Read", "X-Amz-Grant-Full-Control"} {
+			assert.Empty(t, r.Header.Get(name), "%s %s", r.Method, r.URL)
+		}
+		q := r.URL.Query()
+		if r.Method == http.MethodPut || q.Has("delete") {
+			assert.NotEmpty(t, r.Header.Get("X-Amz-Checksum-Crc32"), "%s %s", r.Method, r.URL)
+		}
+		if r.URL.Path == "/pictures/a" && (r.Method == http.MethodPut && !q.Has("partNumber") || q.Has("uploads")) {
+			begun++
+			assert.Equal(t, "AES256", r.Header.Get("X-Amz-Server-Side-Encryption"))
+			assert.Equal(t, "STANDARD_IA", r.Header.Get("X-Amz-Storage-Class"))
+			assert.Equal(t, "image/png", r.Header.Get("Content-Type"))
+			if !q.Has("uploads") {
+				assert.Equal(t, "*", r.Header.Get("If-None-Match"))
+			}
+		}
+	}
+	require.Equal(t, 2, begun)
+}
+
+// recorder keeps the requests it passes on.
+type recorder struct {
+	mu       sync.Mutex
+	requests []*http.Request
+}
+
+func (l *recorder) Do(r *http.Request) (*http.Response, error) {
+	l.mu.Lock()
+	l.requests = append(l.requests, r)
+	l.mu.Unlock()
+	return http.DefaultClient.Do(r)
+}
