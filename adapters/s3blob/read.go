@@ -170,12 +170,14 @@ func (b *body) fill(p []byte) (n int, err error) {
 	}
 	if b.at+int64(n) == b.size {
 		var over [1]byte
-		for more := 0; err == nil; {
-			if more, err = b.stream.Read(over[:]); more > 0 {
-				return 0, errors.New("the service gives more bytes than it said")
-			}
+		more := 0
+		for more == 0 && err == nil {
+			more, err = b.stream.Read(over[:])
 		}
-		if errors.Is(err, io.EOF) {
+		switch {
+		case more > 0:
+			return 0, errors.New("the service gives more bytes than it said")
+		case errors.Is(err, io.EOF):
 			return n, nil
 		}
 		return 0, err
