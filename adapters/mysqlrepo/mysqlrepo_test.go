@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,10 +21,13 @@ import (
 	"github.com/imagify-api/imagify/ports/porttest/realserver"
 )
 
-// server is a real server with a database that has the schema already.
+// server is a real server and its databases.
 type server struct {
 	*realserver.MySQL
 	admin *sql.DB
+
+	mu   sync.Mutex
+	free []string // addresses of databases that no test uses now
 }
 
 // servers runs a test on MySQL and on MariaDB.
@@ -70,13 +74,45 @@ func (s *server) open(t testing.TB, address string, o Options) *DB {
 	return db
 }
 
-// fresh is a new database with the whole schema.
+// fresh is a database with the whole schema and no records. Databases are used
+// again, because making one takes the servers half a second.
 func (s *server) fresh(t testing.TB, hooks ...bun.QueryHook) *DB {
 	t.Helper()
-	db := s.open(t, s.empty(t), Options{Hooks: hooks, MaxConns: 12})
+	s.mu.Lock()
+	var address string
+	if n := len(s.free); n > 0 {
+		address, s.free = s.free[n-1], s.free[:n-1]
+	}
+	s.mu.Unlock()
+	if address == "" {
+		address = s.empty(t)
+	}
+	t.Cleanup(func() { // after the handle is closed
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.free = append(s.free, address)
+	})
+	db := s.open(t, address, Options{Hooks: hooks, MaxConns: 12})
 	_, err := db.MigrateUp(context.Background())
 	require.NoError(t, err)
+	wipe(t, db)
 	return db
+}
+
+func wipe(t testing.TB, db *DB) {
+	t.Helper()
+	tx, err := db.db.DB.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	for _, table := range []string{
+		"tiers", "users", "user_tiers", "changes", "audit", "images", "image_owners", "unfinished", "usages", "idempotency",
+		"links", "owner_links", "link_owners", "sessions", "tokens", "leases",
+	} {
+		_, err := tx.ExecContext(t.Context(), "DELETE FROM "+table)
+		require.NoError(t, err)
+	}
+	_, err = tx.ExecContext(t.Context(), "UPDATE change_version SET version = 0")
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit())
 }
 
 func newID() domain.ID { return domain.ID(uuid.Must(uuid.NewV7())) }

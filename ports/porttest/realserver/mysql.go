@@ -49,7 +49,7 @@ func StartMySQL(t testing.TB) *MySQL {
 	if strings.Contains(version, "MariaDB") {
 		Missing(t, "MySQL (the mysqld that is installed is MariaDB)")
 	}
-	args = append(args, "--mysqlx=OFF", "--performance-schema=OFF", "--innodb-redo-log-capacity=32M")
+	args = append(append([]string{}, args...), "--secure-file-priv=NULL", "--mysqlx=OFF", "--performance-schema=OFF", "--innodb-redo-log-capacity=32M")
 	template := templateOf(t, "mysql", version, func(dir string) *exec.Cmd {
 		return exec.CommandContext(t.Context(), path, append(append([]string{}, args...), asRoot("--initialize-insecure", "--datadir="+dir)...)...)
 	})
