@@ -221,7 +221,7 @@ func fill(t *testing.T, db *DB, n int) {
 		value := "CONCAT('" + column + "', i)"
 		switch {
 		case kind == "binary(16)":
-			value = "UNHEX(MD5(CONCAT(i, '" + column + "')))"
+			value = "UNHEX(LEFT(SHA2(CONCAT(i, '" + column + "'), 256), 32))"
 		case kind == "binary(32)":
 			value = "UNHEX(SHA2(CONCAT(i, '" + column + "'), 256))"
 		case kind == "tinyint(1)":
