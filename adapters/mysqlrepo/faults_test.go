@@ -220,10 +220,9 @@ func TestDuplicateKeyRaces(t *testing.T) {
 					if assert.NoError(t, err) && claim.State == ports.ClaimWon {
 						claims.Add(1)
 					}
-					switch err := db.Records().Links.Create(ctx, link); {
-					case err == nil:
+					if err := db.Records().Links.Create(ctx, link); err == nil {
 						made.Add(1)
-					default:
+					} else {
 						assert.ErrorIs(t, err, domain.Conflict)
 					}
 					got, err := db.Records().Leases.Acquire(ctx, fmt.Sprint("sweep", round), u.ImageID.String(), now, now.Add(time.Minute))
