@@ -66,7 +66,7 @@ func (db *DB) MigrationStatus(ctx context.Context) ([]Migration, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mysql: migrations of %s: %w", db.name, err)
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // rows.Err has told
 	applied := make(map[int64]time.Time)
 	for rows.Next() {
 		var version int64

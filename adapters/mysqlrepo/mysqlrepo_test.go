@@ -43,14 +43,14 @@ func servers(t *testing.T, test func(t *testing.T, s *server)) {
 	}
 }
 
-func newServer(t testing.TB, real *realserver.MySQL) *server {
+func newServer(t testing.TB, running *realserver.MySQL) *server {
 	t.Helper()
 	cfg := mysql.NewConfig()
-	cfg.User, cfg.Net, cfg.Addr = "root", "tcp", real.Addr
+	cfg.User, cfg.Net, cfg.Addr = "root", "tcp", running.Addr
 	cfg.Logger = &mysql.NopLogger{}
 	connector, err := mysql.NewConnector(cfg)
 	require.NoError(t, err)
-	s := &server{MySQL: real, admin: sql.OpenDB(connector)}
+	s := &server{MySQL: running, admin: sql.OpenDB(connector)}
 	t.Cleanup(func() { assert.NoError(t, s.admin.Close()) })
 	return s
 }
