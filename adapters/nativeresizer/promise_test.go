@@ -66,8 +66,10 @@ var wrongRows = map[string]struct {
 	want   domain.Code
 	reason string
 }{
-	"valid/jpeg/libjpeg-turbo-libjpeg-turbo__4672c7__testimgari.jpg": {domain.UnsupportedImage,
-		"arithmetic coded: not of the JPEGs that imagify advertises"},
+	"valid/jpeg/libjpeg-turbo-libjpeg-turbo__4672c7__testimgari.jpg": {
+		domain.UnsupportedImage,
+		"arithmetic coded: not of the JPEGs that imagify advertises",
+	},
 }
 
 func openCorpus(t *testing.T) *corpus {

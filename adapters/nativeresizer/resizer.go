@@ -410,7 +410,7 @@ func (s *scannedReader) readAhead(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if _, err := io.CopyN(&b, s, 64<<10); err == io.EOF {
+		if _, err := io.CopyN(&b, s, 64<<10); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			return err
@@ -452,7 +452,7 @@ func (s *scannedReader) drain(ctx context.Context) error {
 			buf = make([]byte, 32<<10)
 		}
 		_, err := s.Read(buf)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil // the scanner's Finish knows what that means
 		}
 		if err != nil {

@@ -26,8 +26,8 @@ type lzw struct {
 // the indices to emit until that has had enough. It returns whether it has; the
 // rest of the data is passed over.
 func (z *lzw) decode(s *source, minimum int, emit func([]byte) (enough bool, err error)) (bool, error) {
-	clear, end := 1<<minimum, 1<<minimum+1
-	for i := range clear {
+	reset, end := 1<<minimum, 1<<minimum+1
+	for i := range reset {
 		z.suffix[i], z.first[i], z.length[i] = byte(i), byte(i), 1
 	}
 	var (
@@ -60,7 +60,7 @@ func (z *lzw) decode(s *source, minimum int, emit func([]byte) (enough bool, err
 		bits -= width
 
 		switch {
-		case code == clear:
+		case code == reset:
 			width, next, last = uint(minimum+1), end+1, -1
 			continue
 		case code == end:

@@ -136,14 +136,3 @@ func (e *entropyReader) refill() {
 	e.pos += int((63 - e.n) >> 3 & 7)
 	e.n |= 56
 }
-
-// take returns the next count bits, 1 ≤ count ≤ 16.
-func (e *entropyReader) take(count uint) uint32 {
-	if e.n < count {
-		e.refill()
-	}
-	v := uint32(e.acc >> (64 - count&63))
-	e.acc <<= count & 63
-	e.n -= count
-	return v
-}

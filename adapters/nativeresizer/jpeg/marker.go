@@ -61,13 +61,15 @@ func (d *Decoder) skipSegment() (bool, error) {
 // toScan reads marker segments up to and including the next SOS. It returns
 // false at EOI and at the end of the input, which is kept in d.truncated.
 func (d *Decoder) toScan() (bool, error) {
-	code, ok := d.pendingMarker, true
+	code := d.pendingMarker
 	d.pendingMarker = 0
 	for {
 		if code == 0 {
-			if code, ok = d.src.nextMarker(); !ok {
+			next, ok := d.src.nextMarker()
+			if !ok {
 				return false, d.endOfInput()
 			}
+			code = next
 		}
 		c := code
 		code = 0

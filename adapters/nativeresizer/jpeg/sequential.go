@@ -96,7 +96,7 @@ func (d *Decoder) sequentialInterval(from, to int) (bool, error) {
 			}
 			b.off = ((y*v+b.dy)*b.c.stride + x*h + b.dx) * d.size
 		}
-		ok := false
+		var ok bool
 		if d.size == 1 {
 			ok = d.rowDC(count)
 		} else {

@@ -3,6 +3,7 @@ package jpeg
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 )
 
@@ -31,7 +32,7 @@ func (s *source) reset(r io.Reader) {
 
 // failure is the error that ended the input if it was not its end.
 func (s *source) failure() error {
-	if s.err == io.EOF {
+	if errors.Is(s.err, io.EOF) {
 		return nil
 	}
 	return s.err

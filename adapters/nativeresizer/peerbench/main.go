@@ -326,8 +326,14 @@ func printTable(all []candidate, names []string, table map[string][]result) {
 	}
 	head("ratios")
 	for _, r := range [][2]string{
-		{"ours", "libvips"}, {"ours", "Pillow"}, {"ours", "std+bild"}, {"ours", "std decode"},
-		{"ours 200+400", "ours 400"}, {"ours, process", "vipsthumbnail"}, {"ours, process", "Pillow, process"}, {"ours, process", "djpeg -scale 1/8"},
+		{"ours", "libvips"},
+		{"ours", "Pillow"},
+		{"ours", "std+bild"},
+		{"ours", "std decode"},
+		{"ours 200+400", "ours 400"},
+		{"ours, process", "vipsthumbnail"},
+		{"ours, process", "Pillow, process"},
+		{"ours, process", "djpeg -scale 1/8"},
 	} {
 		a, b := at(r[0]), at(r[1])
 		row(r[0]+" / "+r[1], func(n string) string {

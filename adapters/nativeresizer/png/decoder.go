@@ -309,7 +309,7 @@ func (d *Decoder) readRows(ctx context.Context, fn func(Row) error) (*Trailer, e
 	switch n, err := z.Read(raw[:1]); {
 	case n != 0:
 		return nil, FormatError("too much image data")
-	case err != io.EOF:
+	case !errors.Is(err, io.EOF):
 		return nil, streamError(err)
 	}
 	return d.readTrailer(data)
@@ -331,7 +331,7 @@ func readFull(z *inflate.Reader, p []byte) error {
 func streamError(err error) error {
 	var f inflate.FormatError
 	switch {
-	case err == io.EOF || err == io.ErrUnexpectedEOF:
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return FormatError("not enough image data")
 	case errors.As(err, &f):
 		return FormatError(f.Error())

@@ -444,11 +444,11 @@ func (d *Decoder) readICCP(h *Header) error {
 		if len(profile) > d.options.MaxICC {
 			return nil
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		var damaged inflate.FormatError
-		if err == io.ErrUnexpectedEOF || errors.As(err, &damaged) {
+		if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &damaged) {
 			return nil
 		}
 		if err != nil {

@@ -60,8 +60,8 @@ func (s sample) encode() []byte {
 	}
 	if s.transparent {
 		trns := make([]byte, 2*s.kind.samples())
-		switch {
-		case s.kind == Palette:
+		switch s.kind {
+		case Palette:
 			trns = make([]byte, 1<<s.depth/2)
 			for i := range trns {
 				trns[i] = byte(rng.Uint32())

@@ -3,6 +3,7 @@ package png
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io"
 )
@@ -35,7 +36,7 @@ type source struct {
 
 // failure is the error that ended the input.
 func (s *source) failure() error {
-	if s.err == io.EOF || s.err == io.ErrUnexpectedEOF {
+	if errors.Is(s.err, io.EOF) || errors.Is(s.err, io.ErrUnexpectedEOF) {
 		return ErrTruncated
 	}
 	return s.err

@@ -3,6 +3,7 @@ package webp
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 )
 
@@ -24,7 +25,7 @@ type source struct {
 
 // failure is the error that ended the input.
 func (s *source) failure() error {
-	if s.err == io.EOF || s.err == io.ErrUnexpectedEOF {
+	if errors.Is(s.err, io.EOF) || errors.Is(s.err, io.ErrUnexpectedEOF) {
 		return ErrTruncated
 	}
 	return s.err

@@ -114,11 +114,11 @@ func (z *Reader) run() {
 	}
 	start := z.w
 	err := z.decode()
-	if err != nil && err != errFull && err != io.EOF {
+	if err != nil && !errors.Is(err, errFull) && !errors.Is(err, io.EOF) {
 		z.err, z.state = err, atEnd
 	}
 	z.sum.add(z.out[start:z.w])
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		z.err, z.state = z.checksum(), atEnd
 	}
 }
@@ -187,7 +187,7 @@ func (z *Reader) fill() error {
 
 // inputError is the error of an input that ends too early.
 func (z *Reader) inputError() error {
-	if z.rErr == io.EOF {
+	if errors.Is(z.rErr, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return z.rErr

@@ -115,7 +115,7 @@ func TestReuse(t *testing.T) {
 	}
 	// A match must not reach into the stream before.
 	var b bytes.Buffer
-	b.Write([]byte{0x78, 0x9c, 0x03 | 0x00, 0x02}) // fixed codes, a length first
+	b.Write([]byte{0x78, 0x9c, 0x03, 0x02}) // fixed codes, a length first
 	z.Reset(&b)
 	_, err := io.ReadAll(&z)
 	require.Error(t, err)
@@ -275,7 +275,7 @@ func BenchmarkRead(b *testing.B) {
 			for b.Loop() {
 				z.Reset(bytes.NewReader(in))
 				for {
-					if _, err := z.Read(buf); err == io.EOF {
+					if _, err := z.Read(buf); errors.Is(err, io.EOF) {
 						break
 					} else if err != nil {
 						b.Fatal(err)

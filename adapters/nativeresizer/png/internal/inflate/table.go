@@ -37,7 +37,6 @@ const (
 
 type litTable struct {
 	entries [litEntries]uint32
-	symbols [288]uint32
 }
 
 type distTable struct {
@@ -170,13 +169,12 @@ func build(entries []uint32, tableBits int, lengths []uint8, symbols []uint32) e
 		}
 	}
 	at := 0
-	code := 0
 	// Codes of up to tableBits bits: the table grows from one entry by doubling,
 	// since the first 2^l entries say all about codes of up to l bits.
 	free := 1 << tableBits
 	prefix, subBits, subStart := -1, 0, 0
 	for l := 1; l <= maxCode; l++ {
-		code = next[l]
+		code := next[l]
 		for range count[l] {
 			s := sorted[at]
 			at++

@@ -18,7 +18,9 @@ var (
 // Extra bits of the large categories of values, 3 to 6, and their bases (RFC 6386, 13.2).
 var (
 	extraProbs = [4][]uint8{
-		{173, 148, 140}, {176, 155, 140, 135}, {180, 157, 141, 134, 130},
+		{173, 148, 140},
+		{176, 155, 140, 135},
+		{180, 157, 141, 134, 130},
 		{254, 254, 243, 230, 196, 177, 153, 140, 133, 130, 129},
 	}
 	extraBases = [4]int32{11, 19, 35, 67}
@@ -36,7 +38,7 @@ func (d *decoder) readCoeffs(b *bools, s *segment, above *blockState) bool {
 		above.y2 = left.y2
 		kind, first = lumaWithoutDC, 1
 	}
-	any := int8(0)
+	some := int8(0)
 	for i := range 16 {
 		x, y := i&3, i>>2
 		n := d.readBlock(b, &d.probs[kind], left.y[y]+above.y[x], first, &s.y1, i)
@@ -45,7 +47,7 @@ func (d *decoder) readCoeffs(b *bools, s *segment, above *blockState) bool {
 		}
 		left.y[y] = nonzero(n)
 		above.y[x] = left.y[y]
-		any |= n
+		some |= n
 	}
 	for i := 16; i < 24; i++ {
 		at := i >> 2 & 1 << 1 // 0 for u, 2 for v
@@ -53,12 +55,12 @@ func (d *decoder) readCoeffs(b *bools, s *segment, above *blockState) bool {
 		n := d.readBlock(b, &d.probs[chroma], left.uv[y]+above.uv[x], 0, &s.uv, i)
 		left.uv[y] = nonzero(n)
 		above.uv[x] = left.uv[y]
-		any |= n
+		some |= n
 	}
 	if second > 0 && d.spread() {
-		any = 1
+		some = 1
 	}
-	return any == 0
+	return some == 0
 }
 
 func nonzero(n int8) uint8 {
@@ -133,7 +135,7 @@ func largeValue(b *bools, p *[11]uint8) int32 {
 
 // spread transforms the second-order block (RFC 6386, 14.3), whose values are
 // the DC coefficients of the luma blocks, and reports whether any is not 0.
-func (d *decoder) spread() (any bool) {
+func (d *decoder) spread() (some bool) {
 	in := &d.coeffs[24]
 	var m [16]int32
 	for i := range 4 {
@@ -149,11 +151,11 @@ func (d *decoder) spread() (any bool) {
 			if v >>= 3; v != 0 {
 				d.coeffs[4*i+j][0] = int16(v)
 				d.last[4*i+j] = max(d.last[4*i+j], 1)
-				any = true
+				some = true
 			}
 		}
 	}
-	return any
+	return some
 }
 
 // add adds the inverse transform of a block (RFC 6386, 14.4) to its prediction.

@@ -49,7 +49,6 @@ type decoder struct {
 	// strengths are of the macroblocks' filters.
 	strengths []filter
 
-	img    *image.YCbCr
 	y      plane
 	cb, cr plane
 
@@ -184,7 +183,8 @@ func (d *decoder) readHeader(data []byte) (width, height int, err error) {
 	level, sharpness := b.literal(6), b.literal(3)
 	d.filtered = level != 0
 	var frameDelta, blockDelta int
-	if b.flag() && b.flag() {
+	adjusts := b.flag()
+	if adjusts && b.flag() {
 		var deltas [8]int
 		for i := range deltas {
 			deltas[i] = b.optional(6)
