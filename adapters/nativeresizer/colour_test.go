@@ -103,7 +103,11 @@ func (c *corpus) rightWayUp(t *testing.T) {
 		file := c.read(t, r)
 		info, err := res.Inspect(t.Context(), bytes.NewReader(file), limits)
 		require.NoError(t, err, r.path)
-		for _, height := range []int{50, 200, 4320} {
+		heights := []int{50}
+		if c.full {
+			heights = []int{50, 200, 4320}
+		}
+		for _, height := range heights {
 			thumbs, err := res.Resize(t.Context(), bytes.NewReader(file), []int{height})
 			require.NoError(t, err, r.path)
 			got := toNRGBA(check(t, info, height, thumbs[0], r.path))

@@ -159,9 +159,9 @@ func files(t *testing.T, w, h int) map[string][]byte {
 func TestThumbnailsLookLikeTheirOriginals(t *testing.T) {
 	t.Parallel()
 	r := resizer(t, nativeresizer.Options{})
-	for _, size := range []image.Point{{320, 240}, {181, 243}, {37, 25}, {900, 40}, {40, 900}} {
+	for _, size := range []image.Point{{320, 240}, {81, 143}, {37, 25}, {400, 20}, {20, 400}} {
 		for name, file := range files(t, size.X, size.Y) {
-			for _, height := range []int{1, 7, 24, 100, 4320} {
+			for _, height := range []int{1, 24, 4320} {
 				name := fmt.Sprint(name, size, height)
 				info, got := one(t, r, file, height, name)
 				want := encoded(t, plain(t, file, 1, height), info.ThumbnailFormat())
@@ -208,8 +208,8 @@ func TestSizes(t *testing.T) {
 func TestSameThumbnailBesideOthers(t *testing.T) {
 	t.Parallel()
 	r := resizer(t, nativeresizer.Options{})
-	heights := []int{40, 300, 90, 4320, 1, 41}
-	for name, file := range files(t, 1000, 700) {
+	heights := []int{40, 90, 4320, 1, 41}
+	for name, file := range files(t, 500, 350) {
 		for kind, src := range map[string]io.Reader{
 			"seekable": bytes.NewReader(file), "stream": iotest.HalfReader(bytes.NewReader(file)),
 		} {
@@ -236,13 +236,13 @@ func TestOrientation(t *testing.T) {
 	for o := 1; o <= 8; o++ {
 		exif := imagefiletest.EXIF(binary.LittleEndian, o)
 		// Odd sizes: chroma samples then do not line up after mirroring.
-		for _, size := range []image.Point{{240, 160}, {101, 75}} {
+		for _, size := range []image.Point{{160, 112}, {101, 75}} {
 			for name, file := range map[string][]byte{
 				"JPEG":      exifJPEG(t, scene(size.X, size.Y), o),
 				"PNG":       imagefiletest.WithChunks(encodePNG(t, scene(size.X, size.Y)), imagefiletest.PNGChunk("eXIf", exif)),
 				"alpha PNG": imagefiletest.WithChunks(encodePNG(t, veiled(size.X, size.Y)), imagefiletest.PNGChunk("eXIf", exif)),
 			} {
-				for _, height := range []int{33, 50, 4320} {
+				for _, height := range []int{33, 4320} {
 					name := fmt.Sprint(name, size, o, height)
 					info, got := one(t, r, file, height, name)
 					assert.Equal(t, o >= 5, info.Width < info.Height, name)

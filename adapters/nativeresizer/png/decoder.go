@@ -331,6 +331,8 @@ func readFull(z *inflate.Reader, p []byte) error {
 func streamError(err error) error {
 	var f inflate.FormatError
 	switch {
+	case errors.Is(err, ErrTruncated): // the file's end, not the stream's
+		return err
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return FormatError("not enough image data")
 	case errors.As(err, &f):

@@ -448,7 +448,7 @@ func (d *Decoder) readICCP(h *Header) error {
 			break
 		}
 		var damaged inflate.FormatError
-		if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &damaged) {
+		if errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, ErrTruncated) || errors.As(err, &damaged) {
 			return nil
 		}
 		if err != nil {
