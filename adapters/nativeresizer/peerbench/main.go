@@ -17,6 +17,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -45,8 +46,11 @@ func main() {
 		}
 		return
 	}
-	if err := compare(*dir, *rounds, *only); err != nil {
-		log.Fatal(err)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := compare(ctx, *dir, *rounds, *only); err != nil {
+		log.Print(err)
+		os.Exit(1) //nolint:gocritic // nothing is deferred that matters now
 	}
 }
 
@@ -198,11 +202,29 @@ type result struct {
 	cpu       []float64 // ms, a round each
 	peak      int       // KiB, of a process that makes one thumbnail; 0 if not known
 	psnr, mss float64
+	failed    bool
 }
 
 const height = 200
 
-func compare(dir string, rounds int, only string) error {
+// present leaves out the candidates that are not installed, and says which.
+func present(ctx context.Context, all []candidate) (here []candidate) {
+	for _, c := range all {
+		command := c.command("", 0, 0, "")
+		if _, err := exec.LookPath(command[0]); err != nil {
+			fmt.Printf("missing: %s (%v)\n", c.name, err)
+			continue
+		}
+		if strings.HasPrefix(c.name, "Pillow") && exec.CommandContext(ctx, command[0], "-c", "import PIL").Run() != nil {
+			fmt.Printf("missing: %s (this Python has no PIL)\n", c.name)
+			continue
+		}
+		here = append(here, c)
+	}
+	return here
+}
+
+func compare(ctx context.Context, dir string, rounds int, only string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -211,7 +233,7 @@ func compare(dir string, rounds int, only string) error {
 	if err != nil || len(files) == 0 {
 		return fmt.Errorf("no pictures in %s: run run.sh", filepath.Join(dir, "in"))
 	}
-	all := candidates(dir, self)
+	all := present(ctx, candidates(dir, self))
 	table := map[string][]result{} // by picture
 	var names []string
 	for _, file := range files {
@@ -228,9 +250,11 @@ func compare(dir string, rounds int, only string) error {
 				continue
 			}
 			out := filepath.Join(dir, "out", name+"."+strings.NewReplacer(" ", "-", "/", "-").Replace(c.name))
-			peak, err := measure(c, file, 1, out)
+			peak, err := measure(ctx, c, file, 1, out)
 			if err != nil {
-				return err
+				fmt.Println("failed:", err)
+				rs[i].failed = true
+				continue
 			}
 			rs[i].peak = peak.peak
 			if c.quality {
@@ -246,7 +270,7 @@ func compare(dir string, rounds int, only string) error {
 		}
 		for range rounds {
 			for i, c := range all { // in turn
-				if c.jpegOnly && !strings.HasSuffix(file, ".jpg") || c.slow && len(rs[i].cpu) >= 2 {
+				if c.jpegOnly && !strings.HasSuffix(file, ".jpg") || c.slow && len(rs[i].cpu) >= 2 || rs[i].failed {
 					continue
 				}
 				count := 8
@@ -254,9 +278,9 @@ func compare(dir string, rounds int, only string) error {
 				case !c.inProcess:
 					count = 1
 				case c.slow:
-					count = 2
+					count = 1
 				}
-				m, err := measure(c, file, count, filepath.Join(dir, "out", "round"))
+				m, err := measure(ctx, c, file, count, filepath.Join(dir, "out", "round"))
 				if err != nil {
 					return err
 				}
@@ -273,9 +297,9 @@ type measured struct {
 	peak int
 }
 
-func measure(c candidate, file string, count int, out string) (measured, error) {
+func measure(ctx context.Context, c candidate, file string, count int, out string) (measured, error) {
 	args := c.command(file, height, count, out)
-	cmd := exec.Command(args[0], args[1:]...)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdout, err := cmd.Output()
@@ -337,6 +361,9 @@ func printTable(all []candidate, names []string, table map[string][]result) {
 	} {
 		a, b := at(r[0]), at(r[1])
 		row(r[0]+" / "+r[1], func(n string) string {
+			if a < 0 || b < 0 {
+				return "-"
+			}
 			below := median(table[n][b].cpu)
 			if below == 0 {
 				return "-"
@@ -353,7 +380,12 @@ func printTable(all []candidate, names []string, table map[string][]result) {
 	head("PSNR dB / SSIM")
 	for i, c := range all {
 		if c.quality {
-			row(c.name, func(n string) string { return fmt.Sprintf("%.2f/%.4f", table[n][i].psnr, table[n][i].mss) })
+			row(c.name, func(n string) string {
+				if table[n][i].failed {
+					return "-"
+				}
+				return fmt.Sprintf("%.2f/%.4f", table[n][i].psnr, table[n][i].mss)
+			})
 		}
 	}
 	if err := w.Flush(); err != nil {
@@ -364,10 +396,12 @@ func printTable(all []candidate, names []string, table map[string][]result) {
 		if !c.quality {
 			continue
 		}
-		var p, s float64
+		var p, s, made float64
 		for _, n := range names {
-			p, s = p+table[n][i].psnr, s+table[n][i].mss
+			if r := table[n][i]; !r.failed {
+				p, s, made = p+r.psnr, s+r.mss, made+1
+			}
 		}
-		fmt.Printf("  %-10s %.2f dB, SSIM %.4f\n", c.name, p/float64(len(names)), s/float64(len(names)))
+		fmt.Printf("  %-10s %.2f dB, SSIM %.4f of %.0f\n", c.name, p/made, s/made, made)
 	}
 }

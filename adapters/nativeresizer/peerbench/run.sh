@@ -18,9 +18,14 @@ if [ -n "$missing" ]; then
 	install="apt-get update && apt-get install -y --no-install-recommends$missing"
 	if [ "$(id -u)" != 0 ]; then
 		echo "The peers are not all here. As root: $install" >&2
-		exit 1
+	else
+		(apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing) >&2 ||
+			echo "Not all peers could be installed: $missing" >&2
 	fi
-	(apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing) >&2
+fi
+if ! command -v vipsthumbnail >/dev/null || ! command -v jpegtran >/dev/null; then
+	echo "libvips-tools and libjpeg-turbo-progs are needed to prepare the pictures." >&2
+	exit 1
 fi
 
 mkdir -p "$cache/in" "$cache/out"
@@ -29,6 +34,10 @@ cd "$cache"
 # A picture is made once: prepare NAME COMMAND… where the command takes the file to write as its last argument.
 prepare() {
 	[ -e "in/$1" ] && return
+	case $3 in
+	$photographs/*) [ -e "$3" ] || { echo "missing: $1 (no $3)"; return; } ;;
+	in/*) [ -e "$3" ] || { echo "missing: $1 (no $3)"; return; } ;;
+	esac
 	echo "preparing $1" >&2
 	name=$1
 	shift
@@ -52,7 +61,9 @@ prepare p12.webp copy in/p12.jpg '[Q=80]'
 prepare p2-lossless.webp copy in/p2.jpg '[lossless]'
 
 cp "$here/pillow.py" pillow.py
-cc -O2 "$here/libvips/loop.c" -o loop $(pkg-config --cflags --libs vips)
+rm -f loop
+cc -O2 "$here/libvips/loop.c" -o loop $(pkg-config --cflags --libs vips) ||
+	echo "libvips is not measured in process: its loop cannot be built" >&2
 (cd "$here" && CGO_ENABLED=0 go build -o "$cache/peerbench" .)
-echo "$(nproc) processors, $(vips --version), Pillow $(/usr/bin/python3 -c 'import PIL; print(PIL.__version__)'), $(djpeg -version 2>&1 | head -n 1)"
+echo "$(nproc) processors, $(vips --version), Pillow $(/usr/bin/python3 -c 'import PIL; print(PIL.__version__)' 2>/dev/null || echo missing), $(djpeg -version 2>&1 | head -n 1)"
 exec ./peerbench -dir "$cache" "$@"

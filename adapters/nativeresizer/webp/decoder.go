@@ -183,16 +183,22 @@ func MemoryNeeded(h *Header) int64 {
 	return need
 }
 
+// maxGroups is how many groups of prefix codes x/image's VP8L decoder takes, and
+// libwebp's encoder writes, at most.
+const maxGroups = 2600
+
 // losslessMemory bounds what the VP8L decoder allocates: pixels of four bytes before
 // and after the colour indexing transform, images of the transforms and of the
-// entropy codes for tiles of 4 × 4 pixels or more, and the tables of up to 65536 groups of
+// entropy codes for tiles of 4 × 4 pixels or more, and the tables of the groups of
 // five prefix codes, each group of which takes at least 20 bits of the bitstream.
 func losslessMemory(w, h, size int64) int64 {
 	tiles := ((w + 3) / 4) * ((h + 3) / 4)
-	groups := min(65536, tiles, size*8/20) + 1
-	// A code of many symbols takes its nodes, at most of 18 bytes of table for each
-	// bit of the bitstream that lists its lengths.
-	return 8*w*h + 16*tiles + 4096*groups + 144*size + 1<<20
+	groups := min(maxGroups, tiles, size*8/20) + 1
+	// A code takes two nodes of eight bytes for each of its symbols. In a group there
+	// are 256 literals four times, 24 lengths, a cache of 2048 and 40 distances (RFC
+	// 9649, 6.2), at most of 18 bytes of table for each bit of the bitstream that lists them.
+	nodes := min(groups*16*(4*256+24+2048+40), 144*size)
+	return 8*w*h + 16*tiles + 4096*groups + nodes + 1<<20
 }
 
 // decodeFrame decodes the first frame and puts it on the canvas.

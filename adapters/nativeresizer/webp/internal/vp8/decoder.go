@@ -155,7 +155,7 @@ func (d *decoder) readHeader(data []byte) (width, height int, err error) {
 
 	// Segments (9.3).
 	useSegments := b.flag()
-	var absolute bool
+	absolute := true // with values of 0, if the frame has none of its own
 	var quants, levels [4]int
 	d.segmentProbs = [3]uint8{255, 255, 255}
 	if useSegments {
