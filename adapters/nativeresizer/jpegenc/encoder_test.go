@@ -168,21 +168,6 @@ func TestEncodeRefusesOtherPictures(t *testing.T) {
 	}
 }
 
-func FuzzEncode(f *testing.F) {
-	f.Add([]byte("some samples of a picture, any at all"), uint8(5), uint8(80))
-	f.Fuzz(func(t *testing.T, pix []byte, width, quality uint8) {
-		w := int(width) + 1
-		h := len(pix) / w
-		if h < 1 {
-			return
-		}
-		data, err := Encode(context.Background(), &image.Gray{Pix: pix, Stride: w, Rect: image.Rect(0, 0, w, h)}, int(quality))
-		require.NoError(t, err)
-		_, err = jpeg.Decode(bytes.NewReader(data))
-		require.NoError(t, err)
-	})
-}
-
 func BenchmarkEncode(b *testing.B) {
 	m := scene(267, 200)
 	b.Run("ours", func(b *testing.B) {
