@@ -10,10 +10,10 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/imagify-api/imagify/adapters/bildresizer"
 	"github.com/imagify-api/imagify/adapters/fileblob"
 	"github.com/imagify-api/imagify/adapters/memory"
 	"github.com/imagify-api/imagify/adapters/mysqlrepo"
+	"github.com/imagify-api/imagify/adapters/nativeresizer"
 	"github.com/imagify-api/imagify/adapters/redisstate"
 	"github.com/imagify-api/imagify/adapters/s3blob"
 	"github.com/imagify-api/imagify/adapters/sqliterepo"
@@ -58,7 +58,7 @@ func (b *Backends) Migrate(ctx context.Context) error {
 }
 
 // NewResizer returns the Resizer of this process, whatever resizes for the server.
-func NewResizer() (ports.Resizer, error) { return bildresizer.New(bildresizer.Options{}) }
+func NewResizer() (ports.Resizer, error) { return nativeresizer.New(nativeresizer.Options{}) }
 
 // Open opens what the configuration names. What cannot be, such as an unknown
 // scheme, is domain.Invalid; what does not answer is found by its first use.
