@@ -29,12 +29,6 @@ func NewFunction(blobs ports.Blobs, resizer ports.Resizer) (*Function, error) {
 	return &Function{blobs: blobs, resizer: resizer}, nil
 }
 
-// Handles reports whether an event is a job, {"resize":{…}}.
-func Handles(payload []byte) bool {
-	var e event
-	return json.Unmarshal(payload, &e) == nil && e.Resize != nil
-}
-
 // internalError is a failure that is no answer to a job. Its name is what aws-lambda-go sends as errorType.
 type internalError struct{ error }
 

@@ -13,8 +13,8 @@ import (
 // keeps its rules has some 19,000. Lambda itself takes 6 MiB.
 const maxPayload = 64 << 10
 
-// event is what the function is invoked with. Its one field tells a job from the
-// other events that the same binary serves.
+// event is what the function is invoked with. Its one field tells a job from other
+// events, such as the platform's own.
 type event struct {
 	Resize *job `json:"resize"`
 }

@@ -55,12 +55,6 @@ type event struct {
 	} `json:"userRequest"`
 }
 
-// Handles reports whether an event is a GetObject of an access point.
-func Handles(payload []byte) bool {
-	var e event
-	return json.Unmarshal(payload, &e) == nil && e.GetObject != nil
-}
-
 // Handle makes the thumbnail and sends it, or the error that the caller of GetObject
 // shall see. Its own error says that nothing could be sent, or that the function
 // failed after telling so.

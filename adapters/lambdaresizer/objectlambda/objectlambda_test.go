@@ -169,8 +169,6 @@ func TestHandlerFails(t *testing.T) {
 	for _, payload := range []string{``, `{}`, `[]`, `{"getObjectContext":{}}`} {
 		assert.Equal(t, domain.Invalid, domain.CodeOf(h.Handle(t.Context(), []byte(payload))), payload)
 	}
-	assert.False(t, objectlambda.Handles([]byte(`{"resize":{}}`)))
-	assert.True(t, objectlambda.Handles(event(t, "https://x/y")))
 	_, err := objectlambda.New(nil, nil, nil)
 	assert.Error(t, err)
 }
