@@ -180,4 +180,3 @@ type failing struct {
 }
 
 func (f failing) Open(context.Context, string) (ports.Blob, error) { return ports.Blob{}, f.err }
-
