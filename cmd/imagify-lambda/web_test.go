@@ -233,5 +233,3 @@ func statusOf(t *testing.T, answer any) int {
 		return s.StatusCode
 	}
 }
-
-func run(m *testing.M) int { return m.Run() }
