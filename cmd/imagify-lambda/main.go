@@ -7,7 +7,8 @@
 //     that still have one (AWS takes no new customers since 7 November 2025; see package
 //     objectlambda);
 //   - the whole HTTP API behind a function URL with invoke mode RESPONSE_STREAM, or
-//     behind an HTTP API of API Gateway.
+//     behind an HTTP API of API Gateway; and its sweep, for a schedule to ask for
+//     ({"sweep":{}}): in Lambda nothing runs in the background.
 //
 // It is configured by the same variables as imagify. The first two use
 // IMAGIFY_STORAGE_URL alone; the API needs a database and IMAGIFY_SECRET_KEY too, and
@@ -36,18 +37,23 @@ func main() {
 	lambda.Start(newFunction(os.Getenv).handle)
 }
 
-// function is what runs in one environment of Lambda: one event at a time.
+// serve answers events of one kind.
+type serve func(ctx context.Context, payload []byte) (any, error)
+
+// function is what runs in one environment of Lambda: one event at a time. A kind of
+// event that is nil is not served.
 type function struct {
-	resize, objectLambda, http opened
+	resize, objectLambda, http, sweep func(ctx context.Context) (serve, error)
 }
 
 // errEvent is an event of no kind that the function serves.
-var errEvent = errors.New(`the event is neither {"resize":…}, nor one of S3 Object Lambda, nor an HTTP request of payload format 2.0`)
+var errEvent = errors.New(`the event is neither {"resize":…}, nor {"sweep":{}}, nor one of S3 Object Lambda, nor an HTTP request of payload format 2.0`)
 
 // handle serves an event.
 func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, error) {
 	var kind struct {
 		Resize         json.RawMessage `json:"resize"`
+		Sweep          json.RawMessage `json:"sweep"`
 		GetObject      json.RawMessage `json:"getObjectContext"`
 		RequestContext struct {
 			HTTP json.RawMessage `json:"http"`
@@ -56,19 +62,21 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 	if err := json.Unmarshal(payload, &kind); err != nil {
 		return nil, errEvent
 	}
-	var of *opened
+	var open func(ctx context.Context) (serve, error)
 	switch {
 	case kind.RequestContext.HTTP != nil: // first: what a client sends is below this
-		of = &f.http
+		open = f.http
 	case kind.Resize != nil:
-		of = &f.resize
+		open = f.resize
 	case kind.GetObject != nil:
-		of = &f.objectLambda
+		open = f.objectLambda
+	case kind.Sweep != nil:
+		open = f.sweep
 	}
-	if of == nil || of.open == nil {
+	if open == nil {
 		return nil, errEvent
 	}
-	serve, err := of.get(ctx)
+	serve, err := open(ctx)
 	if err != nil {
 		slog.ErrorContext(ctx, "the function cannot work", "error", err)
 		return nil, err
@@ -76,26 +84,22 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 	return serve(ctx, payload)
 }
 
-// serve answers events of one kind.
-type serve func(ctx context.Context, payload []byte) (any, error)
-
-// opened opens what a kind of event needs when the first one comes. A failure is not
-// remembered: a backend may be back for the next.
-type opened struct {
-	mu    sync.Mutex
-	open  func(ctx context.Context) (serve, error)
-	serve serve
-}
-
-func (o *opened) get(ctx context.Context) (serve, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.serve == nil {
-		s, err := o.open(ctx)
-		if err != nil {
-			return nil, err
+// once opens something when it is first needed. A failure is not remembered: a
+// backend may be back for the next event.
+func once[T any](open func(ctx context.Context) (T, error)) func(ctx context.Context) (T, error) {
+	var mu sync.Mutex
+	var opened bool
+	var v T
+	return func(ctx context.Context) (T, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if opened {
+			return v, nil
 		}
-		o.serve = s
+		got, err := open(ctx)
+		if err == nil {
+			v, opened = got, true
+		}
+		return got, err
 	}
-	return o.serve, nil
 }

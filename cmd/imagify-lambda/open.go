@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -20,61 +19,65 @@ import (
 
 // newFunction returns a function of the configuration; it opens nothing yet.
 func newFunction(getenv func(string) string) *function {
-	shared := &shared{getenv: getenv}
-	f := &function{}
-	f.resize.open = func(ctx context.Context) (serve, error) {
-		blobs, resizer, err := shared.get(ctx)
-		if err != nil {
-			return nil, err
-		}
-		fn, err := lambdaresizer.NewFunction(blobs, resizer)
-		if err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context, payload []byte) (any, error) { return fn.Handle(ctx, payload) }, nil
+	stored := once(func(ctx context.Context) (stored, error) { return openStored(ctx, getenv) })
+	api := once(func(ctx context.Context) (*api, error) { return openAPI(ctx, getenv) })
+	return &function{
+		resize: once(func(ctx context.Context) (serve, error) {
+			s, err := stored(ctx)
+			if err != nil {
+				return nil, err
+			}
+			f, err := lambdaresizer.NewFunction(s.blobs, s.resizer)
+			if err != nil {
+				return nil, err
+			}
+			return func(ctx context.Context, payload []byte) (any, error) { return f.Handle(ctx, payload) }, nil
+		}),
+		objectLambda: once(func(ctx context.Context) (serve, error) {
+			s, err := stored(ctx)
+			if err != nil {
+				return nil, err
+			}
+			cfg, err := config.LoadDefaultConfig(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("AWS's configuration: %w", err)
+			}
+			h, err := objectlambda.New(s.blobs, s.resizer, s3.NewFromConfig(cfg))
+			if err != nil {
+				return nil, err
+			}
+			return func(ctx context.Context, payload []byte) (any, error) { return nil, h.Handle(ctx, payload) }, nil
+		}),
+		http: func(ctx context.Context) (serve, error) {
+			a, err := api(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return a.web.serve, nil
+		},
+		sweep: func(ctx context.Context) (serve, error) {
+			a, err := api(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return a.sweep, nil
+		},
 	}
-	f.objectLambda.open = func(ctx context.Context) (serve, error) {
-		blobs, resizer, err := shared.get(ctx)
-		if err != nil {
-			return nil, err
-		}
-		cfg, err := config.LoadDefaultConfig(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("AWS's configuration: %w", err)
-		}
-		h, err := objectlambda.New(blobs, resizer, s3.NewFromConfig(cfg))
-		if err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context, payload []byte) (any, error) { return nil, h.Handle(ctx, payload) }, nil
-	}
-	return f
 }
 
-// shared is what resizing and Object Lambda both use.
-type shared struct {
-	getenv  func(string) string
-	mu      sync.Mutex
+// stored is all that is needed where no database is.
+type stored struct {
 	blobs   ports.Blobs
 	resizer ports.Resizer
 }
 
-func (s *shared) get(ctx context.Context) (ports.Blobs, ports.Resizer, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.blobs != nil {
-		return s.blobs, s.resizer, nil
-	}
+func openStored(ctx context.Context, getenv func(string) string) (stored, error) {
 	resizer, err := bildresizer.New(bildresizer.Options{})
 	if err != nil {
-		return nil, nil, err
+		return stored{}, err
 	}
-	blobs, err := openBlobs(ctx, s.getenv("IMAGIFY_STORAGE_URL"))
-	if err != nil {
-		return nil, nil, err
-	}
-	s.blobs, s.resizer = blobs, resizer
-	return blobs, resizer, nil
+	blobs, err := openBlobs(ctx, getenv("IMAGIFY_STORAGE_URL"))
+	return stored{blobs, resizer}, err
 }
 
 // openBlobs opens the store, which has to be one that the server uses too.

@@ -26,7 +26,7 @@ const webEnv = "IMAGIFY_LAMBDATEST_WEB"
 func TestMain(m *testing.M) {
 	if os.Getenv(webEnv) != "" {
 		f := &function{}
-		f.http.open = func(context.Context) (serve, error) { return web{http.HandlerFunc(echo)}.serve, nil }
+		f.http = func(context.Context) (serve, error) { return web{http.HandlerFunc(echo)}.serve, nil }
 		lambda.Start(f.handle)
 		return
 	}
