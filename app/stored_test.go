@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -115,7 +116,7 @@ func TestStoredResizerErrors(t *testing.T) {
 			}
 			require.Equal(t, c.want, domain.CodeOf(err), "%v", err)
 			assert.Equal(t, 1, w.keys())
-			if c.fail == busy {
+			if errors.Is(c.fail, busy) {
 				assert.Equal(t, 7*time.Second, domain.AsError(err).RetryAfter)
 			}
 			there.fail = nil

@@ -53,7 +53,7 @@ func (w web) serve(ctx context.Context, payload []byte) (any, error) {
 	if strings.Contains(e.RequestContext.DomainName, ".lambda-url.") {
 		return answer, nil
 	}
-	defer answer.Close()
+	defer func() { _ = answer.Close() }()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxBuffered+1))
 	if err != nil {
 		return nil, err

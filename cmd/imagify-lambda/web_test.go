@@ -154,7 +154,7 @@ func TestWeb(t *testing.T) {
 			res, body = do("GET", "/big", nil)
 			if front == lambdatest.FunctionURL {
 				assert.Len(t, body, maxBuffered+1, "streamed")
-				r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+"/late-panic", nil)
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/late-panic", nil)
 				require.NoError(t, err)
 				if cut, err := server.Client().Do(r); err == nil {
 					_, err = io.ReadAll(cut.Body)
@@ -204,9 +204,11 @@ func TestEvents(t *testing.T) {
 		_, err := f.handle(t.Context(), []byte(event))
 		assert.ErrorContains(t, err, "IMAGIFY_STORAGE_URL", event)
 	}
-	for _, event := range []string{`{"version":"2.0","requestContext":{"http":{"method":"G T"},"domainName":"x.lambda-url.y"},"rawPath":"/"}`,
+	for _, event := range []string{
+		`{"version":"2.0","requestContext":{"http":{"method":"G T"},"domainName":"x.lambda-url.y"},"rawPath":"/"}`,
 		`{"version":"2.0","requestContext":{"http":{"method":"GET"}},"rawPath":"/","isBase64Encoded":true,"body":"?"}`,
-		`{"version":"2.0","requestContext":{"http":{"method":"GET"}},"rawPath":"/%zz"}`} {
+		`{"version":"2.0","requestContext":{"http":{"method":"GET"}},"rawPath":"/%zz"}`,
+	} {
 		answer, err := web{http.HandlerFunc(echo)}.serve(t.Context(), []byte(event))
 		require.NoError(t, err)
 		assert.Equal(t, 400, statusOf(t, answer), event)

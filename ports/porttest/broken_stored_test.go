@@ -122,10 +122,11 @@ func brokenStored() []broken {
 			return right.ResizeStored(ctx, job)
 		}),
 		stored("a missing source is no error", "NoSource", func(ctx context.Context, job ports.StoredJob, _ ports.Blobs, right ports.StoredResizer) error {
-			if err := right.ResizeStored(ctx, job); !errors.Is(err, domain.NotFound) {
-				return err
+			err := right.ResizeStored(ctx, job)
+			if errors.Is(err, domain.NotFound) {
+				err = nil
 			}
-			return nil
+			return err
 		}),
 		stored("the size is not looked at", "OtherSize", func(ctx context.Context, job ports.StoredJob, b ports.Blobs, right ports.StoredResizer) error {
 			if blob, err := b.Open(ctx, job.Source); err == nil {

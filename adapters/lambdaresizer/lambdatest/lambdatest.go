@@ -240,7 +240,7 @@ type work struct {
 }
 
 func (l *Lambda) start() (*environment, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -260,7 +260,7 @@ func (l *Lambda) start() (*environment, error) {
 	e.cmd.Stdout, e.cmd.Stderr = &l.output, &l.output
 	if err := e.cmd.Start(); err != nil {
 		stop()
-		e.api.Close()
+		_ = e.api.Close()
 		return nil, err
 	}
 	l.starts.Add(1)

@@ -95,7 +95,7 @@ func run(ctx context.Context, out io.Writer, n int, pipeline string) error {
 	if b.blobs, err = fileblob.New(b.dir); err != nil {
 		return err
 	}
-	defer b.blobs.Close()
+	defer func() { _ = b.blobs.Close() }()
 	b.lambda = lambdatest.New(lambdatest.Function{Path: path, Env: []string{"IMAGIFY_STORAGE_URL=file://" + b.dir, "GOMEMLIMIT=850MiB"}, Timeout: time.Minute})
 	defer b.lambda.Close()
 	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_EC2_METADATA_DISABLED": "true"} {
@@ -193,7 +193,11 @@ func beside(ctx context.Context, out io.Writer, b *bench, path string, size int6
 		return err
 	}
 	lines := bufio.NewScanner(answers)
-	if err := cmd.Start(); err != nil || !lines.Scan() {
+	if err := cmd.Start(); err != nil {
+		fmt.Fprintf(out, "beside Pillow: skipped: %v\n", err)
+		return in.Close()
+	}
+	if !lines.Scan() {
 		fmt.Fprintf(out, "beside Pillow: skipped: %s has no Pillow (apt-get install python3-pil)\n", python)
 		_ = in.Close()
 		_ = cmd.Wait()
