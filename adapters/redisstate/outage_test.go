@@ -300,3 +300,31 @@ func TestAbsentFromTheBeginning(t *testing.T) {
 		}
 	}
 }
+
+// TestClusterNodeAway kills one master of three, that has no replica, and brings it back.
+func TestClusterNodeAway(t *testing.T) {
+	t.Parallel()
+	servers := realserver.RedisCluster(t)
+	s := open(t, "redis+cluster://"+servers[0].Addr+","+servers[1].Addr, redisstate.Options{Timeout: time.Second})
+	require.NoError(t, s.Ping(t.Context()))
+	buryAll(t, s, "dead")
+	servers[2].Kill()
+	wantAway(t, s.Ping(t.Context()))
+	for i := range links {
+		got, err := s.Check(t.Context(), token("dead", i))
+		if err != nil {
+			wantAway(t, err)
+		} else {
+			require.Equal(t, ports.LifeDead, got)
+		}
+	}
+	servers[2].Restart(t)
+	wantBack(t, s)
+	require.Eventually(t, func() bool { return s.Keep(t.Context(), token("new", 0), time.Hour) == nil }, healing, 50*time.Millisecond)
+	for i := range links {
+		require.Eventually(t, func() bool {
+			got, err := s.Check(t.Context(), token("dead", i))
+			return err == nil && got != ports.LifeAlive
+		}, healing, 50*time.Millisecond)
+	}
+}

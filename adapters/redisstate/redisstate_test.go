@@ -2,6 +2,8 @@ package redisstate_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,8 +20,21 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	logging.Disable()                                                                                                           // go-redis tells of each connection that a test cuts
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/imagify-api/imagify/ports/porttest/realserver.init.func1.1")) // starts servers, ends with the process
+	logging.Disable() // go-redis tells of each connection that a test cuts
+	dir, err := os.MkdirTemp("", "redisstate")
+	if err == nil {
+		err = certificate(dir)
+	}
+	if err == nil {
+		err = os.Setenv("SSL_CERT_FILE", filepath.Join(dir, "cert.pem")) // which Go reads once
+	}
+	if err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(dir)
+		os.Exit(code)
+	}), goleak.IgnoreTopFunction("github.com/imagify-api/imagify/ports/porttest/realserver.init.func1.1")) // starts servers, ends with the process
 }
 
 // patient is for tests on a busy machine that are not about time.

@@ -74,7 +74,7 @@ func Open(ctx context.Context, rawURL string) (*Store, error) {
 		if a.endpoint != "" {
 			o.BaseEndpoint = &a.endpoint
 		}
-		o.DisableLogOutputChecksumValidationSkipped = true // large blobs have a checksum a part, which a reader of the whole cannot compare
+		o.DisableLogOutputChecksumValidationSkipped = true // of objects that others put
 	}), a.bucket, a.options)
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -77,13 +78,15 @@ func TestMultipart(t *testing.T) {
 	b := open(t, s.URL, bucket, "")
 	const part = 5 << 20
 	data := noise(4*part + 12345)
-	for _, n := range []int{part - 1, part, part + 1, 2 * part, len(data)} {
-		for _, size := range []int64{-1, int64(n)} {
-			require.NoError(t, b.Put(t.Context(), "a/original", io.LimitReader(bytes.NewReader(data), int64(n)), ports.PutOptions{Size: size, ContentType: "image/png"}))
-			got, err := read(t, b, "a/original")
-			require.NoError(t, err)
-			require.True(t, bytes.Equal(data[:n], got))
+	for i, n := range []int{part - 1, part, part + 1, 2 * part, len(data)} {
+		size := int64(-1)
+		if i%2 == 0 {
+			size = int64(n)
 		}
+		require.NoError(t, b.Put(t.Context(), "a/original", io.LimitReader(bytes.NewReader(data), int64(n)), ports.PutOptions{Size: size, ContentType: "image/png"}))
+		got, err := read(t, b, "a/original")
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(data[:n], got))
 	}
 	head, err := client(s).HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &bucket, Key: aws.String("a/original")})
 	require.NoError(t, err)
@@ -262,22 +265,26 @@ func TestPromiseR4Away(t *testing.T) {
 // TestChecksum damages the object behind the service's back.
 func TestChecksum(t *testing.T) {
 	s, bucket := service(t)
-	b := open(t, s.URL, bucket, "")
-	data := noise(300000)
-	put(t, b, "a/original", data)
-	file := filepath.Join(s.Dir, bucket, "a", "original")
-	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	injected, err := s3blob.New(client(s), bucket, s3blob.Options{})
 	require.NoError(t, err)
-	_, err = f.WriteAt([]byte{^data[len(data)-1]}, int64(len(data)-1))
-	require.NoError(t, err)
-	require.NoError(t, f.Close())
-	blob, err := b.Open(t.Context(), "a/original")
-	require.NoError(t, err)
-	defer blob.Body.Close()
-	// As http.ServeContent does, which reads no further than Size.
-	n, err := io.CopyN(io.Discard, blob.Body, blob.Size)
-	require.ErrorContains(t, err, "checksum")
-	require.Less(t, n, blob.Size, "the last bytes are held back")
+	for _, b := range []*s3blob.Store{open(t, s.URL, bucket, ""), injected} {
+		for what, n := range map[string]int{"one request": 300000, "parts": 12 << 20} {
+			data := noise(n)
+			put(t, b, "a/original", data)
+			f, err := os.OpenFile(filepath.Join(s.Dir, bucket, "a", "original"), os.O_WRONLY, 0)
+			require.NoError(t, err)
+			_, err = f.WriteAt([]byte{^data[n/2]}, int64(n/2))
+			require.NoError(t, err)
+			require.NoError(t, f.Close())
+			blob, err := b.Open(t.Context(), "a/original")
+			require.NoError(t, err)
+			// As http.ServeContent does, which reads no further than Size.
+			copied, err := io.CopyN(io.Discard, blob.Body, blob.Size)
+			require.ErrorContains(t, err, "checksum", what)
+			require.Less(t, copied, blob.Size, "the last bytes are held back")
+			require.NoError(t, blob.Body.Close())
+		}
+	}
 }
 
 // TestLostAnswer loses the answer to a conditional Put: the client's second try
@@ -443,3 +450,37 @@ func (l *recorder) Do(r *http.Request) (*http.Response, error) {
 	l.mu.Unlock()
 	return http.DefaultClient.Do(r)
 }
+
+// TestBoundedMemory holds up every part: an upload reads no further ahead than the
+// parts that it may hold.
+func TestBoundedMemory(t *testing.T) {
+	s, bucket := service(t)
+	gate := make(chan struct{})
+	o := client(s).Options()
+	o.HTTPClient = doFunc(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Query().Has("partNumber") {
+			<-gate
+		}
+		return http.DefaultClient.Do(r)
+	})
+	const part, concurrency, total = 5 << 20, 3, 60 << 20
+	b, err := s3blob.New(s3.New(o), bucket, s3blob.Options{Concurrency: concurrency, PartSize: part, Timeout: time.Minute})
+	require.NoError(t, err)
+	var n atomic.Int64
+	done := make(chan error)
+	go func() {
+		r := io.LimitReader(readFunc(func(p []byte) (int, error) { n.Add(int64(len(p))); return len(p), nil }), total)
+		done <- b.Put(t.Context(), "a", r, ports.PutOptions{Size: -1})
+	}()
+	for last := int64(-1); last < part || last != n.Load(); time.Sleep(200 * time.Millisecond) {
+		last = n.Load()
+	}
+	require.LessOrEqual(t, n.Load(), int64((concurrency+2)*part))
+	close(gate)
+	require.NoError(t, <-done)
+	require.EqualValues(t, total, n.Load())
+}
+
+type doFunc func(r *http.Request) (*http.Response, error)
+
+func (f doFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }

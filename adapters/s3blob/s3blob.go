@@ -156,6 +156,7 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, o ports.PutOpt
 	in := &transfermanager.UploadObjectInput{
 		Bucket: &s.bucket, Key: s.object(key), Body: from,
 		ServerSideEncryption: tmtypes.ServerSideEncryption(s.sse), StorageClass: tmtypes.StorageClass(s.class),
+		ChecksumType: tmtypes.ChecksumTypeFullObject, // of all parts together, so that a reader of the whole can compare
 	}
 	if s.kms != "" {
 		in.SSEKMSKeyID = &s.kms
