@@ -12,7 +12,7 @@ import (
 // and returns its path.
 func Build(ctx context.Context, dir string) (string, error) {
 	path := filepath.Join(dir, "bootstrap")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "lambda.norpc,nomsgpack", "-ldflags", "-s -w",
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc,nomsgpack", "-ldflags", "-s -w",
 		"-o", path, "github.com/imagify-api/imagify/cmd/imagify-lambda")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	dir := flags.String("o", "dist", "folder for the zip files")
 	version := flags.String("version", "dev", "version that the function tells")
 	tags := flags.String("tags", "nomsgpack", "build tags beside lambda.norpc")
+	pkg := flags.String("package", "github.com/imagify-api/imagify/cmd/imagify-lambda", "what to build")
 	arch := flags.String("arch", "arm64,amd64", "what to build for")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -46,7 +47,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	for _, a := range strings.Split(*arch, ",") {
-		binary, err := build(ctx, a, *tags, *version)
+		binary, err := build(ctx, *pkg, a, *tags, *version)
 		if err != nil {
 			return err
 		}
@@ -65,7 +66,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 // build returns the binary for an architecture. No path, time or state of the
 // repository gets into it.
-func build(ctx context.Context, arch, tags, version string) ([]byte, error) {
+func build(ctx context.Context, pkg, arch, tags, version string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "lambdazip-")
 	if err != nil {
 		return nil, err
@@ -73,7 +74,7 @@ func build(ctx context.Context, arch, tags, version string) ([]byte, error) {
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "bootstrap")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc,"+tags,
-		"-ldflags", "-s -w -buildid= -X main.version="+version, "-o", path, "github.com/imagify-api/imagify/cmd/imagify-lambda")
+		"-ldflags", "-s -w -buildid= -X main.version="+version, "-o", path, pkg)
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0", "GOAMD64=v1", "GOARM64=v8.0", "GOFLAGS=")
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
