@@ -2,18 +2,18 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/url"
+	"log/slog"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/imagify-api/imagify/adapters/bildresizer"
-	"github.com/imagify-api/imagify/adapters/fileblob"
+	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/adapters/lambdaresizer"
 	"github.com/imagify-api/imagify/adapters/lambdaresizer/objectlambda"
-	"github.com/imagify-api/imagify/adapters/s3blob"
+	"github.com/imagify-api/imagify/cmd/internal/wiring"
 	"github.com/imagify-api/imagify/ports"
 )
 
@@ -71,26 +71,51 @@ type stored struct {
 	resizer ports.Resizer
 }
 
+// openStored opens the store, which has to be one that the server uses too.
 func openStored(ctx context.Context, getenv func(string) string) (stored, error) {
-	resizer, err := bildresizer.New(bildresizer.Options{})
+	if getenv("IMAGIFY_STORAGE_URL") == "" {
+		return stored{}, errors.New("IMAGIFY_STORAGE_URL must name the store that the server uses too, such as s3://bucket?region=eu-central-1")
+	}
+	// Of the settings the store's alone counts here: a database's secrets are not the function's to have.
+	c, err := wiring.Load(func(name string) string {
+		switch name {
+		case "IMAGIFY_STORAGE_URL":
+			return getenv(name)
+		case "IMAGIFY_DATABASE_URL":
+			return "mem:"
+		case "IMAGIFY_SECRET_KEY":
+			return rand.Text() // signs nothing
+		}
+		return ""
+	})
 	if err != nil {
 		return stored{}, err
 	}
-	blobs, err := openBlobs(ctx, getenv("IMAGIFY_STORAGE_URL"))
-	return stored{blobs, resizer}, err
+	b, err := c.Open(ctx, slog.Default())
+	if err != nil {
+		return stored{}, err
+	}
+	return stored{b.Blobs, b.Resizer}, nil
 }
 
-// openBlobs opens the store, which has to be one that the server uses too.
-func openBlobs(ctx context.Context, rawURL string) (ports.Blobs, error) {
-	u, err := url.Parse(rawURL)
+// openAPI opens what the settings name and makes the API on it.
+func openAPI(ctx context.Context, getenv func(string) string) (*api, error) {
+	c, err := wiring.Load(getenv)
 	if err != nil {
-		return nil, errors.New("IMAGIFY_STORAGE_URL is no URL")
+		return nil, err
 	}
-	switch u.Scheme {
-	case "s3":
-		return s3blob.Open(ctx, rawURL)
-	case "file":
-		return fileblob.New(u.Path)
+	b, err := c.Open(ctx, slog.Default())
+	if err != nil {
+		return nil, err
 	}
-	return nil, errors.New("IMAGIFY_STORAGE_URL must name the store that the server uses too, such as s3://bucket?region=eu-central-1")
+	if err := b.Migrate(ctx); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	a, err := newAPI(ctx, b.Config, ginapi.Options{
+		PublicURL: c.PublicURL, TrustedProxies: c.TrustedProxies, CDNMaxAge: c.CDNMaxAge, Version: version,
+	}, c.AdminPassword)
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return a, nil
 }
