@@ -62,7 +62,10 @@ type Resizer struct {
 	gate     *admission.Gate
 }
 
-var _ ports.StoredResizer = (*Resizer)(nil)
+var (
+	_ ports.StoredResizer = (*Resizer)(nil)
+	_ ports.Pinger        = (*Resizer)(nil)
+)
 
 // New returns a Resizer that calls a function, named by its name, ARN, or one of them
 // with a version or alias behind a colon. The client should not retry throttled calls:
@@ -134,7 +137,7 @@ func (r *Resizer) ResizeStored(ctx context.Context, j ports.StoredJob) error {
 	return nil
 }
 
-// Ping asks Lambda whether the function is there and may be called, without calling it.
+// Ping implements ports.Pinger: it asks Lambda whether the function is there and may be called, without calling it.
 func (r *Resizer) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
