@@ -111,8 +111,8 @@ func run(ctx context.Context, out io.Writer, n int, pipeline string) error {
 			return err
 		}
 	}
-	small, large := picture(3000, 2000), picture(6000, 4000)
-	for key, data := range map[string][]byte{"small": small, "large": large} {
+	tiny, small, large := picture(16, 16), picture(3000, 2000), picture(6000, 4000)
+	for key, data := range map[string][]byte{"tiny": tiny, "small": small, "large": large} {
 		if err := b.blobs.Put(ctx, key, bytes.NewReader(data), ports.PutOptions{Size: -1}); err != nil {
 			return err
 		}
@@ -123,24 +123,23 @@ func run(ctx context.Context, out io.Writer, n int, pipeline string) error {
 	fmt.Fprintf(out, "pipeline %s; pictures: JPEG of 6 megapixels (%.1f MB) and of 24 (%.1f MB), thumbnails 200 pixels high\n",
 		b.pipeline, float64(len(small))/1e6, float64(len(large))/1e6)
 
-	var cold, warm []time.Duration
-	for range n {
-		b.lambda.Recycle()
-		d, err := b.call(ctx, "small", int64(len(small)))
-		if err != nil {
-			return err
+	for _, p := range []struct {
+		key, name string
+		size      int
+	}{{"tiny", "16 × 16 pixels, so next to no resizing", len(tiny)}, {"small", "6 megapixels", len(small)}} {
+		var cold, warm []time.Duration
+		for range n {
+			b.lambda.Recycle()
+			for _, into := range []*[]time.Duration{&cold, &warm} {
+				d, err := b.call(ctx, p.key, int64(p.size))
+				if err != nil {
+					return err
+				}
+				*into = append(*into, d)
+			}
 		}
-		cold = append(cold, d)
+		fmt.Fprintf(out, "%s: no environment to first thumbnail %s, warm %s (medians of %d)\n", p.name, round(median(cold)), round(median(warm)), n)
 	}
-	for range n {
-		d, err := b.call(ctx, "small", int64(len(small)))
-		if err != nil {
-			return err
-		}
-		warm = append(warm, d)
-	}
-	fmt.Fprintf(out, "no environment to first thumbnail: %s (median of %d); warm: %s; so a start costs %s\n",
-		round(median(cold)), n, round(median(warm)), round(median(cold)-median(warm)))
 	if err := beside(ctx, out, b, filepath.Join(dir, "small.jpg"), int64(len(small)), n); err != nil {
 		return err
 	}
