@@ -14,6 +14,7 @@ import (
 	"github.com/imagify-api/imagify/adapters/fileblob"
 	"github.com/imagify-api/imagify/adapters/lambdaresizer"
 	"github.com/imagify-api/imagify/adapters/memory"
+	"github.com/imagify-api/imagify/adapters/mysqlrepo"
 	"github.com/imagify-api/imagify/adapters/redisstate"
 	"github.com/imagify-api/imagify/adapters/s3blob"
 	"github.com/imagify-api/imagify/adapters/sqliterepo"
@@ -140,8 +141,14 @@ func (c Config) openDatabase(ctx context.Context, b *Backends) error {
 			return err
 		}
 		b.Database = db
+	case "mysql":
+		db, err := mysqlrepo.Open(ctx, c.Database, mysqlrepo.Options{})
+		if err != nil {
+			return err
+		}
+		b.Database = db
 	default:
-		return noAdapter("IMAGIFY_DATABASE_URL", c.Database, "sqlite: or mem:")
+		return noAdapter("IMAGIFY_DATABASE_URL", c.Database, "mysql://, sqlite: or mem:")
 	}
 	b.close = append(b.close, b.Database.Close)
 	b.Records = b.Database.Records()
