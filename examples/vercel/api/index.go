@@ -24,10 +24,12 @@ import (
 	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/adapters/lambdaresizer"
 	"github.com/imagify-api/imagify/adapters/memory"
+	"github.com/imagify-api/imagify/adapters/mysqlrepo"
 	"github.com/imagify-api/imagify/adapters/redisstate"
 	"github.com/imagify-api/imagify/adapters/s3blob"
 	"github.com/imagify-api/imagify/adapters/sqliterepo"
 	imagify "github.com/imagify-api/imagify/app"
+	"github.com/imagify-api/imagify/ports"
 )
 
 // maxUpload is what Vercel's 4.5 MB leave for a picture, in bytes.
@@ -158,13 +160,24 @@ func scheme(rawURL string) string {
 	return name
 }
 
-// database opens the records. SQLite is for development: a function of Vercel keeps no
-// file, so what serves the public needs a database that is a server.
-func database(ctx context.Context, rawURL string) (*sqliterepo.DB, error) {
-	if scheme(rawURL) != "sqlite" {
-		return nil, errors.New("IMAGIFY_DATABASE_URL names a kind of database that this example does not open")
+// records is a database that holds them.
+type records interface {
+	Records() ports.Records
+	MigrateUp(ctx context.Context) ([]sqliterepo.Migration, error)
+	io.Closer
+}
+
+// database opens the records and brings their schema up to date. SQLite is for
+// development: a function of Vercel keeps no file.
+func database(ctx context.Context, rawURL string) (db records, err error) {
+	switch scheme(rawURL) {
+	case "mysql":
+		db, err = mysqlrepo.Open(ctx, rawURL, mysqlrepo.Options{MaxConns: 4}) // each environment has its own
+	case "sqlite":
+		db, err = sqliterepo.Open(ctx, strings.TrimPrefix(rawURL, "sqlite:"), sqliterepo.Options{})
+	default:
+		err = errors.New("IMAGIFY_DATABASE_URL must be like mysql://user:password@host/name?tls=true")
 	}
-	db, err := sqliterepo.Open(ctx, strings.TrimPrefix(rawURL, "sqlite:"), sqliterepo.Options{})
 	if err != nil {
 		return nil, err
 	}
