@@ -23,6 +23,9 @@ type Config struct {
 	Blobs      ports.Blobs
 	Resizer    ports.Resizer
 	RateLimits ports.RateLimits
+	// StoredResizer makes thumbnails on first access where the store is, such as in a
+	// function; nil: Resizer makes them here. It must work on the same store as Blobs.
+	StoredResizer ports.StoredResizer
 	// LinkLife is the fast path for links; nil: the database alone answers.
 	LinkLife ports.LinkLife
 	// Notices makes other nodes hear of changes sooner than their next poll; nil: they poll.

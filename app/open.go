@@ -118,17 +118,22 @@ func (s *Service) open(ctx context.Context, by claim, id domain.ID, v domain.Var
 func (s *Service) openOriginal(ctx context.Context, img domain.Image) (ports.Blob, error) {
 	b, err := s.cfg.Blobs.Open(ctx, originalKey(img.OwnerID, img.ID))
 	if errors.Is(err, domain.NotFound) {
-		// Deleted between the decision and now?
-		if state, serr := s.rec.Deletions.State(ctx, img.OwnerID, img.ID); serr == nil && state != domain.ImageReady || errors.Is(serr, domain.NotFound) {
-			return ports.Blob{}, domain.NoSuchImage()
-		}
-		return ports.Blob{}, domain.Wrap(domain.Unavailable, err, "the image's bytes are not available")
+		return ports.Blob{}, s.noOriginal(ctx, img, err)
 	}
 	if err == nil && b.Size != img.Size {
 		b.Body.Close()
 		return ports.Blob{}, domain.Wrap(domain.Unavailable, fmt.Errorf("the stored original of %s has %d bytes, its record says %d", img.ID, b.Size, img.Size), "the image's bytes are not available")
 	}
 	return b, err
+}
+
+// noOriginal says why the store has no original, or nothing made of it: the image was deleted between
+// the decision and now, or the store fails.
+func (s *Service) noOriginal(ctx context.Context, img domain.Image, err error) error {
+	if state, serr := s.rec.Deletions.State(ctx, img.OwnerID, img.ID); serr == nil && state != domain.ImageReady || errors.Is(serr, domain.NotFound) {
+		return domain.NoSuchImage()
+	}
+	return domain.Wrap(domain.Unavailable, err, "the image's bytes are not available")
 }
 
 // openThumbnail opens a thumbnail from memory, from the store, or makes it.
@@ -139,11 +144,9 @@ func (s *Service) openThumbnail(ctx context.Context, img domain.Image, height in
 	}
 	b, err := s.cfg.Blobs.Open(ctx, s.thumbnailKey(img, height))
 	if err == nil && b.Size <= bodyCacheMax {
-		data := make([]byte, b.Size)
-		_, err := io.ReadFull(b.Body, data)
-		b.Body.Close()
+		data, err := readAll(b)
 		if err != nil {
-			return ports.Blob{}, domain.Wrap(domain.Unavailable, err, "the thumbnail's bytes are not available")
+			return ports.Blob{}, err
 		}
 		s.bodies.Set(key, data)
 		return inMemory(data), nil
@@ -178,26 +181,16 @@ func (s *Service) makeThumbnail(ctx context.Context, img domain.Image, height in
 			data, err = nil, domain.Errorf(domain.Internal, "the thumbnail cannot be made")
 		}
 	}()
-	src, err := s.openOriginal(ctx, img)
-	if err != nil {
-		return nil, err
-	}
-	thumbs, err := s.cfg.Resizer.Resize(ctx, src.Body, []int{height})
-	src.Body.Close()
-	if err != nil {
-		return nil, err
-	}
-	data = thumbs[0].Data
 	key := s.thumbnailKey(img, height)
-	err = s.cfg.Blobs.Put(ctx, key, bytes.NewReader(data), ports.PutOptions{
-		Size: int64(len(data)), IfAbsent: true, ContentType: thumbs[0].Format.ContentType(),
-	})
-	if err != nil && !errors.Is(err, domain.Conflict) {
-		if ctx.Err() != nil {
-			return nil, err
-		}
-		// It could not be kept; it can still be shown.
-		s.log.WarnContext(ctx, "a thumbnail could not be kept", "image", img.ID.String(), "height", height, "error", err)
+	if s.cfg.StoredResizer == nil {
+		data, err = s.resizeHere(ctx, img, height, key)
+	} else if data, err = s.resizeThere(ctx, img, height, key); domain.CodeOf(err) == domain.Conflict {
+		// Another release runs there, as while one is rolled out: its pixels are not ours.
+		s.log.WarnContext(ctx, "a thumbnail is made here", "image", img.ID.String(), "height", height, "error", err)
+		data, err = s.resizeHere(ctx, img, height, key)
+	}
+	if err != nil {
+		return nil, err
 	}
 	state, err := s.rec.Deletions.State(ctx, img.OwnerID, img.ID)
 	if errors.Is(err, domain.NotFound) || err == nil && state != domain.ImageReady {
@@ -210,6 +203,59 @@ func (s *Service) makeThumbnail(ctx context.Context, img domain.Image, height in
 	}
 	if err != nil {
 		return nil, err
+	}
+	return data, nil
+}
+
+// resizeHere makes a thumbnail by this process's Resizer and puts it under the key.
+func (s *Service) resizeHere(ctx context.Context, img domain.Image, height int, key string) ([]byte, error) {
+	src, err := s.openOriginal(ctx, img)
+	if err != nil {
+		return nil, err
+	}
+	thumbs, err := s.cfg.Resizer.Resize(ctx, src.Body, []int{height})
+	src.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	data := thumbs[0].Data
+	err = s.cfg.Blobs.Put(ctx, key, bytes.NewReader(data), ports.PutOptions{
+		Size: int64(len(data)), IfAbsent: true, ContentType: thumbs[0].Format.ContentType(),
+	})
+	if err != nil && !errors.Is(err, domain.Conflict) {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		// It could not be kept; it can still be shown.
+		s.log.WarnContext(ctx, "a thumbnail could not be kept", "image", img.ID.String(), "height", height, "error", err)
+	}
+	return data, nil
+}
+
+// resizeThere has the StoredResizer make a thumbnail under the key, and reads it.
+func (s *Service) resizeThere(ctx context.Context, img domain.Image, height int, key string) ([]byte, error) {
+	err := s.cfg.StoredResizer.ResizeStored(ctx, ports.StoredJob{
+		Source: originalKey(img.OwnerID, img.ID), Size: img.Size, Pipeline: s.cfg.Resizer.Pipeline(),
+		Thumbnails: []ports.StoredThumbnail{{Height: height, Key: key}},
+	})
+	if err == nil {
+		var b ports.Blob
+		if b, err = s.cfg.Blobs.Open(ctx, key); err == nil {
+			return readAll(b)
+		}
+	}
+	if domain.CodeOf(err) == domain.NotFound {
+		err = s.noOriginal(ctx, img, err)
+	}
+	return nil, err
+}
+
+// readAll reads and closes a thumbnail's blob.
+func readAll(b ports.Blob) ([]byte, error) {
+	defer b.Body.Close()
+	data := make([]byte, b.Size)
+	if _, err := io.ReadFull(b.Body, data); err != nil {
+		return nil, domain.Wrap(domain.Unavailable, err, "the thumbnail's bytes are not available")
 	}
 	return data, nil
 }

@@ -3,6 +3,9 @@ package memory_test
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
+	"github.com/imagify-api/imagify/adapters/bildresizer"
 	"github.com/imagify-api/imagify/adapters/memory"
 	"github.com/imagify-api/imagify/ports"
 	"github.com/imagify-api/imagify/ports/porttest"
@@ -31,4 +34,14 @@ func TestRateLimits(t *testing.T) {
 func TestNotices(t *testing.T) {
 	t.Parallel()
 	porttest.Notices(t, func(*testing.T) ports.Notices { return memory.NewNotices() })
+}
+
+func TestStoredResizer(t *testing.T) {
+	t.Parallel()
+	porttest.StoredResizer(t, func(t *testing.T) porttest.Stored {
+		resizer, err := bildresizer.New(bildresizer.Options{})
+		require.NoError(t, err)
+		blobs := memory.NewBlobs(memory.Options{})
+		return porttest.Stored{StoredResizer: memory.NewStoredResizer(blobs, resizer), Blobs: blobs, Pipeline: resizer.Pipeline()}
+	})
 }

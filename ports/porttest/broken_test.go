@@ -30,7 +30,7 @@ const control = "no fault at all"
 
 func everyBroken() []broken {
 	var all []broken
-	for _, list := range [][]broken{brokenDirectories(), brokenImages(), brokenLinks(), brokenFeeds(), brokenBlobs(), brokenStates(), brokenResizers()} {
+	for _, list := range [][]broken{brokenDirectories(), brokenImages(), brokenLinks(), brokenFeeds(), brokenBlobs(), brokenStates(), brokenResizers(), brokenStored()} {
 		all = append(all, list...)
 	}
 	return all

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/imagify-api/imagify/adapters/fileblob"
+	"github.com/imagify-api/imagify/adapters/lambdaresizer"
 	"github.com/imagify-api/imagify/adapters/memory"
 	"github.com/imagify-api/imagify/adapters/mysqlrepo"
 	"github.com/imagify-api/imagify/adapters/nativeresizer"
@@ -72,10 +73,7 @@ func (c Config) Open(ctx context.Context, log *slog.Logger) (_ *Backends, err er
 	if err := c.openState(b, log); err != nil {
 		return nil, err
 	}
-	if Scheme(c.Resizer) != "local" {
-		return nil, noAdapter("IMAGIFY_RESIZER_URL", c.Resizer, "local:")
-	}
-	if b.Resizer, err = NewResizer(); err != nil {
+	if err := c.openResizer(ctx, b); err != nil {
 		return nil, err
 	}
 	if err := c.openDatabase(ctx, b); err != nil {
@@ -89,6 +87,25 @@ func (c Config) Open(ctx context.Context, log *slog.Logger) (_ *Backends, err er
 		b.SecretKeys, err = c.keptKey()
 	}
 	return b, err
+}
+
+// openResizer opens the Resizer, which reads what is uploaded wherever thumbnails are made.
+func (c Config) openResizer(ctx context.Context, b *Backends) (err error) {
+	if b.Resizer, err = NewResizer(); err != nil {
+		return err
+	}
+	switch Scheme(c.Resizer) {
+	case "local":
+		return nil
+	case "lambda":
+		there, err := lambdaresizer.Open(ctx, c.Resizer)
+		if err != nil {
+			return domain.Wrap(domain.Invalid, err, "IMAGIFY_RESIZER_URL")
+		}
+		b.StoredResizer = there
+		return nil
+	}
+	return noAdapter("IMAGIFY_RESIZER_URL", c.Resizer, "local: or lambda:function-name")
 }
 
 func (c Config) openState(b *Backends, log *slog.Logger) error {
