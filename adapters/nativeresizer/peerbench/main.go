@@ -47,10 +47,10 @@ func main() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := compare(ctx, *dir, *rounds, *only); err != nil {
-		log.Print(err)
-		os.Exit(1) //nolint:gocritic // nothing is deferred that matters now
+	err := compare(ctx, *dir, *rounds, *only)
+	stop()
+	if err != nil {
+		log.Fatal(err)
 	}
 }
 
