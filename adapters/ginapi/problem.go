@@ -117,6 +117,9 @@ func (q *request) answerProblem(e *domain.Error, status int) {
 			h["Connection"] = closeConn
 		}
 	}
+	if q.wantsErrorPage() && q.errorPage(p) == nil {
+		return
+	}
 	body, err := json.Marshal(p)
 	if err != nil { // strings and numbers: cannot happen
 		body = []byte(`{}`)

@@ -36,7 +36,9 @@ type route struct {
 	method, path string // the path with {parameters}
 	access       access
 	// long requests set their own deadlines instead of the request timeout.
-	long   bool
+	long bool
+	// page says that a browser gets pages from it, failures included.
+	page   bool
 	handle func(*request) error
 	doc    operation
 }
