@@ -19,7 +19,6 @@ func pageRoutes() []route {
 		{method: post, path: "/images/{id}", access: signedIn, page: true, handle: postImagePage},
 		{method: get, path: "/account", access: signedIn, page: true, handle: getAccount},
 		{method: post, path: "/account", access: signedIn, page: true, handle: postAccount},
-		{method: get, path: "/api-auth/logout", page: true, handle: getSignOut},
 		{method: get, path: web.AssetPath + "{file}", handle: getAsset},
 	}
 }

@@ -124,6 +124,9 @@ func (q *request) answerProblem(e *domain.Error, status int) {
 	if err != nil { // strings and numbers: cannot happen
 		body = []byte(`{}`)
 	}
+	if q.route.browsable() && q.wantsHTML() && q.browsePage(status, body, problemType[0]) == nil {
+		return
+	}
 	q.write(status, append(body, '\n'))
 }
 

@@ -318,6 +318,9 @@ func (q *request) json(status int, view any) error {
 	if err != nil {
 		return err
 	}
+	if q.route.browsable() && q.wantsHTML() {
+		return q.browsePage(status, body, jsonType[0])
+	}
 	h := q.w.Header()
 	h["Content-Type"] = jsonType
 	if h["Cache-Control"] == nil {

@@ -61,6 +61,7 @@ type Server struct {
 	origins      *http.CrossOriginProtection
 	metrics      *metrics
 	openapi      []byte
+	schemas      obj // of the document
 	site         *web.Site
 	byteRequests atomic.Int64
 	ready        readiness
@@ -123,14 +124,14 @@ func New(svc *app.Service, o Options) (*Server, error) {
 	if s.metrics, err = newMetrics(s.o.Registry, s.o.Version); err != nil {
 		return nil, err
 	}
-	s.routes = s.table()
+	s.routes, s.schemas = s.table(), schemas()
 	if s.openapi, err = s.document(); err != nil {
 		return nil, err
 	}
 	if s.site, err = web.Load(); err != nil {
 		return nil, err
 	}
-	s.pages = pageRoutes()
+	s.pages = append(pageRoutes(), adminPageRoutes()...)
 	s.engine = s.newEngine()
 	return s, nil
 }

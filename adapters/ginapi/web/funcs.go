@@ -26,6 +26,12 @@ func (s *Site) funcs() template.FuncMap {
 		"utc":      func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04") + " UTC" },
 		"join":     strings.Join,
 		"dict":     dict,
+		"adminTabs": func() []tab {
+			return []tab{
+				{"Overview", "/admin/"}, {"Users", "/admin/users"}, {"Tiers", "/admin/tiers"}, {"Images", "/admin/images"},
+				{"Links", "/admin/links"}, {"Audit", "/admin/audit"}, {"Explain", "/admin/explain"},
+			}
+		},
 		"plural": func(n int64, one, many string) string {
 			if n == 1 {
 				return "1 " + one
@@ -34,6 +40,9 @@ func (s *Site) funcs() template.FuncMap {
 		},
 	}
 }
+
+// tab is a page of the administration.
+type tab struct{ Name, URL string }
 
 // dict passes several values to a part: keys and values by turns.
 func dict(pairs ...any) (map[string]any, error) {
