@@ -10,6 +10,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -410,7 +411,7 @@ func tryDocs(t *testing.T, _ *world, b *browser) {
 	b.open("/docs")
 	b.click(`#operations-account-getV1Me button.opblock-summary-control`)
 	b.click(`#operations-account-getV1Me button.execute`)
-	b.until(`document.querySelector("#operations-account-getV1Me .live-responses-table .response-col_status")?.textContent.startsWith("200")`)
+	b.until(`document.querySelector("#operations-account-getV1Me .live-responses-table")?.textContent.includes('"username": "eva"')`)
 	b.quiet()
 	b.open("/")
 	b.signOut()
@@ -529,11 +530,53 @@ func tryHostile(t *testing.T, w *world, b *browser) {
 		assert.True(t, strings.HasPrefix(eval[string](b, `document.contentType`), "image/"), img.Filename)
 	}
 	b.mu.Lock()
-	for _, trouble := range b.troubles { // pages of errors are logged by their status, and nothing else is
-		assert.Contains(t, trouble, "Failed to load resource: the server responded with a status of 4")
+	for _, trouble := range b.troubles {
+		// Pages of errors are logged by their status; and Chromium's own viewer of a bare image has a style, which the sandbox stops.
+		if !strings.HasPrefix(trouble, "security: Applying inline style violates") || !strings.HasSuffix(trouble, "/original") {
+			assert.Contains(t, trouble, "Failed to load resource: the server responded with a status of 4")
+		}
 	}
 	b.troubles = nil
 	b.mu.Unlock()
 	b.quiet()
 }
 
+// landscape draws a picture of hills under a sky, of its own colours.
+func landscape(n int) []byte {
+	const wide, high = 960, 720
+	palettes := [][3]color.RGBA{
+		{{244, 196, 150, 255}, {120, 110, 150, 255}, {40, 50, 80, 255}}, {{190, 214, 232, 255}, {235, 240, 245, 255}, {96, 120, 140, 255}},
+		{{240, 140, 110, 255}, {90, 60, 100, 255}, {30, 25, 50, 255}}, {{200, 226, 240, 255}, {150, 180, 90, 255}, {60, 100, 50, 255}},
+		{{180, 210, 225, 255}, {70, 130, 150, 255}, {25, 60, 80, 255}}, {{250, 226, 180, 255}, {222, 170, 110, 255}, {150, 95, 60, 255}},
+	}
+	p := palettes[n%len(palettes)]
+	m := image.NewRGBA(image.Rect(0, 0, wide, high))
+	mix := func(a, b color.RGBA, f float64) color.RGBA {
+		one := func(x, y uint8) uint8 { return uint8(float64(x)*(1-f) + float64(y)*f) }
+		return color.RGBA{one(a.R, b.R), one(a.G, b.G), one(a.B, b.B), 255}
+	}
+	white := color.RGBA{255, 255, 255, 255}
+	for x := range wide {
+		fx := float64(x) / wide
+		for y := range high {
+			fy := float64(y) / high
+			c := mix(mix(p[0], p[1], .25), mix(p[0], white, .45), fy*1.2)
+			if dx, dy := fx-.2-.06*float64(n%9), (fy-.28)*high/wide; dx*dx+dy*dy < .0045 {
+				c = mix(p[0], white, .75)
+			}
+			for k := range 4 {
+				f := float64(k)
+				ridge := .45 + .13*f + .09*math.Sin(fx*(4+f*1.7)+f*2.1+float64(n)*1.3) + .025*math.Sin(fx*(17+5*f)+float64(n))
+				if fy > ridge {
+					c = mix(p[1], p[2], min(1, f/3+.2*(fy-ridge)))
+				}
+			}
+			m.SetRGBA(x, y, c)
+		}
+	}
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, m, nil); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}

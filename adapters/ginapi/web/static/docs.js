@@ -7,14 +7,9 @@ follow();
 globalThis.SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",
-  deepLinking: true,
   validatorUrl: null,
   docExpansion: "list",
   defaultModelsExpandDepth: 0,
   tryItOutEnabled: true,
   requestSnippetsEnabled: true,
-  requestInterceptor: (req) => {
-    req.headers.Accept ??= "application/json";
-    return req;
-  },
 });
