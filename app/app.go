@@ -180,16 +180,30 @@ func (s *Service) Close() error {
 	return err
 }
 
-// Ready reports whether every backend answers: nil, or what does not, by the names "database" and "storage".
+// Ready reports whether every backend answers: nil, or what does not, by the names
+// "database", "storage" and "link state".
 func (s *Service) Ready(ctx context.Context) map[string]error {
 	out := map[string]error{}
 	if _, err := s.rec.Changes.Since(ctx, s.feed.version()); err != nil {
 		out["database"] = err
 	}
-	if _, err := s.cfg.Blobs.List(ctx, "", "", 1); err != nil {
+	if err := s.pingStorage(ctx); err != nil {
 		out["storage"] = err
 	}
+	if p, ok := s.cfg.LinkLife.(ports.Pinger); ok {
+		if err := p.Ping(ctx); err != nil {
+			out["link state"] = err
+		}
+	}
 	return out
+}
+
+func (s *Service) pingStorage(ctx context.Context) error {
+	if p, ok := s.cfg.Blobs.(ports.Pinger); ok {
+		return p.Ping(ctx)
+	}
+	_, err := s.cfg.Blobs.List(ctx, "", "", 1)
+	return err
 }
 
 // now is the time by which expiry is judged: the database's clock, carried on by the local one between polls.

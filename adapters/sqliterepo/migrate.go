@@ -8,22 +8,18 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"time"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
+
+	"github.com/imagify-api/imagify/adapters/internal/bunrepo"
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
 
 // Migration is one step of the schema.
-type Migration struct {
-	Version int64
-	Name    string // the file's
-	// AppliedAt is when it was applied; zero while it is pending.
-	AppliedAt time.Time
-}
+type Migration = bunrepo.Migration
 
 // MigrateUp brings the schema to this program's version and returns the steps
 // that it applied. Of several processes one at a time migrates, the others wait;

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,13 +37,15 @@ func (c demoCmd) Run(p *program) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	cfg, err := p.loadConfig(map[string]string{"IMAGIFY_ADDR": c.Addr, "IMAGIFY_DATA": dir})
+	// Whatever the environment names, a demonstration touches nothing but its own folder.
+	cfg, err := p.loadConfig(map[string]string{
+		"IMAGIFY_ADDR": c.Addr, "IMAGIFY_DATA": dir,
+		"IMAGIFY_DATABASE_URL": "sqlite:", "IMAGIFY_STORAGE_URL": "file:", "IMAGIFY_RESIZER_URL": "local:",
+	})
 	if err != nil {
 		return err
 	}
-	// Whatever the environment names, a demonstration touches nothing but its own folder.
-	cfg.database, cfg.storage = &url.URL{Scheme: "sqlite"}, &url.URL{Scheme: "file"}
-	cfg.redis, cfg.resizer, cfg.secretKeys = nil, &url.URL{Scheme: "local"}, nil
+	cfg.Redis, cfg.SecretKeys = "", nil
 	log := slog.New(slog.NewTextHandler(p.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return p.serve(cfg, log, func(svc *app.Service, address string) error {
 		return p.fillDemo(svc, address)

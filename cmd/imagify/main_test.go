@@ -21,6 +21,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/imagify-api/imagify/cmd/internal/wiring"
 )
 
 // The test binary is imagify itself when told so: what is started and killed below is the real program.
@@ -261,6 +263,7 @@ func TestServeRefusals(t *testing.T) {
 		"unknown flag":      {[]string{"serve", "--bogus"}, 2, "unknown flag --bogus"},
 		"unknown command":   {[]string{"frobnicate"}, 2, "frobnicate"},
 		"argument missing":  {[]string{"user", "create"}, 2, "<name>"},
+		"bad address":       {[]string{"serve", "--addr", "1.2.3:xx", "--data", t.TempDir()}, 2, "1.2.3:xx"},
 		"bad height":        {[]string{"thumbnail", "--height", "0200", "x.jpg"}, 2, "--height 0200"},
 		"no such tier":      {[]string{"user", "create", "x", "--tier", "Nope"}, 2, "Nope"},
 		"bad permission":    {[]string{"tier", "create", "x", "--permission", "thumbnail:0"}, 2, "permissions[0]"},
@@ -424,16 +427,16 @@ func TestDemoPictures(t *testing.T) {
 func TestEnvExample(t *testing.T) {
 	b, err := os.ReadFile("../../.env.example")
 	require.NoError(t, err)
-	var got []setting
+	var got []wiring.Setting
 	for line := range strings.Lines(string(b)) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && strings.HasPrefix(name, "IMAGIFY_") {
-			got = append(got, setting{name, value})
+			got = append(got, wiring.Setting{Name: name, Default: value})
 		}
 	}
-	assert.Equal(t, settings, got)
+	assert.Equal(t, wiring.Settings(), got)
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
-	for _, s := range settings {
-		assert.Contains(t, string(readme), "`"+s.name+"`")
+	for _, s := range wiring.Settings() {
+		assert.Contains(t, string(readme), "`"+s.Name+"`")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/imagify-api/imagify/app"
+	"github.com/imagify-api/imagify/cmd/internal/wiring"
 	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
 )
@@ -29,25 +30,25 @@ type (
 )
 
 // schema runs fn on the configured database if it has a schema.
-func (p *program) schema(fn func(*backends) error) (err error) {
+func (p *program) schema(fn func(wiring.Database) error) (err error) {
 	c, err := p.loadConfig(nil)
 	if err != nil {
 		return err
 	}
-	b, err := c.open(p.ctx, slog.New(slog.DiscardHandler))
+	b, err := c.Open(p.ctx, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	if b.sqlite == nil {
-		return usagef("IMAGIFY_DATABASE_URL: a %s: database has no schema", c.database.Scheme)
+	if b.Database == nil {
+		return usagef("IMAGIFY_DATABASE_URL: a %s: database has no schema", wiring.Scheme(c.Database))
 	}
-	return fn(b)
+	return fn(b.Database)
 }
 
 func (migrateUpCmd) Run(p *program) error {
-	return p.schema(func(b *backends) error {
-		done, err := b.sqlite.MigrateUp(p.ctx)
+	return p.schema(func(db wiring.Database) error {
+		done, err := db.MigrateUp(p.ctx)
 		for _, m := range done {
 			fmt.Fprintf(p.out, "applied %d %s\n", m.Version, m.Name)
 		}
@@ -59,8 +60,8 @@ func (migrateUpCmd) Run(p *program) error {
 }
 
 func (migrateDownCmd) Run(p *program) error {
-	return p.schema(func(b *backends) error {
-		all, err := b.sqlite.MigrationStatus(p.ctx)
+	return p.schema(func(db wiring.Database) error {
+		all, err := db.MigrationStatus(p.ctx)
 		if err != nil {
 			return err
 		}
@@ -79,7 +80,7 @@ func (migrateDownCmd) Run(p *program) error {
 			fmt.Fprintln(p.out, "no step is applied")
 			return nil
 		}
-		done, err := b.sqlite.MigrateDown(p.ctx, target)
+		done, err := db.MigrateDown(p.ctx, target)
 		for _, m := range done {
 			fmt.Fprintf(p.out, "took back %d %s\n", m.Version, m.Name)
 		}
@@ -88,8 +89,8 @@ func (migrateDownCmd) Run(p *program) error {
 }
 
 func (c migrateStatusCmd) Run(p *program) error {
-	return p.schema(func(b *backends) error {
-		all, err := b.sqlite.MigrationStatus(p.ctx)
+	return p.schema(func(db wiring.Database) error {
+		all, err := db.MigrationStatus(p.ctx)
 		if err != nil {
 			return err
 		}
@@ -234,8 +235,8 @@ func (doctorCmd) Run(p *program) (err error) {
 	if err != nil {
 		return err
 	}
-	check("configuration", nil, fmt.Sprintf("database %s:, storage %s:, data folder %s", c.database.Scheme, c.storage.Scheme, c.data))
-	b, err := c.open(p.ctx, slog.New(slog.DiscardHandler))
+	check("configuration", nil, fmt.Sprintf("database %s:, storage %s:, data folder %s", wiring.Scheme(c.Database), wiring.Scheme(c.Storage), c.Data))
+	b, err := c.Open(p.ctx, slog.New(slog.DiscardHandler))
 	if err != nil {
 		check("backends", err, "")
 		return fmt.Errorf("%d checks failed", failed)
@@ -244,6 +245,9 @@ func (doctorCmd) Run(p *program) (err error) {
 	check("secret key", nil, fmt.Sprintf("%d in use", len(b.SecretKeys)))
 	check("database", p.checkDatabase(b), "answers, and the schema is up to date")
 	check("storage", checkStorage(p.ctx, b.Blobs), "keeps, gives back and removes a blob")
+	if b.State != nil {
+		check("Redis", b.State.Doctor(p.ctx), "keeps a key and runs a script")
+	}
 	check("resizer", checkResizer(p.ctx, b.Resizer), "makes a thumbnail ("+b.Resizer.Pipeline()+")")
 	if failed > 0 {
 		return fmt.Errorf("%d checks failed", failed)
@@ -251,9 +255,9 @@ func (doctorCmd) Run(p *program) (err error) {
 	return nil
 }
 
-func (p *program) checkDatabase(b *backends) error {
-	if b.sqlite != nil {
-		all, err := b.sqlite.MigrationStatus(p.ctx)
+func (p *program) checkDatabase(b *wiring.Backends) error {
+	if b.Database != nil {
+		all, err := b.Database.MigrationStatus(p.ctx)
 		if err != nil {
 			return err
 		}
@@ -274,6 +278,9 @@ func (p *program) checkDatabase(b *backends) error {
 }
 
 func checkStorage(ctx context.Context, blobs ports.Blobs) error {
+	if d, ok := blobs.(interface{ Doctor(ctx context.Context) error }); ok {
+		return d.Doctor(ctx)
+	}
 	key := "doctor/" + fmt.Sprint(os.Getpid(), "-", time.Now().UnixNano())
 	want := []byte("imagify doctor")
 	if err := blobs.Put(ctx, key, bytes.NewReader(want), ports.PutOptions{Size: int64(len(want)), IfAbsent: true}); err != nil {

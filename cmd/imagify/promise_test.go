@@ -113,7 +113,7 @@ func (s site) leftovers() (due, orphans, ghosts int) {
 	p := &program{ctx: s.t.Context(), stdio: stdio{err: &bytes.Buffer{}}, getenv: s.env}
 	c, err := p.loadConfig(nil)
 	require.NoError(s.t, err)
-	b, err := c.open(p.ctx, slog.New(slog.DiscardHandler))
+	b, err := c.Open(p.ctx, slog.New(slog.DiscardHandler))
 	require.NoError(s.t, err)
 	defer b.Close()
 	waiting, err := b.Records.Deletions.Due(p.ctx, time.Now().Add(time.Hour), domain.ID{}, 10000)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/app"
+	"github.com/imagify-api/imagify/cmd/internal/wiring"
 )
 
 // stopTime is how long what is under way may take after a signal to stop; then it is cut.
@@ -38,7 +39,7 @@ func (c serveCmd) Run(p *program) error {
 	}
 	log := slog.New(slog.NewJSONHandler(p.err, nil))
 	return p.serve(cfg, log, func(svc *app.Service, _ string) error {
-		generated, err := svc.Bootstrap(p.ctx, cfg.adminPassword)
+		generated, err := svc.Bootstrap(p.ctx, cfg.AdminPassword)
 		if err == nil && generated != "" {
 			fmt.Fprintf(p.out, "first start: sign in as admin with password %s (it is shown this once)\n", generated)
 		}
@@ -47,13 +48,13 @@ func (c serveCmd) Run(p *program) error {
 }
 
 // serve runs the server until p.ctx ends. prepare is called once it listens, and before it accepts.
-func (p *program) serve(cfg config, log *slog.Logger, prepare func(svc *app.Service, url string) error) (err error) {
-	b, err := cfg.open(p.ctx, log)
+func (p *program) serve(cfg wiring.Config, log *slog.Logger, prepare func(svc *app.Service, url string) error) (err error) {
+	b, err := cfg.Open(p.ctx, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	if err := b.migrate(p.ctx); err != nil {
+	if err := b.Migrate(p.ctx); err != nil {
 		return err
 	}
 	svc, err := app.New(b.Config)
@@ -62,14 +63,14 @@ func (p *program) serve(cfg config, log *slog.Logger, prepare func(svc *app.Serv
 	}
 	defer func() { err = errors.Join(err, svc.Close()) }()
 	api, err := ginapi.New(svc, ginapi.Options{
-		PublicURL: cfg.publicURL, TrustedProxies: cfg.trustedProxies, CDNMaxAge: cfg.cdnMaxAge, Logger: log, Version: version,
+		PublicURL: cfg.PublicURL, TrustedProxies: cfg.TrustedProxies, CDNMaxAge: cfg.CDNMaxAge, Logger: log, Version: version,
 	})
 	if err != nil {
 		return usageError{err}
 	}
-	l, err := (&net.ListenConfig{}).Listen(p.ctx, "tcp", cfg.addr)
+	l, err := (&net.ListenConfig{}).Listen(p.ctx, "tcp", cfg.Addr)
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w; choose another address with --addr", cfg.addr, err)
+		return fmt.Errorf("cannot listen on %s: %w; choose another address with --addr", cfg.Addr, err)
 	}
 	url := "http://" + l.Addr().String()
 	if err := prepare(svc, url); err != nil {

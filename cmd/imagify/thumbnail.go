@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/imagify-api/imagify/cmd/internal/wiring"
 	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
 )
@@ -45,7 +46,7 @@ func (c thumbnailCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	r, err := newResizer()
+	r, err := wiring.NewResizer()
 	if err != nil {
 		return err
 	}

@@ -47,6 +47,10 @@ const (
 	// Retry: the whole transaction was rolled back for the sake of another (a
 	// deadlock), so that running it again is safe and likely to succeed.
 	Retry
+	// Lost: the connection broke. A transaction whose COMMIT was not yet sent is rolled
+	// back by that and is run again; after a COMMIT, or outside of a transaction, nobody
+	// knows what happened, and it means the same as Away.
+	Lost
 	// Away: the database is not there, is locked by others for too long, or has no room.
 	Away
 )
@@ -117,12 +121,18 @@ var errLostRace = errors.New("another transaction was quicker")
 // write runs fn in one transaction, again where that is known to be safe.
 func (r *repo) write(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
 	for attempt := 1; ; attempt++ {
-		err := r.db.RunInTx(ctx, &sql.TxOptions{Isolation: r.o.Isolation}, fn)
+		committing := false
+		err := r.db.RunInTx(ctx, &sql.TxOptions{Isolation: r.o.Isolation}, func(ctx context.Context, tx bun.Tx) error {
+			err := fn(ctx, tx)
+			committing = err == nil
+			return err
+		})
 		if err == nil {
 			return nil
 		}
-		lost := errors.Is(err, errLostRace) || r.o.Classify(err) == Retry
-		if !lost || attempt == attempts {
+		class := r.o.Classify(err)
+		again := errors.Is(err, errLostRace) || class == Retry || class == Lost && !committing
+		if !again || attempt == attempts {
 			return r.fail(err)
 		}
 		pause := time.Millisecond << min(attempt, 6)
@@ -145,7 +155,7 @@ func (r *repo) fail(err error) error {
 	var netErr net.Error
 	away := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, errLostRace) || errors.As(err, &netErr)
-	if c := r.o.Classify(err); away || c == Away || c == Retry {
+	if c := r.o.Classify(err); away || c == Away || c == Lost || c == Retry {
 		e := domain.Wrap(domain.Unavailable, err, "the database does not answer now, try again")
 		e.RetryAfter = time.Second
 		return e

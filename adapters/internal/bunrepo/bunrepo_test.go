@@ -400,3 +400,44 @@ func TestLockingReads(t *testing.T) {
 	require.Error(t, err)
 	assert.True(t, strings.Contains(err.Error(), "FOR") || strings.Contains(err.Error(), "syntax"), err.Error())
 }
+
+// A broken connection is harmless before the COMMIT is sent; after it nobody knows.
+func TestLostConnection(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	r, db := open(t, bunrepo.Options{Classify: func(err error) bunrepo.Class {
+		if errors.Is(err, broken) || errors.Is(err, sql.ErrTxDone) {
+			return bunrepo.Lost
+		}
+		return bunrepo.Other
+	}})
+	tries := 0
+	require.NoError(t, r.Directory.Change(t.Context(), func(tx ports.DirectoryTx) error {
+		if tries++; tries == 1 {
+			return broken
+		}
+		return tx.SaveTier(t.Context(), domain.Tier{Name: "gold"})
+	}))
+	assert.Equal(t, 2, tries)
+
+	hook := &endBeforeCommit{}
+	r = bunrepo.New(db.WithQueryHook(hook), bunrepo.Options{Classify: func(error) bunrepo.Class { return bunrepo.Lost }})
+	ctx, cancel := context.WithCancel(t.Context())
+	hook.cancel = cancel
+	tries = 0
+	err := r.Directory.Change(ctx, func(ports.DirectoryTx) error { tries++; return nil })
+	require.ErrorIs(t, err, domain.Unavailable)
+	assert.Equal(t, 1, tries)
+}
+
+// endBeforeCommit makes a COMMIT fail.
+type endBeforeCommit struct{ cancel func() }
+
+func (h *endBeforeCommit) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Context {
+	if e.Query == "COMMIT" {
+		h.cancel()
+	}
+	return ctx
+}
+
+func (*endBeforeCommit) AfterQuery(context.Context, *bun.QueryEvent) {}

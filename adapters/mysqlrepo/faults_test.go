@@ -1,0 +1,314 @@
+package mysqlrepo
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imagify-api/imagify/adapters/internal/bunrepo"
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+	"github.com/imagify-api/imagify/ports/porttest/realserver"
+)
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	cfg, err := parse("mysql://me:p%40ss%3A%2Fw@db.example.org/imagify?tls=true")
+	require.NoError(t, err)
+	assert.Equal(t, "me", cfg.User)
+	assert.Equal(t, "p@ss:/w", cfg.Passwd)
+	assert.Equal(t, "db.example.org:3306", cfg.Addr)
+	assert.Equal(t, "imagify", cfg.DBName)
+	assert.Equal(t, "true", cfg.TLSConfig)
+	assert.True(t, cfg.ClientFoundRows)
+	assert.True(t, cfg.InterpolateParams)
+	cfg, err = parse("mysql://me@[::1]:3307/imagify")
+	require.NoError(t, err)
+	assert.Equal(t, "[::1]:3307", cfg.Addr)
+	assert.Empty(t, cfg.TLSConfig)
+
+	for _, c := range []struct{ address, says string }{
+		{"postgres://me:SECRET@host/name", "mysql://"},
+		{"mysql:me:SECRET@host/name", "mysql://"},
+		{"mysql://me:SEC/RET@host/name", "malformed"},
+		{"mysql://me:SECRET@/name", "no host"},
+		{"mysql://host/name", "no user"},
+		{"mysql://me:SECRET@host", "no database"},
+		{"mysql://me:SECRET@host/a/b", "no database"},
+		{"mysql://me:SECRET@host/name?tls=yes", "tls is one of"},
+		{"mysql://me:SECRET@host/name?tls=true&tls=false", "tls is one of"},
+		{"mysql://me:SECRET@host/name?sslmode=require", `unknown parameter "sslmode"`},
+		{"mysql://me:SECRET@host/name#x", "#"},
+	} {
+		_, err := Open(t.Context(), c.address, Options{})
+		require.ErrorContains(t, err, c.says, c.address)
+		assert.NotContains(t, err.Error(), "SEC")
+	}
+	_, err = Open(t.Context(), "mysql://me@127.0.0.1/name", Options{MaxConns: 2})
+	require.ErrorContains(t, err, "at least 4")
+	_, err = Open(t.Context(), "mysql://me@127.0.0.1/name", Options{ConnectTimeout: -1})
+	require.ErrorContains(t, err, "negative")
+	_, err = Open(t.Context(), "mysql://me:SECRET@127.0.0.1:1/name", Options{})
+	require.ErrorContains(t, err, "check the host")
+	assert.NotContains(t, err.Error(), "SECRET")
+}
+
+func TestClassify(t *testing.T) {
+	t.Parallel()
+	for want, all := range map[bunrepo.Class][]error{
+		bunrepo.Duplicate: {&mysql.MySQLError{Number: 1062}},
+		bunrepo.Retry:     {&mysql.MySQLError{Number: 1213}, &mysql.MySQLError{Number: 1205}},
+		bunrepo.Lost:      {driver.ErrBadConn, mysql.ErrInvalidConn, io.ErrUnexpectedEOF, &mysql.MySQLError{Number: 1053}},
+		bunrepo.Away:      {&mysql.MySQLError{Number: 1040}, &mysql.MySQLError{Number: 1290}, &net.OpError{Err: errors.New("refused")}},
+		bunrepo.Other:     {&mysql.MySQLError{Number: 1064}, errors.New("x")},
+	} {
+		for _, err := range all {
+			assert.Equal(t, want, classify(fmt.Errorf("wrapped: %w", err)), err)
+		}
+	}
+}
+
+// What the server says about a wrong address comes with what to do.
+func TestOpenFails(t *testing.T) {
+	servers(t, func(t *testing.T, s *server) {
+		_, err := Open(t.Context(), s.URL("nosuch"), Options{})
+		require.ErrorContains(t, err, "CREATE DATABASE")
+		u, err := url.Parse(s.empty(t))
+		require.NoError(t, err)
+		u.User = url.UserPassword("root", "SECRET")
+		_, err = Open(t.Context(), u.String(), Options{})
+		require.ErrorContains(t, err, "check the user")
+		assert.NotContains(t, err.Error(), "SECRET")
+	})
+}
+
+func tier(name string) func(ports.DirectoryTx) error {
+	return func(tx ports.DirectoryTx) error { return tx.SaveTier(context.Background(), domain.Tier{Name: name}) }
+}
+
+// A deadlock ends one of the two; a lock that another keeps for too long ends the
+// transaction. Either is run again.
+func TestDeadlockAndLockWait(t *testing.T) {
+	servers(t, func(t *testing.T, s *server) {
+		db := s.fresh(t)
+		ctx := t.Context()
+		require.NoError(t, db.Records().Directory.Change(ctx, tier("gold")))
+
+		// An outsider holds the tier, the change holds the feed; then the outsider
+		// wants the feed, and the change the tier.
+		outside, err := db.db.DB.BeginTx(ctx, nil)
+		require.NoError(t, err)
+		_, err = outside.ExecContext(ctx, "UPDATE tiers SET title = 'x' WHERE name = 'gold'")
+		require.NoError(t, err)
+		tries := 0
+		var outsiders error
+		waited := make(chan struct{})
+		require.NoError(t, db.Records().Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+			if tries++; tries == 1 {
+				go func() {
+					defer close(waited)
+					// Many rows changed: the server ends the other one.
+					_, outsiders = outside.ExecContext(ctx, "UPDATE change_version SET version = version WHERE id = 1")
+					outsiders = errors.Join(outsiders, outside.Rollback())
+				}()
+			}
+			return tier("gold")(tx)
+		}))
+		<-waited
+		if outsiders == nil {
+			assert.Greater(t, tries, 1, "one of the two was ended")
+		} else {
+			assert.Equal(t, bunrepo.Retry, classify(outsiders))
+		}
+
+		holder, err := db.db.DB.BeginTx(ctx, nil)
+		require.NoError(t, err)
+		_, err = holder.ExecContext(ctx, "UPDATE tiers SET title = 'x' WHERE name = 'gold'")
+		require.NoError(t, err)
+		tries = 0
+		require.NoError(t, db.Records().Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+			if tries++; tries == 2 {
+				assert.NoError(t, holder.Rollback())
+			}
+			return tier("gold")(tx)
+		}))
+		assert.Equal(t, 2, tries, "the lock wait ended the first")
+		feed, err := db.Records().Changes.Since(ctx, 0)
+		require.NoError(t, err)
+		assert.Len(t, feed.Entries, 3, "only tries that were committed count")
+	})
+}
+
+// A transaction whose connection is killed before its COMMIT is run again.
+func TestConnectionKilled(t *testing.T) {
+	servers(t, func(t *testing.T, s *server) {
+		db := s.fresh(t)
+		ctx := t.Context()
+		tries := 0
+		require.NoError(t, db.Records().Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+			require.NoError(t, tier(fmt.Sprintf("try%d", tries))(tx))
+			if tries++; tries == 1 {
+				kill(t, s)
+			}
+			return tier("gold")(tx)
+		}))
+		assert.Equal(t, 2, tries)
+		tiers, err := db.Records().Tiers.List(ctx)
+		require.NoError(t, err)
+		var names []string
+		for _, found := range tiers {
+			names = append(names, found.Name)
+		}
+		assert.Equal(t, []string{"gold", "try1"}, names)
+	})
+}
+
+// kill ends every connection to the server but its own.
+func kill(t *testing.T, s *server) {
+	t.Helper()
+	ctx := t.Context()
+	conn, err := s.admin.Conn(ctx)
+	require.NoError(t, err)
+	defer conn.Close()
+	rows, err := conn.QueryContext(ctx, "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND user = 'root'")
+	require.NoError(t, err)
+	defer rows.Close()
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		require.NoError(t, rows.Scan(&id))
+		ids = append(ids, id)
+	}
+	require.NoError(t, rows.Err())
+	require.NotEmpty(t, ids)
+	for _, id := range ids {
+		_, err := conn.ExecContext(ctx, fmt.Sprintf("KILL %d", id))
+		if !is(err, 1094) { // gone already
+			require.NoError(t, err)
+		}
+	}
+}
+
+// Racers for one key, one link and one lease: one of each wins.
+func TestDuplicateKeyRaces(t *testing.T) {
+	servers(t, func(t *testing.T, s *server) {
+		db := s.fresh(t)
+		ctx, now := t.Context(), time.Now()
+		for round := range 5 {
+			owner := newID()
+			link := domain.Link{ID: newID(), Hash: domain.SecretHash{byte(round + 1)}, OwnerID: owner, ImageID: newID(), CreatedAt: now}
+			var claims, made, leased atomic.Int64
+			var wg sync.WaitGroup
+			for range 8 {
+				wg.Go(func() {
+					u := ports.Upload{
+						ImageID: newID(), OwnerID: owner, UploadedAt: now, LeaseUntil: now.Add(time.Minute), Key: domain.SecretHash{9},
+					}
+					claim, err := db.Records().Uploads.Begin(ctx, u, now)
+					if assert.NoError(t, err) && claim.State == ports.ClaimWon {
+						claims.Add(1)
+					}
+					if err := db.Records().Links.Create(ctx, link); err == nil {
+						made.Add(1)
+					} else {
+						assert.ErrorIs(t, err, domain.Conflict)
+					}
+					got, err := db.Records().Leases.Acquire(ctx, fmt.Sprint("sweep", round), u.ImageID.String(), now, now.Add(time.Minute))
+					if assert.NoError(t, err) && got {
+						leased.Add(1)
+					}
+				})
+			}
+			wg.Wait()
+			assert.EqualValues(t, 1, claims.Load())
+			assert.EqualValues(t, 1, made.Load())
+			assert.EqualValues(t, 1, leased.Load())
+		}
+	})
+}
+
+// The server is killed under load and comes back: every upload that was
+// acknowledged is there, the others failed as Unavailable, and the same handle goes on.
+func TestRestartLosesNothing(t *testing.T) {
+	servers(t, func(t *testing.T, s *server) {
+		db := s.fresh(t)
+		ctx := t.Context()
+		owner := newID()
+		var mu sync.Mutex
+		var kept []domain.ID
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					img, err := upload(ctx, db, owner)
+					switch {
+					case err == nil:
+						mu.Lock()
+						kept = append(kept, img.ID)
+						mu.Unlock()
+					case domain.CodeOf(err) == domain.Conflict:
+						// A COMMIT whose answer was lost is not run again; nothing else may conflict here.
+						assert.Fail(t, "an upload met its own", err.Error())
+					default:
+						assert.ErrorIs(t, err, domain.Unavailable)
+						time.Sleep(10 * time.Millisecond)
+					}
+				}
+			})
+		}
+		count := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(kept)
+		}
+		for range 2 {
+			before := count()
+			require.Eventually(t, func() bool { return count() >= before+20 }, time.Minute, time.Millisecond)
+			s.Restart(t) // SIGKILL, then a start
+		}
+		after := count()
+		require.Eventually(t, func() bool { return count() >= after+20 }, time.Minute, time.Millisecond)
+		close(stop)
+		wg.Wait()
+		for _, id := range kept {
+			_, err := db.Records().Images.Get(ctx, owner, id)
+			require.NoError(t, err)
+		}
+		usage, err := db.Records().Images.Usage(ctx, owner)
+		require.NoError(t, err)
+		all, err := db.Records().Images.List(ctx, owner, ports.Page{Limit: 1_000_000})
+		require.NoError(t, err)
+		assert.EqualValues(t, len(all), usage.Images)
+	})
+}
+
+// A server that is not there answers Unavailable.
+func TestServerAway(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, realserver.StartMariaDB(t))
+	db := s.fresh(t)
+	s.Kill()
+	_, err := db.Records().Users.Get(t.Context(), newID())
+	require.ErrorIs(t, err, domain.Unavailable)
+	_, err = upload(t.Context(), db, newID())
+	require.ErrorIs(t, err, domain.Unavailable)
+	require.Error(t, db.Ping(t.Context()))
+}

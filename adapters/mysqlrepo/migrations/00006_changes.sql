@@ -1,0 +1,13 @@
+-- +goose Up
+CREATE TABLE IF NOT EXISTS changes (
+    version BIGINT NOT NULL,
+    kind    VARBINARY(32) NOT NULL,
+    id      BINARY(16) NOT NULL,
+    name    VARBINARY(255) NOT NULL,
+    at      BIGINT NOT NULL,
+    PRIMARY KEY (version),
+    KEY changes_at (at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+-- +goose Down
+DROP TABLE IF EXISTS changes;

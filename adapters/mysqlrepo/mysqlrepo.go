@@ -1,0 +1,233 @@
+// Package mysqlrepo keeps imagify's records in MySQL 8 or later, in MariaDB 10.11
+// or later, or in what speaks MySQL's protocol and follows Vitess's rules
+// (PlanetScale): for any number of nodes.
+package mysqlrepo
+
+import (
+	"context"
+	"crypto/tls"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/mysqldialect"
+
+	"github.com/imagify-api/imagify/adapters/internal/bunrepo"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// Options is how to open a database. The zero value is right for most.
+type Options struct {
+	// MaxConns is how many connections a node has at the most; 0: 32. At least 4.
+	MaxConns int
+	// ConnectTimeout bounds the making of a connection; 0: 5 s.
+	ConnectTimeout time.Duration
+	// TLS is used instead of what the address says, for a private authority or a
+	// client's certificate; nil: as the address says.
+	TLS *tls.Config
+	// Hooks see every statement, for metrics and traces.
+	Hooks []bun.QueryHook
+}
+
+// DB is an open database.
+type DB struct {
+	name    string // host and database, for messages
+	db      *bun.DB
+	records ports.Records
+}
+
+const (
+	defaultConns = 32
+	// minConns: a migration needs three connections at once.
+	minConns = 4
+	// connLife spreads the nodes over servers that come and go behind one name.
+	connLife = 5 * time.Minute
+	// clock is the database's time in microseconds since 1970, whatever the session's time zone.
+	clock = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))"
+)
+
+// Open connects to the database at address:
+//
+//	mysql://user:password@host:3306/name?tls=true
+//
+// The port is 3306 where none is given. tls is false (the default), true,
+// skip-verify (encrypted, but the server may be anyone) or preferred (encrypted if
+// the server can). The database must exist; its tables are MigrateUp's business. A
+// schema that is newer than this program is refused.
+func Open(ctx context.Context, address string, o Options) (*DB, error) {
+	cfg, err := parse(address)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case o.MaxConns == 0:
+		o.MaxConns = defaultConns
+	case o.MaxConns < minConns:
+		return nil, fmt.Errorf("mysql: %d connections: at least %d are needed", o.MaxConns, minConns)
+	}
+	switch {
+	case o.ConnectTimeout == 0:
+		o.ConnectTimeout = 5 * time.Second
+	case o.ConnectTimeout < 0:
+		return nil, fmt.Errorf("mysql: a connect timeout of %v is negative", o.ConnectTimeout)
+	}
+	cfg.Timeout = o.ConnectTimeout
+	if o.TLS != nil {
+		cfg.TLSConfig, cfg.TLS = "", o.TLS
+	}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("mysql: %w", err)
+	}
+	pool := sql.OpenDB(sessions{connector})
+	pool.SetMaxOpenConns(o.MaxConns)
+	pool.SetMaxIdleConns(o.MaxConns)
+	pool.SetConnMaxLifetime(connLife)
+	pool.SetConnMaxIdleTime(time.Minute)
+	db := &DB{name: cfg.Addr + "/" + cfg.DBName}
+	if err := pool.PingContext(ctx); err != nil { // before bun asks for the version, which it does without a context
+		return nil, errors.Join(db.unreachable(err), pool.Close())
+	}
+	db.db = bun.NewDB(pool, mysqldialect.New()).WithQueryHook(hooks(o.Hooks))
+	if err := db.check(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	db.records = bunrepo.New(db.db, bunrepo.Options{Classify: classify, ForUpdate: "FOR UPDATE", Clock: clock})
+	return db, nil
+}
+
+// unreachable says what to do about a first connection that failed.
+func (db *DB) unreachable(err error) error {
+	hint := "check the host, the port and that the server runs"
+	var e *mysql.MySQLError
+	if errors.As(err, &e) {
+		switch e.Number {
+		case errAccessDenied, errDBAccessDenied:
+			hint = "check the user, the password and the user's rights"
+		case errNoDatabase:
+			hint = "make it with CREATE DATABASE, or correct the name"
+		default:
+			hint = "see the server's log"
+		}
+	}
+	return fmt.Errorf("mysql: cannot connect to %s: %w; %s", db.name, err, hint)
+}
+
+// tlsModes are the values of the parameter tls.
+var tlsModes = []string{"true", "false", "skip-verify", "preferred"}
+
+// parse reads an address. Its errors never quote the address, which holds a password.
+func parse(address string) (*mysql.Config, error) {
+	malformed := func(why string) error {
+		return fmt.Errorf("mysql: %s; an address is mysql://user:password@host:3306/name?tls=true, where a"+
+			" / : @ # ? or %% in the password is written as %%2F %%3A %%40 %%23 %%3F or %%25", why)
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, malformed("the address is malformed")
+	}
+	name := strings.TrimPrefix(u.Path, "/")
+	switch {
+	case u.Scheme != "mysql" || u.Opaque != "":
+		return nil, malformed("the address does not begin with mysql://")
+	case u.Hostname() == "":
+		return nil, malformed("the address has no host")
+	case u.User == nil || u.User.Username() == "":
+		return nil, malformed("the address has no user")
+	case name == "" || strings.Contains(name, "/"):
+		return nil, malformed("the address has no database's name")
+	case u.Fragment != "":
+		return nil, malformed("the address has a #")
+	}
+	cfg := mysql.NewConfig()
+	cfg.User = u.User.Username()
+	cfg.Passwd, _ = u.User.Password()
+	cfg.Net, cfg.Addr, cfg.DBName = "tcp", u.Host, name
+	if u.Port() == "" {
+		cfg.Addr = strings.TrimSuffix(u.Host, ":") + ":3306"
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, malformed("the address's parameters are malformed")
+	}
+	for key, values := range query {
+		if key != "tls" {
+			return nil, malformed(fmt.Sprintf("the address has the unknown parameter %q, the only one is tls", key))
+		}
+		mode := values[0]
+		if len(values) != 1 || !slices.Contains(tlsModes, mode) {
+			return nil, malformed("tls is one of " + strings.Join(tlsModes, ", "))
+		}
+		if mode != "false" {
+			cfg.TLSConfig = mode
+		}
+	}
+	cfg.Collation = "utf8mb4_bin"
+	cfg.ClientFoundRows = true   // an UPDATE reports what it matched
+	cfg.InterpolateParams = true // one round trip a statement
+	cfg.ParseTime, cfg.Loc = true, time.UTC
+	cfg.RejectReadOnly = true // a server that became a replica: the next connection finds the new primary
+	cfg.Logger = &mysql.NopLogger{}
+	cfg.Params = map[string]string{
+		// Strict: a text that is too long is an error and not cut. Without
+		// NO_BACKSLASH_ESCAPES, which would change what the client's quoting means.
+		"sql_mode": "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+		// Seconds. Transactions here are short: who waits for longer had better try again.
+		"innodb_lock_wait_timeout": "2",
+	}
+	return cfg, nil
+}
+
+// sessions makes connections whose transactions are READ COMMITTED: once for each
+// connection rather than a round trip for each transaction.
+type sessions struct{ driver.Connector }
+
+func (s sessions) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := s.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// As a statement: the variable has one name in MySQL and another in MariaDB 10.11.
+	const statement = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, statement, nil); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// hooks is several hooks as one.
+type hooks []bun.QueryHook
+
+func (hs hooks) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Context {
+	for _, h := range hs {
+		ctx = h.BeforeQuery(ctx, e)
+	}
+	return ctx
+}
+
+func (hs hooks) AfterQuery(ctx context.Context, e *bun.QueryEvent) {
+	for i := len(hs) - 1; i >= 0; i-- {
+		hs[i].AfterQuery(ctx, e)
+	}
+}
+
+// Records returns the record ports.
+func (db *DB) Records() ports.Records { return db.records }
+
+// Ping reports whether the database answers.
+func (db *DB) Ping(ctx context.Context) error {
+	if err := db.db.PingContext(ctx); err != nil {
+		return fmt.Errorf("mysql: %s: %w", db.name, err)
+	}
+	return nil
+}
+
+// Close closes the connections once their running statements are done.
+func (db *DB) Close() error { return db.db.Close() }

@@ -1,0 +1,63 @@
+package nativeresizer
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/imagify-api/imagify/adapters/nativeresizer/gif"
+	"github.com/imagify-api/imagify/domain"
+)
+
+// gifFile is a GIF whose header was read.
+type gifFile struct {
+	d *gif.Decoder
+	h *gif.Header
+}
+
+func openGIF(ctx context.Context, src io.Reader) (file, error) {
+	// What is too large was refused by its header.
+	d := gif.NewDecoder(src, gif.Options{MaxPixels: -1})
+	h, err := d.Header(ctx)
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	return &gifFile{d: d, h: h}, nil
+}
+
+func (f *gifFile) header() header {
+	return header{
+		format: domain.GIF, width: f.h.Width, height: f.h.Height, pixels: f.h.Pixels(), orientation: 1,
+		alpha: f.h.Alpha, margin: boxMargin,
+	}
+}
+
+func (f *gifFile) shrink(most float64) int { return int(min(max(most, 1), gif.MaxFactor)) }
+
+func (f *gifFile) memory(shrink int) int64 { return gif.MemoryNeeded(f.h, shrink, shrink) }
+
+func (f *gifFile) decode(ctx context.Context, shrink int) (*picture, error) {
+	out, err := f.d.Decode(ctx, shrink, shrink)
+	if err != nil {
+		return nil, err
+	}
+	m := out.Image
+	return &picture{
+		width: f.h.Width, height: f.h.Height, orientation: 1, model: rgba, alpha: f.h.Alpha,
+		planes: []plane{newPlane(m.Pix, m.Stride, m.Rect.Dx(), m.Rect.Dy(), 4, float64(shrink), float64(shrink))},
+	}, nil
+}
+
+func (f *gifFile) close() { f.d.Close() }
+
+func classifyGIF(err error) error {
+	var format gif.FormatError
+	switch {
+	case errors.Is(err, gif.ErrTruncated):
+		return cutShort(err)
+	case errors.As(err, &format):
+		return domain.Wrap(domain.CorruptImage, err, "the GIF cannot be decoded")
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+package nativeresizer
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/imagify-api/imagify/adapters/internal/imagefile"
+	"github.com/imagify-api/imagify/adapters/nativeresizer/icc"
+	"github.com/imagify-api/imagify/adapters/nativeresizer/jpeg"
+	"github.com/imagify-api/imagify/domain"
+)
+
+// jpegFile is a JPEG whose header was read.
+type jpegFile struct {
+	d       *jpeg.Decoder
+	h       *jpeg.Header
+	profile *icc.Transform
+}
+
+func openJPEG(ctx context.Context, src io.Reader) (file, error) {
+	d := jpeg.NewDecoder(src, jpeg.Options{MaxICC: icc.MaxProfile})
+	h, err := d.Header(ctx)
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	f := &jpegFile{d: d, h: h}
+	space := icc.RGB
+	switch h.Model {
+	case jpeg.Gray:
+		space = icc.Gray
+	case jpeg.CMYK, jpeg.YCCK:
+		space = icc.CMYK
+	}
+	f.profile = readProfile(h.ICC, space)
+	return f, nil
+}
+
+// readProfile returns the transform of a profile, or nil where there is none, or
+// none that works, or nothing to do: the picture then counts as sRGB.
+func readProfile(data []byte, space icc.Space) *icc.Transform {
+	if len(data) == 0 {
+		return nil
+	}
+	t, err := icc.New(data, space)
+	if err != nil || t.Identity() {
+		return nil
+	}
+	return t
+}
+
+func (f *jpegFile) header() header {
+	return header{
+		format: domain.JPEG, width: f.h.Width, height: f.h.Height, pixels: int64(f.h.Width) * int64(f.h.Height),
+		orientation: imagefile.Orientation(f.h.EXIF),
+		direct:      f.h.Model == jpeg.Gray || f.h.Model == jpeg.YCbCr && f.profile == nil,
+		margin:      1.5,
+	}
+}
+
+func (f *jpegFile) shrink(most float64) int {
+	for _, s := range []jpeg.Scale{jpeg.Eighth, jpeg.Quarter, jpeg.Half} {
+		if float64(s) <= most {
+			return int(s)
+		}
+	}
+	return int(jpeg.Full)
+}
+
+func (f *jpegFile) memory(shrink int) int64 {
+	return jpeg.MemoryNeeded(f.h, jpeg.Scale(shrink)) + int64(len(f.h.EXIF)+4*len(f.h.ICC))
+}
+
+func (f *jpegFile) decode(ctx context.Context, shrink int) (*picture, error) {
+	out, err := f.d.Decode(ctx, jpeg.Scale(shrink))
+	if err != nil {
+		return nil, err
+	}
+	if out.Truncated {
+		return nil, cutShort(nil)
+	}
+	h := f.header()
+	p := &picture{
+		width: h.width, height: h.height, orientation: h.orientation,
+		model: map[jpeg.ColorModel]model{
+			jpeg.Gray: gray, jpeg.YCbCr: ycbcr, jpeg.RGB: rgb, jpeg.CMYK: cmyk, jpeg.YCCK: ycck,
+		}[out.Model],
+		inverted: out.Inverted,
+		profile:  f.profile,
+	}
+	hMax, vMax := 1, 1
+	for _, c := range out.Planes {
+		hMax, vMax = max(hMax, c.H), max(vMax, c.V)
+	}
+	for _, c := range out.Planes {
+		p.planes = append(p.planes, newPlane(c.Pix, c.Stride, c.Width, c.Height, 1,
+			float64(shrink*hMax)/float64(c.H), float64(shrink*vMax)/float64(c.V)))
+	}
+	return p, nil
+}
+
+func (f *jpegFile) close() { f.d.Close() }
+
+func classifyJPEG(err error) error {
+	var format jpeg.FormatError
+	var unsupported jpeg.UnsupportedError
+	switch {
+	case errors.As(err, &format):
+		return domain.Wrap(domain.CorruptImage, err, "the JPEG cannot be decoded")
+	case errors.As(err, &unsupported):
+		return domain.Wrap(domain.UnsupportedImage, err, "the JPEG uses a part of the standard that is not accepted; save it as baseline or progressive JPEG")
+	case errors.Is(err, jpeg.ErrTooMuchWork):
+		return domain.LimitError(domain.TooLarge, jpeg.DefaultMaxWork, "decoding the JPEG would take too much work for what it shows; save it anew with fewer passes")
+	}
+	return nil
+}

@@ -1,0 +1,419 @@
+package jpeg
+
+import (
+	"context"
+	"io"
+	"math"
+	"sync"
+)
+
+// Scale is the denominator of the size at which an image is decoded.
+type Scale int
+
+// The scales.
+const (
+	Full    Scale = 1
+	Half    Scale = 2
+	Quarter Scale = 4
+	Eighth  Scale = 8
+)
+
+// Defaults and bounds of [Options].
+const (
+	// DefaultMaxWork is the least [Options.MaxWork] that an image has by
+	// default. It is one to two seconds of work.
+	DefaultMaxWork = 32 << 20
+	// DefaultMaxICC is the default of [Options.MaxICC].
+	DefaultMaxICC = 4 << 20
+
+	// defaultVisits is how often a block of a large image may be visited by default.
+	// Encoders use up to 6 scans for a component.
+	defaultVisits = 16
+	// scanWork is what a scan costs beyond its blocks: the tables it may define.
+	scanWork = 8192
+	// tickBlocks is how many blocks are decoded between looks at the context,
+	// a millisecond or less.
+	tickBlocks = 4096
+)
+
+// Options are the limits of a decode. The zero value is good for most uses.
+type Options struct {
+	// MaxWork bounds the work of a decode in block visits: the sum over all scans
+	// of their blocks of 8×8 samples, with 8192 more for each scan. It does not
+	// depend on the scale, though the work does: a file that is within the limit at
+	// one scale is so at every scale. 0 is the greater of DefaultMaxWork and
+	// 16 visits to each block; less than 0 is no limit.
+	MaxWork int64
+	// MaxICC bounds the size of Header.ICC in bytes. 0 is DefaultMaxICC, less
+	// than 0 drops every profile.
+	MaxICC int
+}
+
+// workspace is what a decode needs whatever the image: buffers and tables. It is reused, and its
+// tables with it: most files use those that the file before had.
+type workspace struct {
+	src    source
+	bits   entropyReader
+	dc     [4]*dcTable
+	ac     [4]*acTable
+	blocks []mcuBlock
+	place  [4][64]uint32
+}
+
+// workspaceSize is an upper bound of its size in bytes.
+const workspaceSize = 512 << 10
+
+var workspaces = sync.Pool{New: func() any {
+	w := new(workspace)
+	w.bits.src = &w.src
+	return w
+}}
+
+// Decoder decodes one JPEG file from a reader. It is not safe for concurrent
+// use.
+type Decoder struct {
+	*workspace // nil when closed
+	opts       Options
+	ctx        context.Context
+
+	header     Header
+	headerDone bool
+	err        error // what ended the header
+	jfif       bool
+	icc        iccProfile
+
+	frame           frame
+	scan            scanHeader
+	quant           [4][64]uint16 // in zigzag order
+	quantDefined    [4]bool
+	dcDefined       [4]bool
+	acDefined       [4]bool
+	restartInterval int
+	pendingMarker   byte // read but not yet acted upon
+
+	size         int // samples a block has in each direction at this scale
+	mcusX, mcusY int // of the current scan
+	slot         [64]uint8
+	pred         [4]int32
+	eobRun       int
+	work         int64
+	ticks        int
+
+	truncated, damaged bool
+}
+
+// NewDecoder returns a decoder of the JPEG file in r. It reads r in pieces of up
+// to 64 KiB, not beyond the piece that holds the end of the image.
+func NewDecoder(r io.Reader, o Options) *Decoder {
+	if o.MaxICC == 0 {
+		o.MaxICC = DefaultMaxICC
+	}
+	d := &Decoder{workspace: workspaces.Get().(*workspace), opts: o}
+	d.src.reset(r)
+	d.header.AdobeTransform = -1
+	return d
+}
+
+// Close gives the decoder's buffers back. Decode does so itself; a caller that
+// reads a header only should. The header stays valid.
+func (d *Decoder) Close() {
+	if d.workspace == nil {
+		return
+	}
+	d.src.reset(nil)
+	d.src.ctx = nil
+	clear(d.blocks) // they refer to the planes
+	w := d.workspace
+	d.workspace, d.ctx = nil, nil
+	workspaces.Put(w)
+}
+
+// Header reads up to the first scan. It allocates nothing of the image's size.
+// The error is a [FormatError], an [UnsupportedError], that of the reader
+// or that of the context. The header is shared with the decoder and must not be
+// changed.
+func (d *Decoder) Header(ctx context.Context) (*Header, error) {
+	if d.err != nil {
+		return nil, d.err
+	}
+	if d.headerDone {
+		return &d.header, nil
+	}
+	if d.workspace == nil {
+		return nil, ErrUsed
+	}
+	d.ctx, d.src.ctx = ctx, ctx
+	if err := d.readHeader(); err != nil {
+		d.err = err
+		return nil, err
+	}
+	return &d.header, nil
+}
+
+func (d *Decoder) readHeader() error {
+	if b, ok := d.src.peek(2); !ok {
+		if err := d.src.failure(); err != nil {
+			return err
+		}
+		return FormatError("no start of image")
+	} else if b[0] != 0xff || b[1] != markerSOI {
+		return FormatError("no start of image")
+	}
+	d.src.rd += 2
+	found, err := d.toScan()
+	if err != nil {
+		return err
+	}
+	if !found {
+		return FormatError("no scan")
+	}
+	d.header.Model = d.colorModel()
+	d.header.RestartInterval = d.restartInterval
+	d.header.ICC = d.icc.profile()
+	d.icc = iccProfile{}
+	d.headerDone = true
+	return nil
+}
+
+// Decode decodes the image at a scale, which it can do once. It reads the header
+// if that has not been done.
+//
+// Truncated and damaged data is no error, see [Planes]. The errors are those
+// of [Decoder.Header] and [ErrTooMuchWork]; with each of them there are no planes.
+func (d *Decoder) Decode(ctx context.Context, s Scale) (*Planes, error) {
+	if _, err := d.Header(ctx); err != nil {
+		d.Close()
+		return nil, err
+	}
+	if d.workspace == nil {
+		return nil, ErrUsed
+	}
+	defer d.Close()
+	if !s.valid() {
+		return nil, UnsupportedError("scale")
+	}
+	if MemoryNeeded(&d.header, s) > math.MaxInt/2 {
+		return nil, UnsupportedError("image too large for the address space")
+	}
+	d.ctx, d.src.ctx = ctx, ctx
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if d.opts.MaxWork == 0 {
+		d.opts.MaxWork = max(DefaultMaxWork, defaultVisits*d.frame.blocks)
+	}
+	d.size = 8 / int(s)
+	fillSlot(&d.slot, d.size)
+	planes := d.allocate(s)
+	for {
+		if err := d.decodeScan(); err != nil {
+			return nil, err
+		}
+		if d.truncated {
+			break
+		}
+		found, err := d.toScan()
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			break
+		}
+	}
+	if d.frame.progressive {
+		if err := d.reconstruct(); err != nil {
+			return nil, err
+		}
+	}
+	for i := range d.frame.comps[:d.frame.n] {
+		d.damaged = d.damaged || !d.frame.comps[i].seen && !d.truncated
+	}
+	planes.Truncated, planes.Damaged = d.truncated, d.damaged
+	return planes, nil
+}
+
+func (s Scale) valid() bool { return s == Full || s == Half || s == Quarter || s == Eighth }
+
+// MemoryNeeded returns an upper bound of the memory in bytes that decoding an image at a
+// scale allocates: its planes, the coefficients of a progressive file and the
+// buffers of the decoder. It does not count the header's own EXIF and ICC.
+func MemoryNeeded(h *Header, s Scale) int64 {
+	if !s.valid() || len(h.Components) > 4 {
+		return 0
+	}
+	f := frame{width: h.Width, height: h.Height, n: len(h.Components)}
+	for i, c := range h.Components {
+		f.comps[i].h, f.comps[i].v = c.H, c.V
+	}
+	f.layout()
+	size := int64(8 / s)
+	block := size * size
+	if h.Progressive {
+		block += 2 * size * size
+		if size > 1 {
+			block += 8
+		}
+	}
+	return f.blocks*block + workspaceSize
+}
+
+// allocate makes the planes and what a progressive file needs beside them.
+func (d *Decoder) allocate(s Scale) *Planes {
+	f := &d.frame
+	block := d.size * d.size
+	samples := make([]byte, f.blocks*int64(block))
+	if !f.progressive {
+		// What is not decoded stays neutral.
+		fill(samples, 128)
+	}
+	var coef []int16
+	var nonzero []uint64
+	if f.progressive {
+		coef = make([]int16, len(samples))
+		if d.size > 1 {
+			nonzero = make([]uint64, f.blocks)
+		}
+	}
+	p := &Planes{
+		Scale:    s,
+		Width:    ceilDiv(f.width, int(s)),
+		Height:   ceilDiv(f.height, int(s)),
+		Model:    d.header.Model,
+		Inverted: d.header.Adobe && f.n == 4,
+		Planes:   make([]Plane, f.n),
+		hMax:     f.hMax,
+		vMax:     f.vMax,
+	}
+	at := 0
+	for i := range p.Planes {
+		c := &f.comps[i]
+		blocks := c.gridX * c.gridY
+		c.stride = c.gridX * d.size
+		c.pix = samples[at*block : (at+blocks)*block : (at+blocks)*block]
+		if coef != nil {
+			c.coef = coef[at*block : (at+blocks)*block]
+		}
+		if nonzero != nil {
+			c.nonzero = nonzero[at : at+blocks]
+		}
+		at += blocks
+		p.Planes[i] = Plane{
+			Pix:    c.pix,
+			Stride: c.stride,
+			Width:  ceilDiv(c.width, int(s)),
+			Height: ceilDiv(c.height, int(s)),
+			H:      c.h,
+			V:      c.v,
+		}
+	}
+	return p
+}
+
+func fill(b []byte, v byte) {
+	if len(b) == 0 {
+		return
+	}
+	b[0] = v
+	for n := 1; n < len(b); n *= 2 {
+		copy(b[n:], b[:n])
+	}
+}
+
+// tick counts blocks and looks at the context now and then.
+func (d *Decoder) tick(blocks int) error {
+	d.ticks += blocks
+	if d.ticks < tickBlocks {
+		return nil
+	}
+	d.ticks = 0
+	return d.ctx.Err()
+}
+
+// decodeScan decodes the scan whose header has just been read, with the
+// entropy coded data that follows it (T.81 E.2.3).
+func (d *Decoder) decodeScan() error {
+	f, s := &d.frame, &d.scan
+	blocks := 1
+	if s.n == 1 {
+		c := &f.comps[s.comps[0]]
+		d.mcusX, d.mcusY = c.blocksX, c.blocksY
+	} else {
+		d.mcusX, d.mcusY = f.mcusX, f.mcusY
+		blocks = 0
+		for _, ci := range s.comps[:s.n] {
+			blocks += f.comps[ci].h * f.comps[ci].v
+		}
+	}
+	total := d.mcusX * d.mcusY
+	d.work += int64(total)*int64(blocks) + scanWork
+	if d.opts.MaxWork > 0 && d.work > d.opts.MaxWork {
+		return ErrTooMuchWork
+	}
+	if f.progressive && s.first > 0 && d.size == 1 {
+		code, ok := d.src.skipEntropy()
+		if !ok {
+			return d.endOfInput()
+		}
+		d.pendingMarker = code
+		return nil
+	}
+	d.prepareBlocks()
+	interval := d.restartInterval
+	if interval == 0 {
+		interval = total
+	}
+	expected := byte(markerRST0)
+	for mcu := 0; ; {
+		count := min(interval, total-mcu)
+		d.bits.start()
+		d.pred, d.eobRun = [4]int32{}, 0
+		complete, err := d.decodeInterval(mcu, mcu+count)
+		if err != nil {
+			return err
+		}
+		mcu += count
+		code, clean, ok := d.bits.finish()
+		for {
+			if !ok {
+				return d.endOfInput()
+			}
+			if !complete || !clean {
+				d.damaged = true
+			}
+			if !isRestart(code) {
+				d.damaged = d.damaged || mcu < total
+				d.pendingMarker = code
+				return nil
+			}
+			if mcu < total {
+				// Numbers slightly ahead mean that intervals are missing, slightly behind
+				// that this is old data; others, that the marker itself is wrong.
+				ahead := int(code-expected) & 7
+				if ahead == 1 || ahead == 2 {
+					d.damaged = true
+					mcu = min(mcu+ahead*interval, total)
+					expected = code
+				}
+				if ahead < 6 && mcu < total {
+					d.damaged = d.damaged || ahead != 0
+					break
+				}
+			}
+			d.damaged = true
+			code, ok = d.src.nextMarker()
+		}
+		expected = markerRST0 + (expected+1)&7
+	}
+}
+
+// decodeInterval decodes the MCUs from up to to, which are a restart interval
+// or the whole scan. It is false if the data ended before or makes no sense.
+func (d *Decoder) decodeInterval(from, to int) (bool, error) {
+	switch {
+	case !d.frame.progressive:
+		return d.sequentialInterval(from, to)
+	case d.scan.first == 0:
+		return d.dcInterval(from, to)
+	}
+	return d.acInterval(from, to)
+}

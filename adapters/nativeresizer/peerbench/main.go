@@ -1,0 +1,407 @@
+// Command peerbench measures the native resizer against others on real
+// photographs and prints a table: CPU time (user and system) of candidates that
+// take turns, medians over rounds, and ratios, because a time alone says little
+// on a machine that does other things too; peak memory; PSNR and SSIM.
+//
+// run.sh beside it installs the peers, prepares the pictures and calls it.
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"image"
+	"image/jpeg"
+	_ "image/png" // for the plain candidate
+	"log"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/anthonynsimon/bild/transform"
+	_ "golang.org/x/image/webp" // for the plain candidate
+
+	"github.com/imagify-api/imagify/adapters/nativeresizer"
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+func main() {
+	log.SetFlags(0)
+	once := flag.String("once", "", "run this candidate in this process: ours, ours2, bild, std; then FILE HEIGHT COUNT OUT")
+	dir := flag.String("dir", "", "folder with the prepared pictures, the libvips loop and pillow.py's folder linked in")
+	rounds := flag.Int("rounds", 5, "rounds of which the medians are taken")
+	only := flag.String("only", "", "only pictures whose name contains this")
+	flag.Parse()
+	if *once != "" {
+		if err := child(*once, flag.Args()); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := compare(ctx, *dir, *rounds, *only); err != nil {
+		log.Print(err)
+		os.Exit(1) //nolint:gocritic // nothing is deferred that matters now
+	}
+}
+
+// cpuMS is the CPU time of a process so far, in milliseconds.
+func cpuMS(who int) float64 {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(who, &r); err != nil {
+		log.Fatal(err)
+	}
+	return float64(r.Utime.Sec+r.Stime.Sec)*1e3 + float64(r.Utime.Usec+r.Stime.Usec)/1e3
+}
+
+// peakKiB is the greatest resident size of this process. (Not getrusage's, which a
+// child inherits from its parent.)
+func peakKiB() int {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	n, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		log.Fatal(err)
+	}
+	return n
+}
+
+// child makes COUNT thumbnails and prints the mean CPU time and the peak memory.
+func child(candidate string, args []string) error {
+	if len(args) != 4 {
+		return fmt.Errorf("want FILE HEIGHT COUNT OUT")
+	}
+	data, err := os.ReadFile(args[0])
+	if err != nil {
+		return err
+	}
+	height, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	count, err := strconv.Atoi(args[2])
+	if err != nil {
+		return err
+	}
+	thumbnail, err := maker(candidate, height)
+	if err != nil {
+		return err
+	}
+	if count > 1 { // warm up
+		if _, err := thumbnail(data); err != nil {
+			return err
+		}
+	}
+	begin := cpuMS(syscall.RUSAGE_SELF)
+	var out []byte
+	for range count {
+		if out, err = thumbnail(data); err != nil {
+			return err
+		}
+	}
+	fmt.Println((cpuMS(syscall.RUSAGE_SELF)-begin)/float64(count), peakKiB())
+	return os.WriteFile(args[3], out, 0o644)
+}
+
+func maker(candidate string, height int) (func([]byte) ([]byte, error), error) {
+	ctx := context.Background()
+	switch candidate {
+	case "ours", "ours2", "inspect":
+		r, err := nativeresizer.New(nativeresizer.Options{})
+		if err != nil {
+			return nil, err
+		}
+		heights := []int{height}
+		if candidate == "ours2" {
+			heights = append(heights, 2*height)
+		}
+		return func(data []byte) ([]byte, error) {
+			if candidate == "inspect" {
+				_, err := r.Inspect(ctx, bytes.NewReader(data), domain.ImageLimits{MaxPixels: domain.NoLimit, MaxFrames: domain.NoLimit})
+				return nil, err
+			}
+			t, err := r.Resize(ctx, bytes.NewReader(data), heights)
+			if err != nil {
+				return nil, err
+			}
+			return t[0].Data, nil
+		}, nil
+	case "bild", "std":
+		return func(data []byte) ([]byte, error) {
+			m, _, err := image.Decode(bytes.NewReader(data))
+			if err != nil || candidate == "std" {
+				return nil, err
+			}
+			w, h := domain.ThumbnailSize(m.Bounds().Dx(), m.Bounds().Dy(), height)
+			var b bytes.Buffer
+			err = jpeg.Encode(&b, transform.Resize(m, w, h, transform.Lanczos), &jpeg.Options{Quality: ports.ThumbnailQuality})
+			return b.Bytes(), err
+		}, nil
+	}
+	return nil, fmt.Errorf("no candidate %q", candidate)
+}
+
+// candidate is one way to make a thumbnail. Those in process print their own
+// figures; of the others the whole process counts.
+type candidate struct {
+	name      string
+	command   func(file string, height, count int, out string) []string
+	inProcess bool
+	slow      bool // few repetitions are enough, and few can be had
+	jpegOnly  bool
+	quality   bool // its thumbnail is compared
+}
+
+func candidates(dir, self string) []candidate {
+	own := func(name string) func(string, int, int, string) []string {
+		return func(file string, height, count int, out string) []string {
+			return []string{self, "-once", name, file, strconv.Itoa(height), strconv.Itoa(count), out}
+		}
+	}
+	peer := func(command ...string) func(string, int, int, string) []string {
+		return func(file string, height, count int, out string) []string {
+			return append(slices.Clone(command), file, strconv.Itoa(height), strconv.Itoa(count), out)
+		}
+	}
+	return []candidate{
+		{name: "ours", command: own("ours"), inProcess: true, quality: true},
+		{name: "libvips", command: peer(filepath.Join(dir, "loop")), inProcess: true, quality: true},
+		{name: "Pillow", command: peer("/usr/bin/python3", filepath.Join(dir, "pillow.py")), inProcess: true, quality: true},
+		{name: "std+bild", command: own("bild"), inProcess: true, slow: true, quality: true},
+		{name: "std decode", command: own("std"), inProcess: true, slow: true},
+		{name: "ours, upload", command: own("inspect"), inProcess: true},
+		{name: "ours 400", command: func(file string, height, count int, out string) []string {
+			return own("ours")(file, 2*height, count, out)
+		}, inProcess: true},
+		{name: "ours 200+400", command: own("ours2"), inProcess: true},
+		{name: "ours, process", command: own("ours")},
+		{name: "vipsthumbnail", command: func(file string, height, _ int, out string) []string {
+			return []string{"vipsthumbnail", file, "-s", "x" + strconv.Itoa(height), "-o", out + ".jpg[Q=80,strip]"}
+		}},
+		{name: "Pillow, process", command: peer("/usr/bin/python3", filepath.Join(dir, "pillow.py"))},
+		{name: "djpeg -scale 1/8", command: func(file string, _, _ int, out string) []string {
+			return []string{"djpeg", "-scale", "1/8", "-outfile", out, file}
+		}, jpegOnly: true},
+	}
+}
+
+// result is what a candidate took for a picture.
+type result struct {
+	cpu       []float64 // ms, a round each
+	peak      int       // KiB, of a process that makes one thumbnail; 0 if not known
+	psnr, mss float64
+	failed    bool
+}
+
+const height = 200
+
+// present leaves out the candidates that are not installed, and says which.
+func present(ctx context.Context, all []candidate) (here []candidate) {
+	for _, c := range all {
+		command := c.command("", 0, 0, "")
+		if _, err := exec.LookPath(command[0]); err != nil {
+			fmt.Printf("missing: %s (%v)\n", c.name, err)
+			continue
+		}
+		if strings.HasPrefix(c.name, "Pillow") && exec.CommandContext(ctx, command[0], "-c", "import PIL").Run() != nil {
+			fmt.Printf("missing: %s (this Python has no PIL)\n", c.name)
+			continue
+		}
+		here = append(here, c)
+	}
+	return here
+}
+
+func compare(ctx context.Context, dir string, rounds int, only string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "in", "*"))
+	if err != nil || len(files) == 0 {
+		return fmt.Errorf("no pictures in %s: run run.sh", filepath.Join(dir, "in"))
+	}
+	all := present(ctx, candidates(dir, self))
+	table := map[string][]result{} // by picture
+	var names []string
+	for _, file := range files {
+		name := filepath.Base(file)
+		if !strings.Contains(name, only) {
+			continue
+		}
+		names = append(names, name)
+		rs := make([]result, len(all))
+		table[name] = rs
+		var want *reference
+		for i, c := range all {
+			if c.jpegOnly && !strings.HasSuffix(file, ".jpg") {
+				continue
+			}
+			out := filepath.Join(dir, "out", name+"."+strings.NewReplacer(" ", "-", "/", "-").Replace(c.name))
+			peak, err := measure(ctx, c, file, 1, out)
+			if err != nil {
+				fmt.Println("failed:", err)
+				rs[i].failed = true
+				continue
+			}
+			rs[i].peak = peak.peak
+			if c.quality {
+				if want == nil {
+					if want, err = newReference(file, height); err != nil {
+						return err
+					}
+				}
+				if rs[i].psnr, rs[i].mss, err = want.compare(out); err != nil {
+					return err
+				}
+			}
+		}
+		for range rounds {
+			for i, c := range all { // in turn
+				if c.jpegOnly && !strings.HasSuffix(file, ".jpg") || c.slow && len(rs[i].cpu) >= 2 || rs[i].failed {
+					continue
+				}
+				count := 8
+				switch {
+				case !c.inProcess:
+					count = 1
+				case c.slow:
+					count = 1
+				}
+				m, err := measure(ctx, c, file, count, filepath.Join(dir, "out", "round"))
+				if err != nil {
+					return err
+				}
+				rs[i].cpu = append(rs[i].cpu, m.cpu)
+			}
+		}
+	}
+	printTable(all, names, table)
+	return nil
+}
+
+type measured struct {
+	cpu  float64
+	peak int
+}
+
+func measure(ctx context.Context, c candidate, file string, count int, out string) (measured, error) {
+	args := c.command(file, height, count, out)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdout, err := cmd.Output()
+	if err != nil {
+		return measured{}, fmt.Errorf("%s on %s: %w: %s", c.name, file, err, stderr.String())
+	}
+	if !c.inProcess {
+		s := cmd.ProcessState
+		return measured{cpu: float64((s.UserTime() + s.SystemTime()).Microseconds()) / 1e3}, nil
+	}
+	var m measured
+	_, err = fmt.Sscan(string(stdout), &m.cpu, &m.peak)
+	return m, err
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	v = slices.Clone(v)
+	slices.Sort(v)
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}
+
+func printTable(all []candidate, names []string, table map[string][]result) {
+	w := tabwriter.NewWriter(os.Stdout, 2, 8, 2, ' ', tabwriter.AlignRight)
+	row := func(first string, cell func(name string) string) {
+		fmt.Fprint(w, first, "\t")
+		for _, n := range names {
+			fmt.Fprint(w, cell(n), "\t")
+		}
+		fmt.Fprintln(w)
+	}
+	head := func(title string) {
+		fmt.Fprintln(w)
+		row(title, func(n string) string { return n })
+	}
+	at := func(name string) int { return slices.IndexFunc(all, func(c candidate) bool { return c.name == name }) }
+	number := func(format string, v float64) string {
+		if v == 0 {
+			return "-"
+		}
+		return fmt.Sprintf(format, v)
+	}
+	head("ms of CPU, median")
+	for i, c := range all {
+		row(c.name, func(n string) string { return number("%.1f", median(table[n][i].cpu)) })
+	}
+	head("ratios")
+	for _, r := range [][2]string{
+		{"ours", "libvips"},
+		{"ours", "Pillow"},
+		{"ours", "std+bild"},
+		{"ours", "std decode"},
+		{"ours 200+400", "ours 400"},
+		{"ours, process", "vipsthumbnail"},
+		{"ours, process", "Pillow, process"},
+		{"ours, process", "djpeg -scale 1/8"},
+	} {
+		a, b := at(r[0]), at(r[1])
+		row(r[0]+" / "+r[1], func(n string) string {
+			if a < 0 || b < 0 {
+				return "-"
+			}
+			below := median(table[n][b].cpu)
+			if below == 0 {
+				return "-"
+			}
+			return fmt.Sprintf("%.3f", median(table[n][a].cpu)/below)
+		})
+	}
+	head("MiB at the peak")
+	for i, c := range all {
+		if c.inProcess {
+			row(c.name, func(n string) string { return number("%.0f", float64(table[n][i].peak)/1024) })
+		}
+	}
+	head("PSNR dB / SSIM")
+	for i, c := range all {
+		if c.quality {
+			row(c.name, func(n string) string {
+				if table[n][i].failed {
+					return "-"
+				}
+				return fmt.Sprintf("%.2f/%.4f", table[n][i].psnr, table[n][i].mss)
+			})
+		}
+	}
+	if err := w.Flush(); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("\nmean over the pictures:")
+	for i, c := range all {
+		if !c.quality {
+			continue
+		}
+		var p, s, made float64
+		for _, n := range names {
+			if r := table[n][i]; !r.failed {
+				p, s, made = p+r.psnr, s+r.mss, made+1
+			}
+		}
+		fmt.Printf("  %-10s %.2f dB, SSIM %.4f of %.0f\n", c.name, p/made, s/made, made)
+	}
+}

@@ -1,0 +1,69 @@
+#!/bin/sh
+# Measures the native resizer against libvips, Pillow, djpeg and the plain Go way
+# on real photographs, and prints the table. On Debian and Ubuntu; as root it installs
+# what is missing, else it says what to install. Prepared pictures stay in the cache folder.
+#
+# Usage: run.sh [-rounds N] [-only PART-OF-A-NAME]
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${IMAGIFY_PEERBENCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/imagify-peerbench}
+
+packages="gcc libc6-dev pkg-config libvips-tools libvips-dev python3-pil libjpeg-turbo-progs lomiri-wallpapers-20.04 mate-backgrounds ukui-wallpapers"
+missing=
+for p in $packages; do
+	dpkg -s "$p" >/dev/null 2>&1 || missing="$missing $p"
+done
+if [ -n "$missing" ]; then
+	install="apt-get update && apt-get install -y --no-install-recommends$missing"
+	if [ "$(id -u)" != 0 ]; then
+		echo "The peers are not all here. As root: $install" >&2
+	else
+		(apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing) >&2 ||
+			echo "Not all peers could be installed: $missing" >&2
+	fi
+fi
+if ! command -v vipsthumbnail >/dev/null || ! command -v jpegtran >/dev/null; then
+	echo "libvips-tools and libjpeg-turbo-progs are needed to prepare the pictures." >&2
+	exit 1
+fi
+
+mkdir -p "$cache/in" "$cache/out"
+cd "$cache"
+
+# A picture is made once: prepare NAME COMMAND… where the command takes the file to write as its last argument.
+prepare() {
+	[ -e "in/$1" ] && return
+	case $3 in
+	$photographs/*) [ -e "$3" ] || { echo "missing: $1 (no $3)"; return; } ;;
+	in/*) [ -e "$3" ] || { echo "missing: $1 (no $3)"; return; } ;;
+	esac
+	echo "preparing $1" >&2
+	name=$1
+	shift
+	"$@" "new-$name"
+	mv "new-$name" "in/$name"
+}
+photo() { # SOURCE WIDTHxHEIGHT OUT: cropped to the shape, 4:2:0 as a camera saves it
+	vipsthumbnail "$1" -s "$2" -m centre -o "$PWD/$3[Q=90,subsample_mode=on,strip]"
+}
+photographs=/usr/share/backgrounds
+prepare p2.jpg photo $photographs/picosdeeuropa_by_Aitzol_Berasategi.jpg 1632x1224
+prepare e10.jpg photo $photographs/mate/abstract/Elephants_5640x3172.jpg 4268x2400
+prepare p12.jpg photo $photographs/Dragonfly_by_Bolly.jpg 4000x3000
+prepare p24.jpg photo $photographs/Kleiber_by_Lukas_Baubkus.jpg 6000x4000
+progressive() { jpegtran -copy none -progressive -outfile "$2" "$1"; }
+prepare p12-progressive.jpg progressive in/p12.jpg
+prepare p24-progressive.jpg progressive in/p24.jpg
+copy() { vips copy "$1" "$3$2"; }
+prepare p12.png copy in/p12.jpg ''
+prepare p12.webp copy in/p12.jpg '[Q=80]'
+prepare p2-lossless.webp copy in/p2.jpg '[lossless]'
+
+cp "$here/pillow.py" pillow.py
+rm -f loop
+cc -O2 "$here/libvips/loop.c" -o loop $(pkg-config --cflags --libs vips) ||
+	echo "libvips is not measured in process: its loop cannot be built" >&2
+(cd "$here" && CGO_ENABLED=0 go build -o "$cache/peerbench" .)
+echo "$(nproc) processors, $(vips --version), Pillow $(/usr/bin/python3 -c 'import PIL; print(PIL.__version__)' 2>/dev/null || echo missing), $(djpeg -version 2>&1 | head -n 1)"
+exec ./peerbench -dir "$cache" "$@"

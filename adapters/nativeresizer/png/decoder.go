@@ -1,0 +1,389 @@
+package png
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"sync"
+
+	"github.com/imagify-api/imagify/adapters/nativeresizer/png/internal/inflate"
+)
+
+// Defaults and bounds of [Options].
+const (
+	// DefaultMaxPixels is the default of [Options.MaxPixels]. It is a last resort for
+	// callers that do not look at the header.
+	DefaultMaxPixels = 1 << 28
+	// DefaultMaxChunks is the default of [Options.MaxChunks].
+	DefaultMaxChunks = 100_000
+	// DefaultMaxICC is the default of [Options.MaxICC].
+	DefaultMaxICC = 4 << 20
+	// DefaultMaxEXIF is the default of [Options.MaxEXIF].
+	DefaultMaxEXIF = 1 << 20
+	// MaxFactor is the greatest factor that [Decoder.Decode] shrinks by.
+	MaxFactor = 256
+)
+
+// Options are the limits of a decode. The zero value is good for most uses.
+type Options struct {
+	// MaxPixels bounds the number of pixels of an image that is decoded. 0 is
+	// DefaultMaxPixels, less than 0 is no limit.
+	MaxPixels int64
+	// MaxChunks bounds the number of chunks of the file. 0 is DefaultMaxChunks, less
+	// than 0 is no limit.
+	MaxChunks int
+	// MaxICC bounds the size of [Header.ICC] in bytes. 0 is DefaultMaxICC, less
+	// than 0 drops every profile.
+	MaxICC int
+	// MaxEXIF bounds the size of EXIF in bytes. 0 is DefaultMaxEXIF, less than 0
+	// drops it always.
+	MaxEXIF int
+}
+
+// Decoder decodes one PNG file from a reader. It is not safe for concurrent use.
+type Decoder struct {
+	options   Options
+	src       *source
+	workspace *workspace // nil once the decoder is used up
+	header    *Header
+	failed    error // of Header
+	frames    int   // fcTL chunks so far
+	framed    bool  // the default image is part of the animation: fcTL before IDAT
+}
+
+// workspace is what decoders leave to one another.
+type workspace struct {
+	source  source
+	inflate inflate.Reader
+	rows    []byte
+}
+
+// maxKeptRows is the size of row buffers that are worth to be kept.
+const maxKeptRows = 1 << 20
+
+var workspaces = sync.Pool{New: func() any { return new(workspace) }}
+
+// workspaceSize bounds the size of a workspace without its rows, in bytes.
+const workspaceSize = 192 << 10
+
+// NewDecoder returns a decoder of the PNG file in r. It reads r in pieces of up to
+// 32 KiB, not beyond the piece that holds the end of the file.
+func NewDecoder(r io.Reader, o Options) *Decoder {
+	if o.MaxPixels == 0 {
+		o.MaxPixels = DefaultMaxPixels
+	} else if o.MaxPixels < 0 {
+		o.MaxPixels = 1<<63 - 1
+	}
+	if o.MaxChunks == 0 {
+		o.MaxChunks = DefaultMaxChunks
+	} else if o.MaxChunks < 0 {
+		o.MaxChunks = int(^uint(0) >> 1)
+	}
+	if o.MaxICC == 0 {
+		o.MaxICC = DefaultMaxICC
+	}
+	if o.MaxEXIF == 0 {
+		o.MaxEXIF = DefaultMaxEXIF
+	}
+	w := workspaces.Get().(*workspace)
+	s := &w.source
+	s.r, s.ctx, s.err = r, context.Background(), nil
+	s.rd, s.wr, s.left, s.ended, s.chunks = 0, 0, 0, false, o.MaxChunks
+	return &Decoder{options: o, src: s, workspace: w}
+}
+
+// Close gives the decoder's buffers back. Decode and Rows do so themselves; a
+// caller that reads a header only should. The header stays valid.
+func (d *Decoder) Close() { d.release() }
+
+func (d *Decoder) release() {
+	if d.workspace == nil {
+		return
+	}
+	w := d.workspace
+	d.workspace, d.src = nil, nil
+	if d.failed == nil {
+		d.failed = ErrUsed
+	}
+	w.source.r, w.source.ctx = nil, nil
+	w.inflate.Reset(nil)
+	if cap(w.rows) > maxKeptRows {
+		w.rows = nil
+	}
+	workspaces.Put(w)
+}
+
+// Decoded is a decoded image and what was found behind its data.
+type Decoded struct {
+	// Image is an *image.Gray if the file is gray and opaque, otherwise an
+	// *image.RGBA: its colours are premultiplied by alpha. Its bounds begin at 0, 0.
+	Image image.Image
+	Trailer
+}
+
+// Trailer is what is only known at the end of a file.
+type Trailer struct {
+	// Frames is the number of pictures in the file: those of an animation, counted by
+	// their frame control chunks, and the default image where it is not one of
+	// them. Only the default image is decoded.
+	Frames int
+	// EXIF is that of the header, or else of an eXIf chunk behind the image data.
+	EXIF []byte
+}
+
+// Decode decodes the image, shrunk by averaging boxes of fx × fy pixels, each 1 to
+// [MaxFactor]. The result is Width/fx × Height/fy pixels, rounded up: the boxes at
+// the right and at the bottom hold what there is. Colours are weighed by their
+// alpha. With factors of 1 the image is as large as the file's.
+//
+// Decode reads the header if that has not been done, and the file to its end. It
+// can be done once. The errors are those of [Decoder.Header] and [ErrTooLarge]; with each
+// of them there is no image.
+func (d *Decoder) Decode(ctx context.Context, fx, fy int) (*Decoded, error) {
+	if fx < 1 || fy < 1 || fx > MaxFactor || fy > MaxFactor {
+		return nil, fmt.Errorf("png: cannot shrink by %d × %d", fx, fy)
+	}
+	h, err := d.Header(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.ready(); err != nil {
+		return nil, err
+	}
+	s, err := newShrinker(h, fx, fy)
+	if err != nil {
+		return nil, err
+	}
+	t, err := d.rows(ctx, s.add)
+	if err != nil {
+		return nil, err
+	}
+	return &Decoded{Image: s.image(), Trailer: *t}, nil
+}
+
+// A Row is pixels of one row of an image, or, if the image is interlaced, of one
+// row of one of its passes.
+type Row struct {
+	// Y is the row in the image, X the place of the first pixel. The next
+	// pixel is Step further to the right: 1 unless the image is interlaced.
+	Y, X, Step int
+	// Pix holds [Header.Channels] samples of 8 bits for each pixel. Colours are not
+	// premultiplied by alpha. It must not be changed, and is valid until the
+	// function returns.
+	Pix []byte
+}
+
+// Rows decodes the image and calls fn for each row: from top to bottom, unless the
+// image is interlaced, when there are up to seven passes that each go from top to
+// bottom. An error that fn returns ends decoding and is returned.
+//
+// Rows reads the header if that has not been done, and the file to its end. It can
+// be done once. The errors are those of Decode, and they may come after any number
+// of rows.
+func (d *Decoder) Rows(ctx context.Context, fn func(Row) error) (*Trailer, error) {
+	if _, err := d.Header(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.ready(); err != nil {
+		return nil, err
+	}
+	return d.rows(ctx, fn)
+}
+
+// ready tells why the image cannot be decoded, once there is a header.
+func (d *Decoder) ready() error {
+	if d.workspace == nil {
+		return ErrUsed
+	}
+	if h := d.header; int64(h.Width) > d.options.MaxPixels/int64(h.Height) {
+		d.release()
+		return ErrTooLarge
+	}
+	return nil
+}
+
+// MemoryNeeded returns an upper bound of the memory in bytes that decoding an image
+// allocates: its result, its rows, the sums of the boxes, the buffers of the
+// decoder. It does not count the header's own EXIF and ICC. [Decoder.Rows] needs what
+// factors of 1 do without the result, that is without 4·Width·Height.
+func MemoryNeeded(h *Header, fx, fy int) int64 {
+	fx, fy = max(fx, 1), max(fy, 1)
+	w, ht := (int64(h.Width)+int64(fx)-1)/int64(fx), (int64(h.Height)+int64(fy)-1)/int64(fy)
+	channels := int64(4)
+	if h.Channels() == 1 {
+		channels = 1
+	}
+	need := workspaceSize + channels*w*ht
+	// The file's row, that before it and the one being read, and its samples.
+	need += 3*int64(h.rowBytes(h.Width)) + int64(h.Width)*int64(h.Channels()) + 256
+	switch {
+	case fx == 1 && fy == 1:
+	case h.Interlaced:
+		need += 4 * int64(h.Channels()) * w * ht
+	default:
+		need += 4*int64(h.Channels())*w + 4*int64(h.Width)*int64(h.Channels()) + 64
+	}
+	return need
+}
+
+// pass is one of the reduced images of an interlaced file (PNG 8.1): the
+// pixels at x0 + i·dx, y0 + j·dy.
+type pass struct{ x0, y0, dx, dy int }
+
+var (
+	wholePass = []pass{{0, 0, 1, 1}}
+	adam7     = []pass{{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}}
+)
+
+// checkEvery is how many bytes of rows are unfiltered between two looks at the
+// context, about a millisecond's work; a row counts for at least minRowCost.
+const (
+	checkEvery = 256 << 10
+	minRowCost = 64
+)
+
+// rows decodes all rows and the rest of the file.
+func (d *Decoder) rows(ctx context.Context, fn func(Row) error) (*Trailer, error) {
+	defer d.release()
+	d.src.ctx = ctx
+	return d.readRows(ctx, fn)
+}
+
+func (d *Decoder) readRows(ctx context.Context, fn func(Row) error) (*Trailer, error) {
+	h, w := d.header, d.workspace
+	passes := wholePass
+	if h.Interlaced {
+		passes = adam7
+	}
+	data := &imageReader{s: d.src}
+	z := &w.inflate
+	z.Reset(data)
+
+	bpp := (h.bitsPerPixel() + 7) / 8
+	longest := h.rowBytes(h.Width)
+	size := bpp + longest + rowPad
+	if cap(w.rows) < 3*size {
+		w.rows = make([]byte, 3*size)
+	}
+	rows := w.rows[:3*size]
+	// The raw row has its filter type before it; the others have a pixel of zeros
+	// (PNG 9.2), and each has padding for loads and stores of eight bytes.
+	raw, cur, prev := rows[:size], rows[size:2*size], rows[2*size:]
+	clear(cur[:bpp])
+	clear(prev[:bpp])
+	expand := newExpander(h)
+	cost := 0
+	for _, p := range passes {
+		if p.x0 >= h.Width || p.y0 >= h.Height {
+			continue
+		}
+		width := (h.Width - p.x0 + p.dx - 1) / p.dx
+		n := h.rowBytes(width)
+		clear(prev)
+		for y := p.y0; y < h.Height; y += p.dy {
+			if cost += n + minRowCost; cost > checkEvery {
+				cost = 0
+				if err := ctx.Err(); err != nil {
+					return nil, err
+				}
+			}
+			if err := readFull(z, raw[:n+1]); err != nil {
+				return nil, err
+			}
+			if !unfilter(raw[0], cur, raw[1:], prev, n, bpp) {
+				return nil, FormatError("invalid filter type")
+			}
+			pix := cur[bpp : bpp+n]
+			if expand != nil {
+				pix = expand.row(pix, width)
+			}
+			if err := fn(Row{Y: y, X: p.x0, Step: p.dx, Pix: pix}); err != nil {
+				return nil, err
+			}
+			cur, prev = prev, cur
+		}
+	}
+	// The stream must end here, with a right checksum (PNG 10.1).
+	switch n, err := z.Read(raw[:1]); {
+	case n != 0:
+		return nil, FormatError("too much image data")
+	case !errors.Is(err, io.EOF):
+		return nil, streamError(err)
+	}
+	return d.readTrailer(data)
+}
+
+// readFull fills p with image data.
+func readFull(z *inflate.Reader, p []byte) error {
+	for len(p) > 0 {
+		n, err := z.Read(p)
+		if err != nil {
+			return streamError(err)
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+// streamError is the error of the image data. That of the input stays as it is.
+func streamError(err error) error {
+	var f inflate.FormatError
+	switch {
+	case errors.Is(err, ErrTruncated): // the file's end, not the stream's
+		return err
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return FormatError("not enough image data")
+	case errors.As(err, &f):
+		return FormatError(f.Error())
+	}
+	return err
+}
+
+// readTrailer reads the chunks behind the image data up to IEND.
+func (d *Decoder) readTrailer(data *imageReader) (*Trailer, error) {
+	s := d.src
+	t := &Trailer{EXIF: d.header.EXIF}
+	for !data.next {
+		// Image data behind the end of its stream is passed over, as libpng does.
+		if err := data.advance(); err != nil {
+			return nil, err
+		}
+	}
+	for s.kind != chunkIEND {
+		switch {
+		case s.kind == chunkFCTL:
+			d.frames++
+		case s.kind == chunkEXIF && t.EXIF == nil:
+			b, err := d.readEXIF()
+			if err != nil {
+				return nil, err
+			}
+			t.EXIF = b
+		case s.kind == chunkIDAT || s.kind == chunkPLTE:
+			// Late ones have no use, and do no harm.
+		case s.kind == chunkIHDR:
+			return nil, FormatError("more than one IHDR chunk")
+		case s.critical():
+			return nil, UnsupportedError("critical chunk of an unknown type")
+		}
+		if err := s.endChunk(); err != nil {
+			return nil, err
+		}
+		if err := s.nextChunk(); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.endChunk(); err != nil {
+		return nil, err
+	}
+	t.Frames = 1
+	if d.header.Animated {
+		t.Frames = d.frames
+		if !d.framed {
+			t.Frames++
+		}
+	}
+	return t, nil
+}

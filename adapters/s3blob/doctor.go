@@ -1,0 +1,100 @@
+package s3blob
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// Ping reports whether the bucket is there and may be seen.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	if err := s.headBucket(ctx); err != nil {
+		return fail(ctx, err)
+	}
+	return nil
+}
+
+func (s *Store) headBucket(ctx context.Context) error {
+	_, err := within(ctx, s.timeout, s.client.HeadBucket, &s3.HeadBucketInput{Bucket: &s.bucket}, nil)
+	return err
+}
+
+// Doctor reports whether the bucket does all that imagify needs and is private, and
+// if not, what to do about it. It puts one small object and deletes it again. Its
+// errors are for the operator: they name the bucket.
+func (s *Store) Doctor(ctx context.Context) error {
+	if err := s.headBucket(ctx); err != nil {
+		region := s.client.Options().Region
+		switch status(err) {
+		case http.StatusNotFound:
+			return fmt.Errorf("the bucket %s does not exist: create it in %s, or correct IMAGIFY_STORAGE_URL: %w", s.bucket, region, err)
+		case http.StatusMovedPermanently, http.StatusBadRequest:
+			return fmt.Errorf("the bucket %s does not answer in region %s: set region=… in IMAGIFY_STORAGE_URL to the bucket's own: %w", s.bucket, region, err)
+		case http.StatusForbidden, http.StatusUnauthorized:
+			return fmt.Errorf("the credentials may not see the bucket %s: check them, and grant s3:ListBucket on it: %w", s.bucket, err)
+		}
+		return fmt.Errorf("the bucket %s does not answer: check the endpoint, the network and that there are credentials: %w", s.bucket, err)
+	}
+	key := "doctor-" + strings.ToLower(rand.Text())
+	object := s.prefix + key
+	put := func(text string) error {
+		return s.Put(ctx, key, strings.NewReader(text), ports.PutOptions{Size: int64(len(text)), IfAbsent: true})
+	}
+	if err := put(key); err != nil {
+		return fmt.Errorf("objects cannot be put into the bucket %s: grant s3:PutObject (and, with a KMS key, kms:GenerateDataKey): %w", s.bucket, err)
+	}
+	err := s.tryObject(ctx, key, put)
+	if derr := s.Delete(ctx, key); derr != nil {
+		err = errors.Join(err, fmt.Errorf("objects cannot be deleted from the bucket %s (%s is left there): grant s3:DeleteObject: %w", s.bucket, object, derr))
+	}
+	if _, lerr := s.SweepPartial(ctx, time.Unix(0, 0), true); lerr != nil {
+		err = errors.Join(err, fmt.Errorf("unfinished uploads of the bucket %s cannot be listed: grant s3:ListBucketMultipartUploads: %w", s.bucket, lerr))
+	}
+	return err
+}
+
+func (s *Store) tryObject(ctx context.Context, key string, put func(text string) error) error {
+	if err := put("another"); err == nil {
+		return fmt.Errorf("the service of the bucket %s ignores If-None-Match, so that one node may overwrite what another put: use one that honours it", s.bucket)
+	} else if domain.CodeOf(err) != domain.Conflict {
+		return fmt.Errorf("the bucket %s does not take conditional writes: %w", s.bucket, err)
+	}
+	blob, err := s.Open(ctx, key)
+	if err == nil {
+		var text []byte
+		text, err = io.ReadAll(blob.Body)
+		_ = blob.Body.Close() // it was read to its end
+		if err == nil && string(text) != key {
+			err = errors.New("it gives other bytes than were put")
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("objects of the bucket %s cannot be read: grant s3:GetObject (and, with a KMS key, kms:Decrypt): %w", s.bucket, err)
+	}
+	if list, err := s.List(ctx, key, "", 1); err != nil || len(list) != 1 {
+		return errors.Join(fmt.Errorf("the bucket %s does not list what was put: grant s3:ListBucket", s.bucket), err)
+	}
+	out, err := within(ctx, s.timeout, s.client.GetObject, &s3.GetObjectInput{Bucket: &s.bucket, Key: s.object(key)},
+		[]func(*s3.Options){func(o *s3.Options) { o.Credentials = nil }}) // unsigned
+	if err == nil {
+		_ = out.Body.Close() // not wanted
+		return fmt.Errorf("the bucket %s gives objects to everybody: block public access and remove its public policy or ACL", s.bucket)
+	}
+	if code := status(err); code != http.StatusForbidden && code != http.StatusUnauthorized {
+		return fmt.Errorf("whether the bucket %s gives objects to everybody cannot be told: %w", s.bucket, err)
+	}
+	return nil
+}

@@ -1,0 +1,250 @@
+package s3blob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// worthReading is how much of a body that nobody wants is read to its end, in
+// bytes, to use its connection again.
+const worthReading = 64 << 10
+
+var errSlow = errors.New("the service is too slow")
+
+// Open implements ports.Blobs. The bytes come while they are read, and only as long
+// as ctx has not ended; another place than the beginning is asked for by a Range.
+// Bytes that stop short, do not match their checksum, or belong to a blob put over
+// this one, are an error.
+func (s *Store) Open(ctx context.Context, key string) (ports.Blob, error) {
+	if err := check(ctx, key); err != nil {
+		return ports.Blob{}, err
+	}
+	b := &body{store: s, ctx: ctx, object: s.object(key)}
+	out, err := b.get(0)
+	if isNotFound(err) {
+		return ports.Blob{}, domain.Wrap(domain.NotFound, err, "no such blob")
+	}
+	if err != nil {
+		return ports.Blob{}, fail(ctx, err)
+	}
+	if out.ContentLength == nil || out.ETag == nil {
+		b.drop()
+		return ports.Blob{}, fail(ctx, errors.New("the answer has no Content-Length or no ETag"))
+	}
+	b.size, b.etag = *out.ContentLength, out.ETag
+	return ports.Blob{Body: b, Size: b.size, ModTime: aws.ToTime(out.LastModified).UTC()}, nil
+}
+
+// body is an open blob. It is not safe for concurrent use.
+type body struct {
+	store  *Store
+	ctx    context.Context
+	object *string
+	etag   *string
+	size   int64
+	at     int64 // where the next Read begins
+	closed bool
+
+	// stream gives the bytes from streamAt on; nil: none is open.
+	stream   io.ReadCloser
+	streamAt int64
+	// streamCtx is of the stream's request, cancel ends it, and watch does so when it runs out.
+	streamCtx context.Context
+	cancel    context.CancelCauseFunc
+	watch     *time.Timer
+}
+
+// get opens the stream at a place. Its time is bounded until the answer begins.
+func (b *body) get(at int64) (*s3.GetObjectOutput, error) {
+	in := &s3.GetObjectInput{Bucket: &b.store.bucket, Key: b.object, IfMatch: b.etag}
+	if at > 0 {
+		in.Range = aws.String(fmt.Sprintf("bytes=%d-", at))
+	} else {
+		in.ChecksumMode = types.ChecksumModeEnabled
+	}
+	ctx, cancel := context.WithCancelCause(b.ctx)
+	watch := time.AfterFunc(b.store.timeout, func() { cancel(errSlow) })
+	out, err := b.store.client.GetObject(ctx, in)
+	watch.Stop()
+	if err != nil {
+		err = slow(ctx, err)
+		cancel(nil)
+		return nil, err
+	}
+	b.stream, b.streamAt, b.streamCtx, b.cancel, b.watch = out.Body, at, ctx, cancel, watch
+	return out, nil
+}
+
+// slow says so where an error is one of being cancelled for that.
+func slow(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errSlow) {
+		return fmt.Errorf("%w: %w", errSlow, err)
+	}
+	return err
+}
+
+// reopen opens the stream where the next Read begins.
+func (b *body) reopen() error {
+	b.drop()
+	out, err := b.get(b.at)
+	if err != nil {
+		return err
+	}
+	if b.at == 0 && aws.ToInt64(out.ContentLength) == b.size {
+		return nil
+	}
+	if want := fmt.Sprintf("bytes %d-%d/%d", b.at, b.size-1, b.size); aws.ToString(out.ContentRange) != want {
+		return fmt.Errorf("the service gives the range %q where %q was wanted", aws.ToString(out.ContentRange), want)
+	}
+	return nil
+}
+
+// drop gives the stream up.
+func (b *body) drop() {
+	if b.stream == nil {
+		return
+	}
+	if left := b.size - b.streamAt; left > 0 && left <= worthReading {
+		b.watch.Reset(b.store.timeout)
+		_, _ = io.CopyN(io.Discard, b.stream, left) // if it fails, the connection is of no use
+	}
+	b.watch.Stop()
+	_ = b.stream.Close() // nothing was written
+	b.cancel(nil)
+	b.stream = nil
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.closed {
+		return 0, os.ErrClosed
+	}
+	if err := ended(b.ctx); err != nil {
+		return 0, err
+	}
+	if b.at >= b.size {
+		return 0, io.EOF
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if b.stream == nil || b.streamAt != b.at {
+		if err := b.reopen(); err != nil {
+			b.drop()
+			return 0, fail(b.ctx, err)
+		}
+	}
+	n, err := b.fill(p[:min(int64(len(p)), b.size-b.at)])
+	if err != nil {
+		err = slow(b.streamCtx, err)
+		b.drop()
+		return 0, fail(b.ctx, err)
+	}
+	b.at += int64(n)
+	b.streamAt = b.at
+	if b.at == b.size {
+		b.drop()
+	}
+	return n, nil
+}
+
+// fill reads from the stream, waiting no longer than the store's timeout. The last
+// bytes are given only when the stream has ended well: there the checksum is
+// compared, and whoever copies just Size bytes does not read on.
+func (b *body) fill(p []byte) (n int, err error) {
+	b.watch.Reset(b.store.timeout)
+	defer b.watch.Stop()
+	for n == 0 && err == nil {
+		n, err = b.stream.Read(p)
+	}
+	if b.at+int64(n) == b.size {
+		var over [1]byte
+		more := 0
+		for more == 0 && err == nil {
+			more, err = b.stream.Read(over[:])
+		}
+		switch {
+		case more > 0:
+			return 0, errors.New("the service gives more bytes than it said")
+		case errors.Is(err, io.EOF):
+			return n, nil
+		}
+		return 0, err
+	}
+	if errors.Is(err, io.EOF) {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// Seek moves where the next Read begins; nothing is asked of the service before it.
+func (b *body) Seek(offset int64, whence int) (int64, error) {
+	if b.closed {
+		return 0, os.ErrClosed
+	}
+	switch whence {
+	case io.SeekStart:
+	case io.SeekCurrent:
+		offset += b.at
+	case io.SeekEnd:
+		offset += b.size
+	default:
+		return 0, fmt.Errorf("s3blob: seek: whence is %d", whence)
+	}
+	if offset < 0 {
+		return 0, errors.New("s3blob: seek: before the beginning")
+	}
+	b.at = offset
+	return offset, nil
+}
+
+func (b *body) Close() error {
+	if !b.closed {
+		b.closed = true
+		b.drop()
+	}
+	return nil
+}
+
+// List implements ports.Blobs. Objects that are no blobs are passed over.
+func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]ports.BlobInfo, error) {
+	if limit < 1 {
+		return nil, domain.InvalidField("limit", "range", "at least 1")
+	}
+	if err := ended(ctx); err != nil {
+		return nil, err
+	}
+	in := &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: aws.String(s.prefix + s.begin(prefix))}
+	if after != "" {
+		in.StartAfter = s.object(after)
+	}
+	var list []ports.BlobInfo
+	for {
+		in.MaxKeys = aws.Int32(int32(min(limit-len(list), pageSize)))
+		out, err := within(ctx, s.timeout, s.client.ListObjectsV2, in, nil)
+		if err != nil {
+			return nil, fail(ctx, err)
+		}
+		for _, o := range out.Contents {
+			key, ok := s.key(aws.ToString(o.Key))
+			if ok && key > after && strings.HasPrefix(key, prefix) && len(list) < limit {
+				list = append(list, ports.BlobInfo{Key: key, Size: aws.ToInt64(o.Size), ModTime: aws.ToTime(o.LastModified).UTC()})
+			}
+		}
+		if len(list) >= limit || !aws.ToBool(out.IsTruncated) || aws.ToString(out.NextContinuationToken) == "" {
+			return list, nil
+		}
+		in.ContinuationToken = out.NextContinuationToken
+	}
+}

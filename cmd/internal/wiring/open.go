@@ -1,0 +1,176 @@
+package wiring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/imagify-api/imagify/adapters/bildresizer"
+	"github.com/imagify-api/imagify/adapters/fileblob"
+	"github.com/imagify-api/imagify/adapters/memory"
+	"github.com/imagify-api/imagify/adapters/mysqlrepo"
+	"github.com/imagify-api/imagify/adapters/redisstate"
+	"github.com/imagify-api/imagify/adapters/s3blob"
+	"github.com/imagify-api/imagify/adapters/sqliterepo"
+	"github.com/imagify-api/imagify/app"
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// Database is a database with a schema.
+type Database interface {
+	Records() ports.Records
+	MigrateUp(ctx context.Context) ([]sqliterepo.Migration, error)
+	MigrateDown(ctx context.Context, version int64) ([]sqliterepo.Migration, error)
+	MigrationStatus(ctx context.Context) ([]sqliterepo.Migration, error)
+	Close() error
+}
+
+// Backends are the opened adapters.
+type Backends struct {
+	app.Config
+	Database Database          // nil for mem:
+	State    *redisstate.State // nil where what it keeps is kept in process
+	close    []func() error
+}
+
+// Close closes what was opened, the last first.
+func (b *Backends) Close() error {
+	var err error
+	for i := len(b.close) - 1; i >= 0; i-- {
+		err = errors.Join(err, b.close[i]())
+	}
+	return err
+}
+
+// Migrate brings the database's schema up to date, if it has one.
+func (b *Backends) Migrate(ctx context.Context) error {
+	if b.Database == nil {
+		return nil
+	}
+	_, err := b.Database.MigrateUp(ctx)
+	return err
+}
+
+// NewResizer returns the Resizer of this process, whatever resizes for the server.
+func NewResizer() (ports.Resizer, error) { return bildresizer.New(bildresizer.Options{}) }
+
+// Open opens what the configuration names. What cannot be, such as an unknown
+// scheme, is domain.Invalid; what does not answer is found by its first use.
+func (c Config) Open(ctx context.Context, log *slog.Logger) (_ *Backends, err error) {
+	b := &Backends{Config: app.Config{Logger: log}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.Close())
+		}
+	}()
+	if err := c.openState(b, log); err != nil {
+		return nil, err
+	}
+	if Scheme(c.Resizer) != "local" {
+		return nil, noAdapter("IMAGIFY_RESIZER_URL", c.Resizer, "local:")
+	}
+	if b.Resizer, err = NewResizer(); err != nil {
+		return nil, err
+	}
+	if err := c.openDatabase(ctx, b); err != nil {
+		return nil, err
+	}
+	if err := c.openStorage(ctx, b); err != nil {
+		return nil, err
+	}
+	b.SecretKeys = c.SecretKeys
+	if len(b.SecretKeys) == 0 {
+		b.SecretKeys, err = c.keptKey()
+	}
+	return b, err
+}
+
+func (c Config) openState(b *Backends, log *slog.Logger) error {
+	if c.Redis == "" {
+		b.RateLimits, b.LinkLife = memory.NewRateLimits(memory.Options{}), memory.NewLinkLife(memory.Options{})
+		return nil
+	}
+	redis.SetLogger(redisLog{log})
+	state, err := redisstate.Open(c.Redis, redisstate.Options{})
+	if err != nil {
+		return domain.Wrap(domain.Invalid, err, "IMAGIFY_REDIS_URL")
+	}
+	b.close = append(b.close, state.Close)
+	b.State, b.RateLimits, b.LinkLife, b.Notices = state, state, state, state
+	return nil
+}
+
+// redisLog takes what go-redis says of its connections, which has no level.
+type redisLog struct{ log *slog.Logger }
+
+func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
+	l.log.DebugContext(ctx, "redis: "+fmt.Sprintf(format, v...))
+}
+
+func (c Config) openDatabase(ctx context.Context, b *Backends) error {
+	switch Scheme(c.Database) {
+	case "mem":
+		b.Records = memory.NewRecords(memory.Options{})
+		return nil
+	case "sqlite":
+		db, err := sqliterepo.Open(ctx, c.pathOr(c.Database, "imagify.db"), sqliterepo.Options{})
+		if err != nil {
+			return err
+		}
+		b.Database = db
+	case "mysql":
+		db, err := mysqlrepo.Open(ctx, c.Database, mysqlrepo.Options{})
+		if err != nil {
+			return err
+		}
+		b.Database = db
+	default:
+		return noAdapter("IMAGIFY_DATABASE_URL", c.Database, "mysql://, sqlite: or mem:")
+	}
+	b.close = append(b.close, b.Database.Close)
+	b.Records = b.Database.Records()
+	return nil
+}
+
+func (c Config) openStorage(ctx context.Context, b *Backends) error {
+	switch Scheme(c.Storage) {
+	case "mem":
+		b.Blobs = memory.NewBlobs(memory.Options{})
+	case "file":
+		store, err := fileblob.New(c.pathOr(c.Storage, "blobs"))
+		if err != nil {
+			return err
+		}
+		b.close = append(b.close, store.Close)
+		b.Blobs = store
+	case "s3":
+		store, err := s3blob.Open(ctx, c.Storage)
+		if err != nil {
+			return domain.Wrap(domain.Invalid, err, "IMAGIFY_STORAGE_URL")
+		}
+		b.Blobs = store
+	default:
+		return noAdapter("IMAGIFY_STORAGE_URL", c.Storage, "file:, s3://bucket or mem:")
+	}
+	return nil
+}
+
+// pathOr is what follows the scheme of sqlite:path, sqlite:/path or sqlite:///path;
+// nothing there means name in the data folder.
+func (c Config) pathOr(rawURL, name string) string {
+	_, rest, _ := strings.Cut(rawURL, ":")
+	if rest = strings.TrimPrefix(rest, "//"); rest != "" {
+		return rest
+	}
+	return filepath.Join(c.Data, name)
+}
+
+func noAdapter(variable, rawURL, instead string) error {
+	return domain.Errorf(domain.Invalid, "%s: there is no adapter for %s: URLs; use %s", variable, Scheme(rawURL), instead)
+}
