@@ -226,8 +226,13 @@ func TestPagesInABrowser(t *testing.T) {
 		name string
 		try  func(t *testing.T, w *world, b *browser)
 	}{
-		{"gallery", tryGallery}, {"paging", func(t *testing.T, w *world, b *browser) { tryPaging(t, w, b, bulk) }}, {"admin", tryAdmin},
-		{"browsable", tryBrowsable}, {"docs", tryDocs}, {"accessible", tryAccessible}, {"hostile", tryHostile},
+		{"gallery", tryGallery},
+		{"paging", func(t *testing.T, w *world, b *browser) { tryPaging(t, w, b, bulk) }},
+		{"admin", tryAdmin},
+		{"browsable", tryBrowsable},
+		{"docs", tryDocs},
+		{"accessible", tryAccessible},
+		{"hostile", tryHostile},
 	} {
 		ok := t.Run(step.name, func(t *testing.T) {
 			b.t, w.t = t, t
@@ -513,8 +518,10 @@ func tryHostile(t *testing.T, w *world, b *browser) {
 		b.until(`[...document.images].filter((i) => i.loading !== "lazy").every((i) => i.complete)`)
 		assert.Zero(t, eval[int](b, `document.querySelectorAll("[onload], [onerror], [onfocus], script:not([src])").length`), path)
 	}
-	for _, p := range []string{"/", "/admin/", "/admin/images", "/v1/images", "/v1/admin/images", "/v1/images?cursor=%22%3E%3Cscript%3Ealert(1)%3C/script%3E", "/admin/users?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
-		"/admin/images?user=%3Cscript%3Ealert(1)%3C/script%3E", "/api-auth/login?next=javascript:alert(1)", "/nothing%3Cscript%3Ealert(1)%3C/script%3E"} {
+	for _, p := range []string{
+		"/", "/admin/", "/admin/images", "/v1/images", "/v1/admin/images", "/v1/images?cursor=%22%3E%3Cscript%3Ealert(1)%3C/script%3E", "/admin/users?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
+		"/admin/images?user=%3Cscript%3Ealert(1)%3C/script%3E", "/api-auth/login?next=javascript:alert(1)", "/nothing%3Cscript%3Ealert(1)%3C/script%3E",
+	} {
 		inert(p)
 	}
 	for i, img := range imgs {
@@ -545,9 +552,12 @@ func tryHostile(t *testing.T, w *world, b *browser) {
 func landscape(n int) []byte {
 	const wide, high = 960, 720
 	palettes := [][3]color.RGBA{
-		{{244, 196, 150, 255}, {120, 110, 150, 255}, {40, 50, 80, 255}}, {{190, 214, 232, 255}, {235, 240, 245, 255}, {96, 120, 140, 255}},
-		{{240, 140, 110, 255}, {90, 60, 100, 255}, {30, 25, 50, 255}}, {{200, 226, 240, 255}, {150, 180, 90, 255}, {60, 100, 50, 255}},
-		{{180, 210, 225, 255}, {70, 130, 150, 255}, {25, 60, 80, 255}}, {{250, 226, 180, 255}, {222, 170, 110, 255}, {150, 95, 60, 255}},
+		{{244, 196, 150, 255}, {120, 110, 150, 255}, {40, 50, 80, 255}},
+		{{190, 214, 232, 255}, {235, 240, 245, 255}, {96, 120, 140, 255}},
+		{{240, 140, 110, 255}, {90, 60, 100, 255}, {30, 25, 50, 255}},
+		{{200, 226, 240, 255}, {150, 180, 90, 255}, {60, 100, 50, 255}},
+		{{180, 210, 225, 255}, {70, 130, 150, 255}, {25, 60, 80, 255}},
+		{{250, 226, 180, 255}, {222, 170, 110, 255}, {150, 95, 60, 255}},
 	}
 	p := palettes[n%len(palettes)]
 	m := image.NewRGBA(image.Rect(0, 0, wide, high))

@@ -195,7 +195,7 @@ func (rt *route) responses() obj {
 	out[strconv.Itoa(d.status)] = success
 	for _, status := range d.errors {
 		r := obj{"description": http.StatusText(status), "content": content("application/problem+json", schema("Problem"))}
-		if d.page || rt.browsable() {
+		if d.page || rt.browsable() || rt.path == "/l/{token}" {
 			r["content"] = obj{"application/problem+json": obj{"schema": schema("Problem")}, "text/html": obj{}}
 		}
 		switch status {

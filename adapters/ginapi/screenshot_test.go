@@ -2,13 +2,12 @@ package ginapi_test
 
 import (
 	"bytes"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"net/http"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
@@ -56,6 +55,7 @@ func TestScreenshots(t *testing.T) {
 	}
 	if os.Getenv("IMAGIFY_SCREENSHOTS_ALL") == "" {
 		b.media("light")
+		b.do(chromedp.EmulateViewport(1120, 760))
 		b.signIn("boss")
 		shoot("gallery")
 		b.open("/images/" + img.ID)

@@ -25,11 +25,15 @@ func (s *Site) funcs() template.FuncMap {
 		"stamp":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"utc":      func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04") + " UTC" },
 		"join":     strings.Join,
-		"dict":     dict,
 		"adminTabs": func() []tab {
 			return []tab{
-				{"Overview", "/admin/"}, {"Users", "/admin/users"}, {"Tiers", "/admin/tiers"}, {"Images", "/admin/images"},
-				{"Links", "/admin/links"}, {"Audit", "/admin/audit"}, {"Explain", "/admin/explain"},
+				{"Overview", "/admin/"},
+				{"Users", "/admin/users"},
+				{"Tiers", "/admin/tiers"},
+				{"Images", "/admin/images"},
+				{"Links", "/admin/links"},
+				{"Audit", "/admin/audit"},
+				{"Explain", "/admin/explain"},
 			}
 		},
 		"plural": func(n int64, one, many string) string {
@@ -43,22 +47,6 @@ func (s *Site) funcs() template.FuncMap {
 
 // tab is a page of the administration.
 type tab struct{ Name, URL string }
-
-// dict passes several values to a part: keys and values by turns.
-func dict(pairs ...any) (map[string]any, error) {
-	if len(pairs)%2 != 0 {
-		return nil, fmt.Errorf("web: dict wants pairs, got %d values", len(pairs))
-	}
-	m := make(map[string]any, len(pairs)/2)
-	for i := 0; i < len(pairs); i += 2 {
-		k, ok := pairs[i].(string)
-		if !ok {
-			return nil, fmt.Errorf("web: dict wants text for a key, got %T", pairs[i])
-		}
-		m[k] = pairs[i+1]
-	}
-	return m, nil
-}
 
 // Bytes is a number of bytes for people, in units of 1024.
 func Bytes(n int64) string {

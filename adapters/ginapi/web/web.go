@@ -24,10 +24,8 @@ type Asset struct {
 	// ContentType is the header's value.
 	ContentType string
 	// Gzip is the content, compressed.
-	Gzip []byte
-	// Length is that of the content itself, in bytes.
-	Length int
-	plain  []byte // nil where only the compressed form is kept
+	Gzip  []byte
+	plain []byte // nil where only the compressed form is kept
 }
 
 // Plain returns the content uncompressed.
@@ -92,7 +90,7 @@ func (s *Site) add(file string, b []byte) error {
 	if compressed {
 		a.Gzip = b
 	} else {
-		a.plain, a.Length = b, len(b)
+		a.plain = b
 		var z bytes.Buffer
 		w, err := gzip.NewWriterLevel(&z, gzip.BestCompression)
 		if err != nil {

@@ -154,7 +154,7 @@ function explain(xhr) {
   return problem.detail || `The server answered ${xhr.status}. Try again.`;
 }
 
-function add(files) {
+function add(files, sameKey) {
   for (const file of files) {
     const row = document.createElement("li");
     const name = document.createElement("span");
@@ -169,7 +169,7 @@ function add(files) {
     bar.setAttribute("aria-label", `Upload of ${name.textContent}`);
     row.append(name, state, bar);
     list.append(row);
-    const key = [...crypto.getRandomValues(new Uint8Array(16))].map((n) => n.toString(16).padStart(2, "0")).join("");
+    const key = sameKey ?? [...crypto.getRandomValues(new Uint8Array(16))].map((n) => n.toString(16).padStart(2, "0")).join("");
     waiting.push({ file, row, state, bar, key });
   }
   start();
@@ -208,12 +208,12 @@ function send(job) {
       }
       done();
     };
-    xhr.onerror = () => done(fail(job, "The connection was lost. Nothing is half uploaded: try again."));
+    xhr.onerror = () => done(fail(job, "The connection was lost. Nothing is half uploaded: try again.", true));
     xhr.send(body);
   });
 }
 
-function fail(job, why) {
+function fail(job, why, lost = false) {
   const { row } = job;
   job.bar.remove();
   job.state.remove();
@@ -226,7 +226,9 @@ function fail(job, why) {
   again.type = "button";
   again.className = "slim";
   again.textContent = "Try again";
-  again.addEventListener("click", () => { row.remove(); add([job.file]); });
+  again.addEventListener("click", () => { row.remove(); add([job.file], again.dataset.key); });
+  // What may have arrived before the connection broke is not kept twice.
+  if (lost) again.dataset.key = job.key;
   const close = document.createElement("button");
   close.type = "button";
   close.className = "slim bare";
