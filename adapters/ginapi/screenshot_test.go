@@ -53,6 +53,14 @@ func TestScreenshots(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(folder, name+".png"), png, 0o644))
 	}
+	review := func() {
+		b.open("/admin/tiers/" + domain.EnterpriseTier)
+		b.fill(`input[name=heights]`, "640")
+		b.click(`input[value=can_generate_expiring_link]`)
+		b.click(`button[value=review]`)
+		b.until(`document.getElementById("effect")`)
+		eval[bool](b, `(document.querySelector("details.more").open = false, document.getElementById("effect").scrollIntoView({block: "end"}), scrollBy(0, 120), true)`)
+	}
 	if os.Getenv("IMAGIFY_SCREENSHOTS_ALL") == "" {
 		b.media("light")
 		b.do(chromedp.EmulateViewport(1120, 760))
@@ -61,7 +69,7 @@ func TestScreenshots(t *testing.T) {
 		b.open("/images/" + img.ID)
 		shoot("image")
 		b.media("dark")
-		b.open("/admin/tiers/" + domain.EnterpriseTier)
+		review()
 		shoot("tier-dark")
 		b.open("/v1/images/" + img.ID)
 		shoot("api-dark")
@@ -91,11 +99,6 @@ func TestScreenshots(t *testing.T) {
 		name := strings.NewReplacer("/", "_", "?", "_", "=", "_", img.ID, "id").Replace(strings.Trim(p, "/"))
 		each("p_" + name)
 	}
-	b.open("/admin/tiers/" + domain.EnterpriseTier)
-	b.fill(`input[name=heights]`, "640")
-	b.click(`input[value=can_generate_expiring_link]`)
-	b.click(`button[value=review]`)
-	b.until(`document.getElementById("effect")`)
-	eval[bool](b, `(document.getElementById("effect").scrollIntoView({block: "center"}), true)`)
+	review()
 	each("review")
 }
