@@ -105,6 +105,12 @@ func (q *request) errorPage(p problem) error {
 	if title == "" {
 		title = p.Title
 	}
+	if q.actor.Via == "" && q.r.Header["Authorization"] == nil {
+		// The bar on top shows who is signed in, where a page asked nobody.
+		if a, err := q.whoAsks(); err == nil {
+			q.actor = a
+		}
+	}
 	p.Title, p.Detail = title, upperFirst(p.Detail)+"."
 	return q.html(p.Status, "error", q.newPage(title, "", p))
 }
