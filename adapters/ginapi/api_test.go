@@ -470,7 +470,7 @@ func TestWhereNothingIs(t *testing.T) {
 		w.get(nobody, path).fail(404, domain.NotFound)
 	}
 	for path, allow := range map[string]string{
-		"/v1/images": "GET, HEAD, POST", "/v1/me": "GET, HEAD", "/v1/admin/tiers/x": "GET, HEAD, PATCH, DELETE", "/healthz": "GET, HEAD", "/api-auth/logout": "POST",
+		"/v1/images": "GET, HEAD, POST", "/v1/me": "GET, HEAD", "/v1/admin/tiers/x": "GET, HEAD, PATCH, DELETE", "/healthz": "GET, HEAD", "/api-auth/logout": "GET, HEAD, POST",
 	} {
 		a := w.do(nobody, "PUT", path, nil).fail(405, domain.MethodNotAllowed)
 		assert.Equal(t, allow, a.header.Get("Allow"), path)

@@ -176,6 +176,9 @@ func (rt *route) responses() obj {
 		success["content"] = content("application/json", obj{"type": "object"})
 	default:
 		success["content"] = content("application/json", schema(d.answer))
+		if rt.browsable() {
+			success["content"].(obj)["text/html"] = obj{}
+		}
 	}
 	headers := obj{}
 	if d.location || d.status == http.StatusSeeOther {
@@ -192,7 +195,7 @@ func (rt *route) responses() obj {
 	out[strconv.Itoa(d.status)] = success
 	for _, status := range d.errors {
 		r := obj{"description": http.StatusText(status), "content": content("application/problem+json", schema("Problem"))}
-		if d.page {
+		if d.page || rt.browsable() || rt.path == "/l/{token}" {
 			r["content"] = obj{"application/problem+json": obj{"schema": schema("Problem")}, "text/html": obj{}}
 		}
 		switch status {
@@ -205,6 +208,9 @@ func (rt *route) responses() obj {
 	}
 	retry := obj{"Retry-After": obj{"required": true, "schema": natural()}}
 	problem := content("application/problem+json", schema("Problem"))
+	if rt.browsable() {
+		problem["text/html"] = obj{}
+	}
 	if rt.access != open {
 		out["429"] = obj{"description": "Too many requests", "content": problem, "headers": retry}
 	}

@@ -117,9 +117,15 @@ func (q *request) answerProblem(e *domain.Error, status int) {
 			h["Connection"] = closeConn
 		}
 	}
+	if q.wantsErrorPage() && q.errorPage(p) == nil {
+		return
+	}
 	body, err := json.Marshal(p)
 	if err != nil { // strings and numbers: cannot happen
 		body = []byte(`{}`)
+	}
+	if q.route.browsable() && q.wantsHTML() && q.browsePage(status, body, problemType[0]) == nil {
+		return
 	}
 	q.write(status, append(body, '\n'))
 }

@@ -36,7 +36,9 @@ type route struct {
 	method, path string // the path with {parameters}
 	access       access
 	// long requests set their own deadlines instead of the request timeout.
-	long   bool
+	long bool
+	// page says that a browser gets pages from it, failures included.
+	page   bool
 	handle func(*request) error
 	doc    operation
 }
@@ -315,6 +317,9 @@ func (q *request) json(status int, view any) error {
 	body, err := encode(view)
 	if err != nil {
 		return err
+	}
+	if q.route.browsable() && q.wantsHTML() {
+		return q.browsePage(status, body, jsonType[0])
 	}
 	h := q.w.Header()
 	h["Content-Type"] = jsonType

@@ -109,11 +109,17 @@ func (s *Server) table() []route {
 			tag: "sign-in", summary: "Sign in", description: "Sets the session cookie and leads to `next`.", body: "SignIn",
 			status: 303, page: true, errors: []int{400, 401, 403, 408, 413, 429},
 		}},
+		{method: get, path: "/api-auth/logout", page: true, handle: getSignOut, doc: operation{
+			tag: "sign-in", summary: "The sign-out page", description: "It holds a form; a GET signs nobody out.", status: 200, answer: "page",
+		}},
 		{method: post, path: "/api-auth/logout", handle: postSignOut, doc: operation{
 			tag: "sign-in", summary: "Sign out", description: "Ends the session. A browser is led to the sign-in page.", status: 204, errors: []int{403},
 		}},
 		{method: get, path: "/openapi.json", handle: getOpenAPI, doc: operation{
 			tag: "service", summary: "This document", status: 200, answer: "any",
+		}},
+		{method: get, path: "/docs", page: true, handle: getDocs, doc: operation{
+			tag: "service", summary: "This document as an interactive page", status: 200, answer: "page",
 		}},
 		{method: get, path: "/healthz", handle: getHealth, doc: operation{
 			tag: "service", summary: "The process is alive", status: 200, answer: "Status",

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/imagify-api/imagify/adapters/ginapi/web"
 	"github.com/imagify-api/imagify/app"
 )
 
@@ -51,13 +53,16 @@ type Server struct {
 	o      Options
 	log    *slog.Logger
 	engine *gin.Engine
-	routes []route
+	routes []route // the API
+	pages  []route
 
 	publicURL    string // without a trailing slash; empty: from the request
 	publicSecure bool
 	origins      *http.CrossOriginProtection
 	metrics      *metrics
 	openapi      []byte
+	schemas      obj // of the document
+	site         *web.Site
 	byteRequests atomic.Int64
 	ready        readiness
 }
@@ -119,10 +124,14 @@ func New(svc *app.Service, o Options) (*Server, error) {
 	if s.metrics, err = newMetrics(s.o.Registry, s.o.Version); err != nil {
 		return nil, err
 	}
-	s.routes = s.table()
+	s.routes, s.schemas = s.table(), schemas()
 	if s.openapi, err = s.document(); err != nil {
 		return nil, err
 	}
+	if s.site, err = web.Load(); err != nil {
+		return nil, err
+	}
+	s.pages = append(pageRoutes(), adminPageRoutes()...)
 	s.engine = s.newEngine()
 	return s, nil
 }
@@ -135,8 +144,8 @@ func (s *Server) newEngine() *gin.Engine {
 	e.RedirectTrailingSlash = false
 	e.HandleMethodNotAllowed = true
 	e.ForwardedByClientIP = false
-	for i := range s.routes {
-		r := &s.routes[i]
+	for _, rt := range slices.Concat(s.routes, s.pages) {
+		r := &rt
 		e.Handle(r.method, ginPath(r.path), s.wrap(r))
 		if r.method == http.MethodGet {
 			head := *r

@@ -1,10 +1,6 @@
 package ginapi
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
-	"html/template"
 	"mime"
 	"net/http"
 	"net/url"
@@ -98,58 +94,6 @@ func (q *request) form() (url.Values, error) {
 
 type signInData struct{ Next, Username, Message string }
 
-const signInStyle = `
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 22rem; margin: 4rem auto; padding: 0 1rem }
-label, input, button { display: block; width: 100%; box-sizing: border-box; font: inherit }
-input, button { margin: .25rem 0 1rem; padding: .6rem }
-`
-
-// signInPolicy lets the page have that style and send its form, no script, and no frame around it.
-var signInPolicy = []string{"default-src 'none'; style-src 'sha256-" + styleHash() + "'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"}
-
-func styleHash() string {
-	sum := sha256.Sum256([]byte(signInStyle))
-	return base64.StdEncoding.EncodeToString(sum[:])
-}
-
-var signInTemplate = template.Must(template.New("sign-in").Parse(`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Sign in – imagify</title>
-<style>` + signInStyle + `</style>
-</head>
-<body>
-<main>
-<h1>Sign in</h1>
-{{with .Message}}<p role="alert" id="problem">{{.}}</p>
-{{end}}<form method="post" action="/api-auth/login">
-<input type="hidden" name="next" value="{{.Next}}">
-<label for="username">User name</label>
-<input id="username" name="username" value="{{.Username}}" autocomplete="username" autocapitalize="none" spellcheck="false" required{{if not .Username}} autofocus{{end}}>
-<label for="password">Password</label>
-<input id="password" name="password" type="password" autocomplete="current-password" required{{if .Username}} autofocus{{end}}{{if .Message}} aria-describedby="problem"{{end}}>
-<button>Sign in</button>
-</form>
-</main>
-</body>
-</html>
-`))
-
 func (q *request) signInPage(status int, d signInData) error {
-	var b bytes.Buffer
-	if err := signInTemplate.Execute(&b, d); err != nil {
-		return err
-	}
-	h := q.w.Header()
-	h["Content-Type"] = htmlType
-	h["Content-Security-Policy"] = signInPolicy
-	h["Cache-Control"] = noStore
-	h["Vary"] = varyOnCaller
-	h["Referrer-Policy"] = sameOrigin
-	h["X-Frame-Options"] = frameDeny
-	q.write(status, b.Bytes())
-	return nil
+	return q.html(status, "login", &pageData{Title: "Sign in", Data: d})
 }

@@ -1,0 +1,253 @@
+package ginapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/imagify-api/imagify/domain"
+)
+
+// piece is a run of characters of a body as it is shown.
+type piece struct{ Text, Class, URL string }
+
+type crumb struct{ Name, URL string }
+
+type formField struct {
+	Name, Kind, Hint string
+	Required, Secret bool
+}
+
+type methodForm struct {
+	Method, Path, Summary, Description string
+	Upload                             bool
+	Fields                             []formField
+}
+
+type browseData struct {
+	Path, JSON, Description string
+	Status                  int
+	StatusText              string
+	Headers                 []choice
+	Body                    []piece
+	Crumbs                  []crumb
+	Elsewhere               []choice
+	Forms                   []methodForm
+}
+
+// browsable reports whether a browser gets the route's JSON within a page.
+func (rt *route) browsable() bool {
+	get := rt.method == http.MethodGet || rt.method == http.MethodHead
+	return get && strings.HasPrefix(rt.path, "/v1/") && rt.doc.answer != "bytes"
+}
+
+// browsePage answers with a page around a JSON body and the headers that are set by now.
+func (q *request) browsePage(status int, body []byte, contentType string) error {
+	d := browseData{
+		Path: q.r.URL.RequestURI(), Description: q.route.doc.description, Status: status, StatusText: http.StatusText(status),
+		JSON: q.asJSON(), Headers: q.shownHeaders(contentType), Body: q.pieces(body), Crumbs: q.crumbs(), Elsewhere: q.elsewhere(), Forms: q.forms(),
+	}
+	title := q.route.doc.summary
+	if title == "" {
+		title = "API"
+	}
+	return q.html(status, "browse", q.newPage(title, "api", d))
+}
+
+func (q *request) asJSON() string {
+	v := q.r.URL.Query()
+	v.Set("format", "json")
+	return q.r.URL.EscapedPath() + "?" + v.Encode()
+}
+
+func (q *request) shownHeaders(contentType string) []choice {
+	out := []choice{{"Content-Type", contentType}}
+	h := q.w.Header()
+	for _, name := range []string{"Link", "Location", "Retry-After", "Ratelimit-Limit", "Ratelimit-Remaining", "Ratelimit-Reset", "Www-Authenticate", "X-Request-Id"} {
+		for _, v := range h[name] {
+			out = append(out, choice{shownNames[name], v})
+		}
+	}
+	allow := []string{http.MethodGet, http.MethodHead}
+	for _, rt := range q.s.routes {
+		if rt.path == q.route.path && rt.method != http.MethodGet {
+			allow = append(allow, rt.method)
+		}
+	}
+	return append(out, choice{"Allow", strings.Join(allow, ", ")})
+}
+
+// shownNames are headers as people write them.
+var shownNames = map[string]string{
+	"Link": "Link", "Location": "Location", "Retry-After": "Retry-After", "Ratelimit-Limit": "RateLimit-Limit", "Ratelimit-Remaining": "RateLimit-Remaining",
+	"Ratelimit-Reset": "RateLimit-Reset", "Www-Authenticate": "WWW-Authenticate", "X-Request-Id": "X-Request-Id",
+}
+
+func (q *request) crumbs() []crumb {
+	var out []crumb
+	path := ""
+	parts := strings.Split(strings.Trim(q.r.URL.EscapedPath(), "/"), "/")
+	for i, p := range parts {
+		path += "/" + p
+		name, err := url.PathUnescape(p)
+		if err != nil {
+			name = p
+		}
+		c := crumb{Name: name}
+		if i < len(parts)-1 && slices.Contains([]string{"/v1/images", "/v1/tokens", "/v1/admin/tiers", "/v1/admin/users"}, "/"+strings.Join(parts[:i+1], "/")) {
+			c.URL = path
+		}
+		if i == 2 && len(parts) > 3 && parts[1] == "images" {
+			c.URL = path
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// elsewhere are the collections and what belongs to the image at hand.
+func (q *request) elsewhere() []choice {
+	out := []choice{{"/v1/me", "me"}, {"/v1/images", "images"}, {"/v1/tokens", "tokens"}}
+	if id := q.c.Param("id"); id != "" && strings.HasPrefix(q.route.path, "/v1/images/") {
+		base := "/v1/images/" + url.PathEscape(id)
+		out = append(out, choice{base + "/access", "this image's access"}, choice{base + "/links", "this image's links"})
+	}
+	if q.actor.Admin() {
+		for _, n := range []string{"tiers", "users", "images", "links", "audit"} {
+			out = append(out, choice{"/v1/admin/" + n, "admin/" + n})
+		}
+	}
+	return out
+}
+
+// forms are the methods that the caller may use at this path, besides GET.
+func (q *request) forms() []methodForm {
+	var out []methodForm
+	for i := range q.s.routes {
+		rt := &q.s.routes[i]
+		if rt.path != q.route.path || rt.method == http.MethodGet || rt.access == admins && !q.actor.Admin() {
+			continue
+		}
+		if rt.doc.body == "NewLink" && !q.actor.Effective.Permissions.Has(domain.GenerateLink) {
+			continue
+		}
+		f := methodForm{Method: rt.method, Path: q.r.URL.EscapedPath(), Summary: rt.doc.summary, Description: rt.doc.description}
+		switch rt.doc.body {
+		case "":
+		case "upload":
+			f.Upload, f.Fields = true, []formField{{Name: "file", Kind: "file", Required: true}}
+		default:
+			f.Fields = q.s.fieldsOf(rt.doc.body)
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// fieldsOf makes a form's fields of a schema of the document, those that are required first.
+func (s *Server) fieldsOf(name string) []formField {
+	sch, ok := s.schemas[name].(obj)
+	if !ok {
+		return nil
+	}
+	props, _ := sch["properties"].(obj)
+	required, _ := sch["required"].([]string)
+	var out []formField
+	for _, k := range sortedKeys(props) {
+		p, _ := props[k].(obj)
+		kind, _ := p["type"].(string)
+		f := formField{Name: k, Kind: kind, Required: slices.Contains(required, k)}
+		f.Hint, _ = p["description"].(string)
+		f.Secret, _ = p["writeOnly"].(bool)
+		if kind == "array" {
+			f.Hint = "Several: separate them with spaces or commas"
+		}
+		out = append(out, f)
+	}
+	slices.SortStableFunc(out, func(a, b formField) int {
+		switch {
+		case a.Required == b.Required:
+			return 0
+		case a.Required:
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+// pieces cuts a JSON body into what is shown of it: indented, its addresses and ids as links.
+func (q *request) pieces(body []byte) []piece {
+	var in bytes.Buffer
+	if json.Indent(&in, bytes.TrimSpace(body), "", "  ") != nil {
+		return []piece{{Text: string(body)}}
+	}
+	b := in.Bytes()
+	var out []piece
+	key := ""
+	for i := 0; i < len(b); {
+		start := i
+		switch c := b[i]; {
+		case c == '"':
+			for i++; b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+			i++
+			raw := string(b[start:i])
+			if i < len(b) && b[i] == ':' {
+				key = strings.Trim(raw, `"`)
+				out = append(out, piece{Text: raw, Class: "k"})
+				break
+			}
+			var text string
+			_ = json.Unmarshal(b[start:i], &text) // it was indented: it is a string
+			out = append(out, piece{Text: raw, Class: "s", URL: q.linkOf(key, text)})
+		case c == '-' || '0' <= c && c <= '9' || c == 't' || c == 'f' || c == 'n':
+			for i < len(b) && strings.IndexByte(",]} \n", b[i]) < 0 {
+				i++
+			}
+			out = append(out, piece{Text: string(b[start:i]), Class: "n"})
+		default:
+			for i < len(b) && strings.IndexByte(`"-0123456789tfn`, b[i]) < 0 {
+				i++
+			}
+			out = append(out, piece{Text: string(b[start:i])})
+		}
+	}
+	return out
+}
+
+// itemPages are where the items of a list have pages of their own, by the list's path and their key.
+var itemPages = map[string]struct{ key, path string }{
+	"/v1/images":       {"id", "/v1/images/"},
+	"/v1/admin/images": {"id", "/v1/images/"},
+	"/v1/admin/tiers":  {"name", "/v1/admin/tiers/"},
+	"/v1/admin/users":  {"username", "/v1/admin/users/"},
+}
+
+// linkOf is where a value leads, of this server alone; empty: nowhere.
+func (q *request) linkOf(key, text string) string {
+	if base := q.base() + "/"; strings.HasPrefix(text, base) {
+		return text
+	}
+	if text == "" {
+		return ""
+	}
+	if key == "next_cursor" {
+		v := q.r.URL.Query()
+		v.Set("cursor", text)
+		return q.r.URL.EscapedPath() + "?" + v.Encode()
+	}
+	if p, ok := itemPages[q.route.path]; ok && p.key == key {
+		return p.path + url.PathEscape(text)
+	}
+	if key == "image_id" {
+		return "/v1/images/" + url.PathEscape(text)
+	}
+	return ""
+}

@@ -1,0 +1,87 @@
+// The browsable API's forms: they send what a program would, and show what comes back.
+
+function value(field) {
+  const text = field.value.trim();
+  if (text === "") return undefined;
+  switch (field.dataset.kind) {
+    case "integer": return /^\d+$/.test(text) ? Number(text) : text;
+    case "boolean": return text === "true";
+    case "array": return text.split(/[\s,]+/);
+    case "object": return JSON.parse(text);
+    default: return field.value;
+  }
+}
+
+function put(parent, name, text, className) {
+  const el = document.createElement(name);
+  el.textContent = text;
+  if (className) el.className = className;
+  parent.append(el);
+  return el;
+}
+
+function show(box, status, headers, text) {
+  box.hidden = false;
+  box.replaceChildren();
+  const head = put(box, "header", "");
+  put(head, "b", status, "mono");
+  for (const [k, v] of headers) put(head, "span", `${k}: ${v}`, "mono soft break");
+  if (!text) return;
+  let pretty = text;
+  try { pretty = JSON.stringify(JSON.parse(text), null, 2); } catch { /* shown as it came */ }
+  const pre = put(box, "pre", "");
+  pre.tabIndex = 0;
+  // Addresses of this server become links.
+  for (const part of pretty.split(/("(?:https?:\/\/[^"\s]+)")/)) {
+    const url = part.startsWith('"http') ? part.slice(1, -1) : "";
+    if (url && URL.canParse(url) && new URL(url).origin === location.origin) {
+      pre.append('"');
+      put(pre, "a", url).href = url;
+      pre.append('"');
+    } else {
+      pre.append(part);
+    }
+  }
+}
+
+for (const form of document.querySelectorAll("form.call")) {
+  let sure = false;
+  form.addEventListener("submit", async (e) => {
+    e.preventDefault();
+    const { method, path } = form.dataset;
+    const button = form.querySelector("button");
+    const box = form.querySelector(".wire");
+    if (method === "DELETE" && !sure) {
+      sure = true;
+      button.textContent = "Really delete: press again";
+      return;
+    }
+    const init = { method, headers: { Accept: "application/json" } };
+    if ("upload" in form.dataset) {
+      init.body = new FormData(form);
+    } else if (method !== "DELETE") {
+      const body = {};
+      try {
+        for (const field of form.elements) {
+          if (!field.name) continue;
+          const v = value(field);
+          if (v !== undefined) body[field.name] = v;
+        }
+      } catch (err) {
+        show(box, "Not sent: a field holds no valid JSON", [], String(err.message));
+        return;
+      }
+      init.headers["Content-Type"] = "application/json";
+      init.body = JSON.stringify(body);
+    }
+    button.disabled = true;
+    try {
+      const res = await fetch(path, init);
+      const headers = ["Location", "Retry-After", "Content-Type"].map((k) => [k, res.headers.get(k)]).filter(([, v]) => v);
+      show(box, `HTTP ${res.status} ${res.statusText}`, headers, await res.text());
+    } catch {
+      show(box, "No answer: the connection was lost", [], "");
+    }
+    button.disabled = false;
+  });
+}
