@@ -278,7 +278,9 @@ func (p *program) checkDatabase(b *wiring.Backends) error {
 }
 
 func checkStorage(ctx context.Context, blobs ports.Blobs) error {
-	if d, ok := blobs.(interface{ Doctor(ctx context.Context) error }); ok {
+	if d, ok := blobs.(interface {
+		Doctor(ctx context.Context) error
+	}); ok {
 		return d.Doctor(ctx)
 	}
 	key := "doctor/" + fmt.Sprint(os.Getpid(), "-", time.Now().UnixNano())
