@@ -34,11 +34,15 @@ build: ## Build bin/imagify, one static binary
 	$(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/imagify ./cmd/imagify
 
 .PHONY: test
-test: needs-gcc ## Run every test with the race detector (installs gcc if it is missing and may)
+test: needs-gcc servers ## Run every test with the race detector on real servers; installs what it needs where it may
 	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) -timeout 20m -count $(COUNT) ./...
 
+.PHONY: servers
+servers: ## Install the servers that the tests start: MySQL, MariaDB, Redis, an S3 gateway, nginx, Chromium
+	@bash ports/porttest/realserver/install.sh
+
 .PHONY: promises
-promises: ## The promises at their full figures: minutes of kills, soaks and load
+promises: servers ## The promises at their full figures: minutes of kills, soaks and load
 	IMAGIFY_FULL=1 $(GO) test -tags $(TAGS) -timeout 120m -count 1 -run 'Promise' -v ./...
 
 .PHONY: lint
@@ -78,6 +82,22 @@ bench-list: ## A page of the list at the front and at the back of 1,000,000 imag
 bench-serve: build ## CPU a request of warm thumbnail, list and link beside a bare gin handler, in one run
 	@$(GO) build -tags $(TAGS) -o bin/servebench ./adapters/ginapi/servebench
 	@./bin/servebench -imagify bin/imagify
+
+.PHONY: bench-peers
+bench-peers: ## The resizer beside libvips, Pillow, djpeg and bild on real photographs, with quality and memory
+	@bash adapters/nativeresizer/peerbench/run.sh
+
+.PHONY: bench-lambda
+bench-lambda: ## The function's start, its warm thumbnail beside the same by Pillow, its memory
+	@$(GO) run -tags $(TAGS) ./cmd/imagify-lambda/lambdabench
+
+.PHONY: lambda
+lambda: ## Pack the Lambda function, dist/imagify-lambda-{arm64,amd64}.zip
+	@$(GO) run -tags $(TAGS) ./cmd/imagify-lambda/lambdazip -tags '$(TAGS)' -version '$(VERSION)' -o dist
+
+.PHONY: screenshots
+screenshots: servers ## Draw the README's pictures of the pages anew
+	IMAGIFY_SCREENSHOTS=$(CURDIR)/adapters/ginapi/web/screenshots $(GO) test -tags $(TAGS) -count 1 -run '^TestScreenshots$$' ./adapters/ginapi/
 
 .PHONY: needs-gcc
 needs-gcc:

@@ -19,11 +19,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/imagify-api/imagify/adapters/bildresizer"
 	"github.com/imagify-api/imagify/adapters/fileblob"
 	"github.com/imagify-api/imagify/adapters/lambdaresizer"
 	"github.com/imagify-api/imagify/adapters/lambdaresizer/lambdatest"
 	"github.com/imagify-api/imagify/adapters/memory"
+	"github.com/imagify-api/imagify/adapters/nativeresizer"
 	"github.com/imagify-api/imagify/adapters/s3blob"
 	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
@@ -141,14 +141,14 @@ func TestConformanceS3(t *testing.T) {
 
 func pipeline(t *testing.T) string {
 	t.Helper()
-	r, err := bildresizer.New(bildresizer.Options{})
+	r, err := nativeresizer.New(nativeresizer.Options{})
 	require.NoError(t, err)
 	return r.Pipeline()
 }
 
 // someJob is a job that keeps its rules.
 func someJob() ports.StoredJob {
-	return ports.StoredJob{Source: "a", Size: 1, Pipeline: "bild1", Thumbnails: []ports.StoredThumbnail{{Height: 1, Key: "b"}, {Height: 2, Key: "c"}}}
+	return ports.StoredJob{Source: "a", Size: 1, Pipeline: "native1", Thumbnails: []ports.StoredThumbnail{{Height: 1, Key: "b"}, {Height: 2, Key: "c"}}}
 }
 
 // Whatever becomes of the function, it is neither the picture's nor the client's fault.
@@ -244,7 +244,7 @@ func TestBackPressure(t *testing.T) {
 	for i := range errs {
 		all.Go(func() {
 			errs[i] = r.ResizeStored(t.Context(), ports.StoredJob{
-				Source: "src", Size: int64(len(data)), Pipeline: "bild1", Thumbnails: []ports.StoredThumbnail{{Height: 100, Key: fmt.Sprintf("t%d", i)}},
+				Source: "src", Size: int64(len(data)), Pipeline: "native1", Thumbnails: []ports.StoredThumbnail{{Height: 100, Key: fmt.Sprintf("t%d", i)}},
 			})
 		})
 	}
@@ -291,10 +291,10 @@ func noise(t *testing.T, w, h int) []byte {
 
 func TestFunction(t *testing.T) {
 	t.Parallel()
-	resizer, err := bildresizer.New(bildresizer.Options{})
+	resizer, err := nativeresizer.New(nativeresizer.Options{})
 	require.NoError(t, err)
 	data := noise(t, 40, 30)
-	good := fmt.Sprintf(`{"resize":{"source":"src","size":%d,"pipeline":"bild1","timeout_ms":%%d,"thumbnails":[{"height":10,"key":"t"}]}}`, len(data))
+	good := fmt.Sprintf(`{"resize":{"source":"src","size":%d,"pipeline":"native1","timeout_ms":%%d,"thumbnails":[{"height":10,"key":"t"}]}}`, len(data))
 	for _, c := range []struct {
 		name, event, want string
 		left              time.Duration // of the function's time; 0: it has no end
@@ -306,7 +306,7 @@ func TestFunction(t *testing.T) {
 		{"no time to answer", fmt.Sprintf(good, 0), `"code":"unavailable"`, 400 * time.Millisecond, 1},
 		{"no job", `{}`, `"code":"invalid_request"`, 0, 1},
 		{"no JSON", `x`, `"code":"invalid_request"`, 0, 1},
-		{"another release", strings.Replace(fmt.Sprintf(good, 0), "bild1", "nat7", 1), `"code":"conflict"`, 0, 1},
+		{"another release", strings.Replace(fmt.Sprintf(good, 0), "native1", "nat7", 1), `"code":"conflict"`, 0, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -414,15 +414,16 @@ func TestCancelledWorkStops(t *testing.T) {
 	}
 }
 
-// blocked gives a file's first bytes and then waits.
+// blocked gives a file's first bytes, says that they are read, and then waits.
 type blocked struct {
 	io.Reader
-	wait chan struct{}
+	reached, wait chan struct{}
 }
 
 func (b *blocked) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
 	if err == io.EOF {
+		close(b.reached)
 		<-b.wait
 	}
 	return n, err
@@ -432,21 +433,20 @@ func TestAFullQueueSaysSo(t *testing.T) {
 	t.Parallel()
 	file := encodeJPEG(t, scene(640, 480))
 	r := resizer(t, nativeresizer.Options{Memory: 4 << 20, MaxQueue: 1, MaxWait: 20 * time.Millisecond})
-	wait := make(chan struct{})
-	done := make(chan error)
-	head := file[:len(file)/2]
+	wait, reached := make(chan struct{}), make(chan struct{})
+	done := make(chan error, 1)
 	go func() {
 		// Takes memory and keeps it while its source is slow.
-		_, err := r.Resize(t.Context(), &blocked{bytes.NewReader(head), wait}, []int{400})
+		_, err := r.Resize(t.Context(), &blocked{bytes.NewReader(file[:len(file)/2]), reached, wait}, []int{400})
 		done <- err
 	}()
-	assert.Eventually(t, func() bool {
-		_, err := r.Resize(t.Context(), bytes.NewReader(file), []int{400})
-		return domain.CodeOf(err) == domain.Unavailable && domain.AsError(err).RetryAfter > 0
-	}, 10*time.Second, time.Millisecond)
+	<-reached // beyond the header, and so with its memory
+	_, err := r.Resize(t.Context(), bytes.NewReader(file), []int{400})
+	assert.Equal(t, domain.Unavailable, domain.CodeOf(err))
+	assert.Positive(t, domain.AsError(err).RetryAfter)
 	close(wait)
 	assert.Equal(t, domain.CorruptImage, domain.CodeOf(<-done), "half of a file")
-	_, err := r.Resize(t.Context(), bytes.NewReader(file), []int{400})
+	_, err = r.Resize(t.Context(), bytes.NewReader(file), []int{400})
 	assert.NoError(t, err, "the memory is free again")
 }
 

@@ -31,10 +31,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/imagify-api/imagify/adapters/bildresizer"
 	"github.com/imagify-api/imagify/adapters/lambdaresizer"
 	"github.com/imagify-api/imagify/adapters/lambdaresizer/lambdatest"
 	"github.com/imagify-api/imagify/adapters/memory"
+	"github.com/imagify-api/imagify/adapters/nativeresizer"
 	"github.com/imagify-api/imagify/adapters/s3blob"
 	"github.com/imagify-api/imagify/app"
 	"github.com/imagify-api/imagify/domain"
@@ -101,7 +101,7 @@ func TestColdThumbnailByFunction(t *testing.T) {
 	require.NoError(t, err)
 	there, err := lambdaresizer.Open(t.Context(), "lambda:imagify?region=eu-central-1&endpoint="+l.URL)
 	require.NoError(t, err)
-	resizer, err := bildresizer.New(bildresizer.Options{})
+	resizer, err := nativeresizer.New(nativeresizer.Options{})
 	require.NoError(t, err)
 	svc, err := app.New(app.Config{
 		Records: memory.NewRecords(memory.Options{}), Blobs: blobs, Resizer: resizer, StoredResizer: there,

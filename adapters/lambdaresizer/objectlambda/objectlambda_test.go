@@ -21,9 +21,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/imagify-api/imagify/adapters/bildresizer"
 	"github.com/imagify-api/imagify/adapters/lambdaresizer/objectlambda"
 	"github.com/imagify-api/imagify/adapters/memory"
+	"github.com/imagify-api/imagify/adapters/nativeresizer"
 	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
 )
@@ -64,7 +64,7 @@ func newHandler(t *testing.T, blobs ports.Blobs) (*objectlambda.Handler, *sink) 
 				}), middleware.Before)
 		}},
 	})
-	resizer, err := bildresizer.New(bildresizer.Options{})
+	resizer, err := nativeresizer.New(nativeresizer.Options{})
 	require.NoError(t, err)
 	h, err := objectlambda.New(blobs, resizer, client)
 	require.NoError(t, err)
