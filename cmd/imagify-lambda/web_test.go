@@ -213,6 +213,17 @@ func TestStage(t *testing.T) {
 	}
 }
 
+func TestMemoryLimit(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[string]int64{"1024": 858993456, "": 0, "x": 0, "0": 0} {
+		got := memoryLimit(func(name string) string { return map[string]string{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": size}[name] })
+		assert.Equal(t, want, got, size)
+	}
+	assert.Zero(t, memoryLimit(func(name string) string {
+		return map[string]string{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024", "GOMEMLIMIT": "1GiB"}[name]
+	}))
+}
+
 // Events that nobody sends.
 func TestEvents(t *testing.T) {
 	t.Parallel()

@@ -219,7 +219,7 @@ func TestFunctions(t *testing.T) {
 			assert.Less(t, timeout, 30, "a caller waits 30 seconds")
 		}
 		for _, v := range keys(get(p, "Environment", "Variables")) {
-			assert.True(t, strings.HasPrefix(v, "IMAGIFY_") || v == "GOMEMLIMIT", v)
+			assert.True(t, strings.HasPrefix(v, "IMAGIFY_"), v)
 		}
 	}
 	assert.Equal(t, 2, n)
