@@ -340,46 +340,49 @@ func (b *bench) api(ctx context.Context) error {
 	return nil
 }
 
-// memorySizes gives the function what Lambda gives for a memory size: the memory, and
-// CPU in proportion, one whole at 1769 MB.
+// memorySizes gives functions what Lambda gives for their memory sizes, the memory and
+// CPU in proportion (one whole at 1769 MB), and calls them in turns.
 func (b *bench) memorySizes(ctx context.Context) error {
+	type sized struct {
+		mb         int64
+		lambda     *lambdatest.Lambda
+		resizer    ports.StoredResizer
+		cold, warm []time.Duration
+	}
+	var all []*sized
 	for _, mb := range []int64{1024, 1769, 3008} {
 		g, err := newGroup(fmt.Sprintf("lambdabench-%d-%d", os.Getpid(), mb), mb)
 		if err != nil {
 			fmt.Fprintf(b.out, "by memory size: skipped: %v\n", err)
 			return nil
 		}
-		err = b.inGroup(ctx, g, mb)
-		g.remove()
+		defer g.remove()
+		wrapper := filepath.Join(b.dir, fmt.Sprintf("bootstrap-%d", mb))
+		if err := os.WriteFile(wrapper, []byte(g.script(b.path, mb)), 0o700); err != nil {
+			return err
+		}
+		l, r, err := b.function(ctx, wrapper)
 		if err != nil {
 			return err
 		}
+		defer l.Close()
+		all = append(all, &sized{mb: mb, lambda: l, resizer: r})
 	}
-	return nil
-}
-
-func (b *bench) inGroup(ctx context.Context, g group, mb int64) error {
-	wrapper := filepath.Join(b.dir, "bootstrap-in-group")
-	if err := os.WriteFile(wrapper, []byte(g.script(b.path, mb)), 0o700); err != nil {
-		return err
-	}
-	l, r, err := b.function(ctx, wrapper)
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	var cold, warm []time.Duration
 	for range b.n {
-		l.Recycle()
-		for _, into := range []*[]time.Duration{&cold, &warm} {
-			d, err := b.call(ctx, r, p12)
-			if err != nil {
-				return err
+		for _, f := range all {
+			f.lambda.Recycle()
+			for _, into := range []*[]time.Duration{&f.cold, &f.warm, &f.warm} {
+				d, err := b.call(ctx, f.resizer, p12)
+				if err != nil {
+					return err
+				}
+				*into = append(*into, d)
 			}
-			*into = append(*into, d)
 		}
 	}
-	fmt.Fprintf(b.out, "%-8s  with %d MB and its share of CPU: no environment to first thumbnail %s, warm %s\n", p12, mb, round(median(cold)), round(median(warm)))
+	for _, f := range all {
+		fmt.Fprintf(b.out, "%-8s  with %d MB and its share of CPU: no environment to first thumbnail %s, warm %s\n", p12, f.mb, round(median(f.cold)), round(median(f.warm)))
+	}
 	return nil
 }
 
