@@ -60,6 +60,51 @@ func TestAFillThatBeganBeforeAChangeIsNotKept(t *testing.T) {
 	assert.Equal(t, 2, got, "and what is fresh is kept")
 }
 
+// A fill made of another cache's entry while that entry is being forgotten is
+// not kept: an account is made of the tiers, and both go when a tier changes.
+func TestAFillFromWhatIsBeingForgottenIsNotKept(t *testing.T) {
+	ctx := context.Background()
+	s := &script{}
+	f := newFeed(s, time.Now, slog.New(slog.DiscardHandler))
+	tiers := newFeedCache(f, &otter.Options[int, int]{MaximumSize: 10})
+	accounts := newFeedCache(f, &otter.Options[int, int]{MaximumSize: 10})
+	var truth atomic.Int64
+	account := func(ctx context.Context) (int, error) {
+		return tiers.get(ctx, 1, func(context.Context) (int, error) { return int(truth.Load()), nil })
+	}
+	during := func() {}
+	f.forget = func([]ports.Change, bool) {
+		accounts.dropAll()
+		during()
+		tiers.dropAll()
+	}
+	require.NoError(t, f.sync(ctx))
+	got, err := accounts.get(ctx, 1, account)
+	require.NoError(t, err)
+	require.Equal(t, 0, got)
+
+	filled := make(chan error, 1)
+	during = func() {
+		read := make(chan struct{})
+		go func() {
+			_, err := accounts.get(ctx, 1, func(ctx context.Context) (int, error) {
+				defer close(read)
+				return account(ctx)
+			})
+			filled <- err
+		}()
+		<-read // the old tier was read; the fill is about to be kept
+		time.Sleep(20 * time.Millisecond)
+	}
+	truth.Store(1)
+	s.version.Add(1)
+	require.NoError(t, f.sync(ctx))
+	require.NoError(t, <-filled)
+	got, err = accounts.get(ctx, 1, account)
+	require.NoError(t, err)
+	assert.Equal(t, 1, got, "the account is of the new tier")
+}
+
 // What is cached counts only while the last good poll began less than 2 s ago:
 // a paused process trusts nothing, though no poll has failed.
 func TestAnOldPollVouchesForNothing(t *testing.T) {
