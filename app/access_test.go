@@ -496,7 +496,7 @@ func TestAccessExplains(t *testing.T) {
 	_, err = w.svc.Access(ctx, w.root, img.ID, app.WhatIf{Username: "nobody"})
 	assert.ErrorIs(t, err, domain.Invalid)
 	w.user("eve", domain.EnterpriseTier)
-	assert.Equal(t, "false not_owner  BasicTierUsers", rows(w.root, app.WhatIf{Username: "eve"})["thumbnail:200"])
+	assert.Equal(t, "false not_owner  ", rows(w.root, app.WhatIf{Username: "eve"})["thumbnail:200"])
 	w.change("anna", app.UserChange{Tiers: &[]string{}, Permissions: &[]string{"can_generate_expiring_link", "thumbnail:33"}})
 	anna = w.actor("anna")
 	got := rows(anna, app.WhatIf{})

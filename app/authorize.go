@@ -98,6 +98,24 @@ type claim struct {
 	link  *domain.Link  // an expiring link
 }
 
+// renew is the claim as it stands now: credentials were read when the request
+// began, and a long body outlives what they said.
+func (s *Service) renew(ctx context.Context, by claim) (claim, error) {
+	if by.actor == nil || by.actor.User.ID.IsZero() {
+		return by, nil
+	}
+	acc, err := s.account(ctx, by.actor.User.ID)
+	if err == nil && acc.user.Epoch != by.actor.User.Epoch {
+		err = domain.Errorf(domain.Unauthenticated, "the session has ended, sign in again")
+	}
+	if err != nil {
+		return claim{}, err
+	}
+	actor := *by.actor
+	actor.User, actor.Effective = acc.user, acc.effective
+	return claim{actor: &actor}, nil
+}
+
 // authorize is the one gate before any image's bytes: thumbnail, original,
 // link, whole or in part. It returns the image if the claim opens the variant now.
 func (s *Service) authorize(ctx context.Context, by claim, id domain.ID, v domain.Variant) (domain.Image, error) {
