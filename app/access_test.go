@@ -630,3 +630,28 @@ func TestNewChecksItsConfig(t *testing.T) {
 		assert.Error(t, err, name)
 	}
 }
+
+// A long body is cut when the credentials that opened it end, or stop permitting it.
+func TestRecheckOfCredentials(t *testing.T) {
+	off, none, secret := false, []string{}, "another password"
+	for name, c := range map[string]struct {
+		change app.UserChange
+		code   domain.Code
+	}{
+		"nothing":      {app.UserChange{Email: ptr("anna@example.org")}, ""},
+		"downgrade":    {app.UserChange{Tiers: &none}, domain.Denied},
+		"deactivation": {app.UserChange{IsActive: &off}, domain.Unauthenticated},
+		"password":     {app.UserChange{Password: &secret}, domain.Unauthenticated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			anna := w.user("anna", domain.EnterpriseTier)
+			got, err := w.svc.Open(ctx, anna, w.upload(anna).ID, domain.Original)
+			require.NoError(t, err)
+			defer got.Body.Close()
+			require.NoError(t, got.Recheck(ctx))
+			w.change("anna", c.change)
+			assert.Equal(t, c.code, domain.CodeOf(got.Recheck(ctx)))
+		})
+	}
+}
