@@ -160,7 +160,21 @@ func is(err error, numbers ...uint16) bool {
 	return false
 }
 
-func (db *DB) provider() (*goose.Provider, error) {
+// patient opens connections that wait for an answer as long as it takes: a step on a
+// large table may take hours.
+func (db *DB) patient() (*sql.DB, error) {
+	cfg := db.cfg.Clone()
+	cfg.ReadTimeout, cfg.WriteTimeout = 0, 0
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return nil, err
+	}
+	pool := sql.OpenDB(sessions{connector})
+	pool.SetMaxOpenConns(minConns)
+	return pool, nil
+}
+
+func (db *DB) provider(pool *sql.DB) (*goose.Provider, error) {
 	all, err := steps()
 	if err != nil {
 		return nil, err
@@ -169,7 +183,7 @@ func (db *DB) provider() (*goose.Provider, error) {
 	for i, s := range all {
 		gos[i] = goose.NewGoMigration(s.Version, apply(s.up), apply(s.down))
 	}
-	p, err := goose.NewProvider(goose.DialectMySQL, db.db.DB, nil, goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(gos...))
+	p, err := goose.NewProvider(goose.DialectMySQL, pool, nil, goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(gos...))
 	if err != nil {
 		return nil, fmt.Errorf("mysql: %w", err)
 	}
@@ -190,12 +204,17 @@ func (db *DB) migrating(ctx context.Context, fn func(context.Context, *goose.Pro
 	failed := func(err error) error { return fmt.Errorf("mysql: migrate %s: %w", db.name, err) }
 	const table = "CREATE TABLE IF NOT EXISTS migration_lease (id INT NOT NULL, holder VARBINARY(64) NOT NULL," +
 		" lease_until BIGINT NOT NULL, PRIMARY KEY (id)) ENGINE=InnoDB"
-	if _, err := db.db.DB.ExecContext(ctx, table); err != nil {
+	pool, err := db.patient()
+	if err != nil {
+		return failed(err)
+	}
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	if _, err := pool.ExecContext(ctx, table); err != nil {
 		return failed(err)
 	}
 	holder := rand.Text()
 	for {
-		got, err := db.lease(ctx, holder)
+		got, err := db.lease(ctx, pool, holder)
 		if err != nil {
 			return failed(err)
 		}
@@ -212,7 +231,7 @@ func (db *DB) migrating(ctx context.Context, fn func(context.Context, *goose.Pro
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
-		db.keepLease(ctx, cancel, holder)
+		db.keepLease(ctx, cancel, pool, holder)
 	}()
 	defer func() {
 		cancel(nil)
@@ -220,12 +239,12 @@ func (db *DB) migrating(ctx context.Context, fn func(context.Context, *goose.Pro
 		free, stop := context.WithTimeout(context.WithoutCancel(ctx), migrationRenew)
 		defer stop()
 		// Where this fails the lease ends by itself.
-		_, _ = db.db.DB.ExecContext(free, "DELETE FROM migration_lease WHERE id = 1 AND holder = ?", holder)
+		_, _ = pool.ExecContext(free, "DELETE FROM migration_lease WHERE id = 1 AND holder = ?", holder)
 	}()
-	if err := db.check(ctx); err != nil {
+	if err := db.check(ctx, pool); err != nil {
 		return err
 	}
-	p, err := db.provider()
+	p, err := db.provider(pool)
 	if err != nil {
 		return err
 	}
@@ -239,9 +258,9 @@ func (db *DB) migrating(ctx context.Context, fn func(context.Context, *goose.Pro
 }
 
 // lease takes or renews the right to migrate and reports whether this holder has it.
-func (db *DB) lease(ctx context.Context, holder string) (bool, error) {
+func (db *DB) lease(ctx context.Context, pool *sql.DB, holder string) (bool, error) {
 	const until = clock + " + ?"
-	res, err := db.db.DB.ExecContext(ctx, "UPDATE migration_lease SET holder = ?, lease_until = "+until+
+	res, err := pool.ExecContext(ctx, "UPDATE migration_lease SET holder = ?, lease_until = "+until+
 		" WHERE id = 1 AND (holder = ? OR lease_until < "+clock+")", holder, migrationLease.Microseconds(), holder)
 	if is(err, errDeadlock, errLockWait) {
 		return false, nil
@@ -252,7 +271,7 @@ func (db *DB) lease(ctx context.Context, holder string) (bool, error) {
 	if n, err := res.RowsAffected(); err != nil || n > 0 {
 		return err == nil, err
 	}
-	_, err = db.db.DB.ExecContext(ctx, "INSERT INTO migration_lease (id, holder, lease_until) VALUES (1, ?, "+until+")",
+	_, err = pool.ExecContext(ctx, "INSERT INTO migration_lease (id, holder, lease_until) VALUES (1, ?, "+until+")",
 		holder, migrationLease.Microseconds())
 	if is(err, errDuplicate, errDeadlock, errLockWait) {
 		return false, nil
@@ -261,7 +280,7 @@ func (db *DB) lease(ctx context.Context, holder string) (bool, error) {
 }
 
 // keepLease renews the lease until ctx ends, and ends ctx if the lease is lost.
-func (db *DB) keepLease(ctx context.Context, cancel context.CancelCauseFunc, holder string) {
+func (db *DB) keepLease(ctx context.Context, cancel context.CancelCauseFunc, pool *sql.DB, holder string) {
 	last := time.Now()
 	for {
 		select {
@@ -270,7 +289,7 @@ func (db *DB) keepLease(ctx context.Context, cancel context.CancelCauseFunc, hol
 		case <-time.After(migrationRenew):
 		}
 		began := time.Now()
-		res, err := db.db.DB.ExecContext(ctx, "UPDATE migration_lease SET lease_until = "+clock+" + ? WHERE id = 1 AND holder = ?",
+		res, err := pool.ExecContext(ctx, "UPDATE migration_lease SET lease_until = "+clock+" + ? WHERE id = 1 AND holder = ?",
 			migrationLease.Microseconds(), holder)
 		var n int64
 		if err == nil {
@@ -287,9 +306,9 @@ func (db *DB) keepLease(ctx context.Context, cancel context.CancelCauseFunc, hol
 }
 
 // check refuses a schema that is newer than this program.
-func (db *DB) check(ctx context.Context) error {
+func (db *DB) check(ctx context.Context, pool *sql.DB) error {
 	var have sql.NullInt64
-	err := db.db.DB.QueryRowContext(ctx, "SELECT MAX(version_id) FROM "+goose.DefaultTablename+" WHERE is_applied").Scan(&have)
+	err := pool.QueryRowContext(ctx, "SELECT MAX(version_id) FROM "+goose.DefaultTablename+" WHERE is_applied").Scan(&have)
 	if is(err, errNoTable) {
 		return nil
 	}
