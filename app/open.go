@@ -90,7 +90,10 @@ func (s *Service) open(ctx context.Context, by claim, id domain.ID, v domain.Var
 	}
 	c := &Content{Image: img, Variant: v, ModTime: img.UploadedAt}
 	c.Recheck = func(ctx context.Context) error {
-		_, err := s.authorize(ctx, by, id, v)
+		now, err := s.renew(ctx, by)
+		if err == nil {
+			_, err = s.authorize(ctx, now, id, v)
+		}
 		return err
 	}
 	digest := hex.EncodeToString(img.SHA256[:16])
