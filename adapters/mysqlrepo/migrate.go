@@ -59,7 +59,7 @@ func (db *DB) MigrationStatus(ctx context.Context) ([]Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := db.db.DB.QueryContext(ctx, "SELECT version_id, tstamp FROM "+goose.DefaultTablename+" WHERE is_applied")
+	rows, err := db.patient.QueryContext(ctx, "SELECT version_id, tstamp FROM "+goose.DefaultTablename+" WHERE is_applied")
 	if is(err, errNoTable) {
 		return migrationsOf(out), nil
 	}
@@ -160,21 +160,7 @@ func is(err error, numbers ...uint16) bool {
 	return false
 }
 
-// patient opens connections that wait for an answer as long as it takes: a step on a
-// large table may take hours.
-func (db *DB) patient() (*sql.DB, error) {
-	cfg := db.cfg.Clone()
-	cfg.ReadTimeout, cfg.WriteTimeout = 0, 0
-	connector, err := mysql.NewConnector(cfg)
-	if err != nil {
-		return nil, err
-	}
-	pool := sql.OpenDB(sessions{connector})
-	pool.SetMaxOpenConns(minConns)
-	return pool, nil
-}
-
-func (db *DB) provider(pool *sql.DB) (*goose.Provider, error) {
+func (db *DB) provider() (*goose.Provider, error) {
 	all, err := steps()
 	if err != nil {
 		return nil, err
@@ -183,7 +169,7 @@ func (db *DB) provider(pool *sql.DB) (*goose.Provider, error) {
 	for i, s := range all {
 		gos[i] = goose.NewGoMigration(s.Version, apply(s.up), apply(s.down))
 	}
-	p, err := goose.NewProvider(goose.DialectMySQL, pool, nil, goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(gos...))
+	p, err := goose.NewProvider(goose.DialectMySQL, db.patient, nil, goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(gos...))
 	if err != nil {
 		return nil, fmt.Errorf("mysql: %w", err)
 	}
@@ -204,17 +190,12 @@ func (db *DB) migrating(ctx context.Context, fn func(context.Context, *goose.Pro
 	failed := func(err error) error { return fmt.Errorf("mysql: migrate %s: %w", db.name, err) }
 	const table = "CREATE TABLE IF NOT EXISTS migration_lease (id INT NOT NULL, holder VARBINARY(64) NOT NULL," +
 		" lease_until BIGINT NOT NULL, PRIMARY KEY (id)) ENGINE=InnoDB"
-	pool, err := db.patient()
-	if err != nil {
-		return failed(err)
-	}
-	defer func() { err = errors.Join(err, pool.Close()) }()
-	if _, err := pool.ExecContext(ctx, table); err != nil {
+	if _, err := db.patient.ExecContext(ctx, table); err != nil {
 		return failed(err)
 	}
 	holder := rand.Text()
 	for {
-		got, err := db.lease(ctx, pool, holder)
+		got, err := db.lease(ctx, holder)
 		if err != nil {
 			return failed(err)
 		}
@@ -231,7 +212,7 @@ func (db *DB) migrating(ctx context.Context, fn func(context.Context, *goose.Pro
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
-		db.keepLease(ctx, cancel, pool, holder)
+		db.keepLease(ctx, cancel, holder)
 	}()
 	defer func() {
 		cancel(nil)
@@ -239,12 +220,12 @@ func (db *DB) migrating(ctx context.Context, fn func(context.Context, *goose.Pro
 		free, stop := context.WithTimeout(context.WithoutCancel(ctx), migrationRenew)
 		defer stop()
 		// Where this fails the lease ends by itself.
-		_, _ = pool.ExecContext(free, "DELETE FROM migration_lease WHERE id = 1 AND holder = ?", holder)
+		_, _ = db.patient.ExecContext(free, "DELETE FROM migration_lease WHERE id = 1 AND holder = ?", holder)
 	}()
-	if err := db.check(ctx, pool); err != nil {
+	if err := db.check(ctx); err != nil {
 		return err
 	}
-	p, err := db.provider(pool)
+	p, err := db.provider()
 	if err != nil {
 		return err
 	}
@@ -258,9 +239,9 @@ func (db *DB) migrating(ctx context.Context, fn func(context.Context, *goose.Pro
 }
 
 // lease takes or renews the right to migrate and reports whether this holder has it.
-func (db *DB) lease(ctx context.Context, pool *sql.DB, holder string) (bool, error) {
+func (db *DB) lease(ctx context.Context, holder string) (bool, error) {
 	const until = clock + " + ?"
-	res, err := pool.ExecContext(ctx, "UPDATE migration_lease SET holder = ?, lease_until = "+until+
+	res, err := db.patient.ExecContext(ctx, "UPDATE migration_lease SET holder = ?, lease_until = "+until+
 		" WHERE id = 1 AND (holder = ? OR lease_until < "+clock+")", holder, migrationLease.Microseconds(), holder)
 	if is(err, errDeadlock, errLockWait) {
 		return false, nil
@@ -271,7 +252,7 @@ func (db *DB) lease(ctx context.Context, pool *sql.DB, holder string) (bool, err
 	if n, err := res.RowsAffected(); err != nil || n > 0 {
 		return err == nil, err
 	}
-	_, err = pool.ExecContext(ctx, "INSERT INTO migration_lease (id, holder, lease_until) VALUES (1, ?, "+until+")",
+	_, err = db.patient.ExecContext(ctx, "INSERT INTO migration_lease (id, holder, lease_until) VALUES (1, ?, "+until+")",
 		holder, migrationLease.Microseconds())
 	if is(err, errDuplicate, errDeadlock, errLockWait) {
 		return false, nil
@@ -280,7 +261,7 @@ func (db *DB) lease(ctx context.Context, pool *sql.DB, holder string) (bool, err
 }
 
 // keepLease renews the lease until ctx ends, and ends ctx if the lease is lost.
-func (db *DB) keepLease(ctx context.Context, cancel context.CancelCauseFunc, pool *sql.DB, holder string) {
+func (db *DB) keepLease(ctx context.Context, cancel context.CancelCauseFunc, holder string) {
 	last := time.Now()
 	for {
 		select {
@@ -289,7 +270,7 @@ func (db *DB) keepLease(ctx context.Context, cancel context.CancelCauseFunc, poo
 		case <-time.After(migrationRenew):
 		}
 		began := time.Now()
-		res, err := pool.ExecContext(ctx, "UPDATE migration_lease SET lease_until = "+clock+" + ? WHERE id = 1 AND holder = ?",
+		res, err := db.patient.ExecContext(ctx, "UPDATE migration_lease SET lease_until = "+clock+" + ? WHERE id = 1 AND holder = ?",
 			migrationLease.Microseconds(), holder)
 		var n int64
 		if err == nil {
@@ -306,9 +287,9 @@ func (db *DB) keepLease(ctx context.Context, cancel context.CancelCauseFunc, poo
 }
 
 // check refuses a schema that is newer than this program.
-func (db *DB) check(ctx context.Context, pool *sql.DB) error {
+func (db *DB) check(ctx context.Context) error {
 	var have sql.NullInt64
-	err := pool.QueryRowContext(ctx, "SELECT MAX(version_id) FROM "+goose.DefaultTablename+" WHERE is_applied").Scan(&have)
+	err := db.patient.QueryRowContext(ctx, "SELECT MAX(version_id) FROM "+goose.DefaultTablename+" WHERE is_applied").Scan(&have)
 	if is(err, errNoTable) {
 		return nil
 	}

@@ -43,7 +43,7 @@ type Options struct {
 type DB struct {
 	name    string // host and database, for messages
 	db      *bun.DB
-	cfg     *mysql.Config
+	patient *sql.DB // waits for an answer as long as it takes: a migration's step may take hours
 	records ports.Records
 }
 
@@ -96,10 +96,14 @@ func Open(ctx context.Context, address string, o Options) (*DB, error) {
 		return nil, fmt.Errorf("mysql: a timeout of %v is negative", o.Timeout)
 	}
 	cfg.Timeout = o.ConnectTimeout
-	cfg.ReadTimeout, cfg.WriteTimeout = answerTimeout, answerTimeout
 	if o.TLS != nil {
 		cfg.TLSConfig, cfg.TLS = "", o.TLS
 	}
+	patient, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("mysql: %w", err)
+	}
+	cfg.ReadTimeout, cfg.WriteTimeout = answerTimeout, answerTimeout
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: %w", err)
@@ -109,12 +113,14 @@ func Open(ctx context.Context, address string, o Options) (*DB, error) {
 	pool.SetMaxIdleConns(o.MaxConns)
 	pool.SetConnMaxLifetime(connLife)
 	pool.SetConnMaxIdleTime(time.Minute)
-	db := &DB{name: cfg.Addr + "/" + cfg.DBName, cfg: cfg}
+	db := &DB{name: cfg.Addr + "/" + cfg.DBName, patient: sql.OpenDB(sessions{patient})}
+	db.patient.SetMaxOpenConns(minConns)
+	db.patient.SetConnMaxIdleTime(time.Second)    // it is used at the start, if at all
 	if err := pool.PingContext(ctx); err != nil { // before bun asks for the version, which it does without a context
 		return nil, errors.Join(db.unreachable(err), pool.Close())
 	}
 	db.db = bun.NewDB(pool, mysqldialect.New()).WithQueryHook(hooks(o.Hooks))
-	if err := db.check(ctx, pool); err != nil {
+	if err := db.check(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	db.records = bunrepo.New(db.db, bunrepo.Options{Classify: classify, Timeout: o.Timeout, ForUpdate: "FOR UPDATE", Clock: clock})
@@ -248,4 +254,4 @@ func (db *DB) Ping(ctx context.Context) error {
 }
 
 // Close closes the connections once their running statements are done.
-func (db *DB) Close() error { return db.db.Close() }
+func (db *DB) Close() error { return errors.Join(db.db.Close(), db.patient.Close()) }
