@@ -5,6 +5,7 @@ import (
 	"errors"
 	"image"
 	"io"
+	"slices"
 
 	"github.com/imagify-api/imagify/adapters/internal/imagefile"
 	"github.com/imagify-api/imagify/adapters/nativeresizer/icc"
@@ -57,25 +58,42 @@ func (f *webpFile) shrink(most float64) int {
 	return int(min(max(most, 1), maxBox))
 }
 
-func (f *webpFile) memory(shrink int) int64 {
+func (f *webpFile) memory(shrinks ...int) int64 {
 	m := webp.MemoryNeeded(f.h) + int64(len(f.h.EXIF)+4*len(f.h.ICC))
 	if f.inPlanes() {
 		// The resampler's box leaves a sixteenth, and a quarter of that is added for chroma.
 		return m + int64(f.h.Width)*int64(f.h.Height)/10
 	}
-	w, h := int64(f.h.Width/shrink+1), int64(f.h.Height/shrink+1)
-	return m + 4*w*h + 16*w
+	for _, k := range shrinks {
+		w, h := int64(f.h.Width/k+1), int64(f.h.Height/k+1)
+		m += 4*w*h + 16*w
+	}
+	return m
 }
 
-func (f *webpFile) decode(ctx context.Context, shrink int) (*picture, error) {
+// together: planes are decoded with the loop filter or without.
+func (f *webpFile) together() bool { return !f.inPlanes() }
+
+func (f *webpFile) decode(ctx context.Context, shrinks ...int) ([]*picture, error) {
 	decode := f.d.Decode
-	if shrink > 1 {
+	if slices.Min(shrinks) > 1 {
 		decode = f.d.DecodeForShrinking
 	}
 	out, err := decode(ctx)
 	if err != nil {
 		return nil, err
 	}
+	pictures := make([]*picture, len(shrinks))
+	for i, k := range shrinks {
+		if pictures[i], err = f.picture(ctx, out, k); err != nil {
+			return nil, err
+		}
+	}
+	return pictures, nil
+}
+
+// picture is what was decoded, its pixels shrunk.
+func (f *webpFile) picture(ctx context.Context, out *webp.Decoded, shrink int) (*picture, error) {
 	p := &picture{
 		width: f.h.Width, height: f.h.Height, orientation: imagefile.Orientation(out.EXIF), profile: f.profile,
 	}

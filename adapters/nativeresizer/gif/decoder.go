@@ -256,31 +256,50 @@ type Decoded struct {
 // can be done once. The errors are those of [Decoder.Header] and [ErrTooLarge]; with
 // each of them there is no image.
 func (d *Decoder) Decode(ctx context.Context, fx, fy int) (*Decoded, error) {
-	if fx < 1 || fy < 1 || fx > MaxFactor || fy > MaxFactor {
-		return nil, fmt.Errorf("gif: cannot shrink by %d × %d", fx, fy)
+	images, frames, err := d.DecodeShrunk(ctx, image.Pt(fx, fy))
+	if err != nil {
+		return nil, err
+	}
+	return &Decoded{Image: images[0], Frames: frames}, nil
+}
+
+// DecodeShrunk is [Decoder.Decode] by several pairs of factors at once, each of which gives the
+// image that it would give alone. It returns the number of frames, too.
+func (d *Decoder) DecodeShrunk(ctx context.Context, factors ...image.Point) ([]*image.RGBA, int, error) {
+	for _, f := range factors {
+		if f.X < 1 || f.Y < 1 || f.X > MaxFactor || f.Y > MaxFactor {
+			return nil, 0, fmt.Errorf("gif: cannot shrink by %d × %d", f.X, f.Y)
+		}
 	}
 	h, err := d.Header(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if d.workspace == nil {
-		return nil, ErrUsed
+		return nil, 0, ErrUsed
 	}
 	defer d.Close()
 	if h.Pixels() > d.options.MaxPixels {
-		return nil, ErrTooLarge
+		return nil, 0, ErrTooLarge
 	}
 	d.src.ctx = ctx
-	s := newShrinker(h, fx, fy)
-	if err := d.decodeFrame(ctx, s); err != nil {
-		return nil, err
+	shrinkers := make([]*shrinker, len(factors))
+	for i, f := range factors {
+		shrinkers[i] = newShrinker(h, f.X, f.Y)
 	}
-	s.finish()
+	if err := d.decodeFrame(ctx, shrinkers); err != nil {
+		return nil, 0, err
+	}
+	images := make([]*image.RGBA, len(factors))
+	for i, s := range shrinkers {
+		s.finish()
+		images[i] = s.out
+	}
 	frames, err := d.countFrames()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return &Decoded{Image: s.out, Frames: frames}, nil
+	return images, frames, nil
 }
 
 // MemoryNeeded returns an upper bound of the memory in bytes that decoding an image
@@ -303,7 +322,7 @@ func MemoryNeeded(h *Header, fx, fy int) int64 {
 var interlacing = [4][2]int{{0, 8}, {4, 8}, {2, 4}, {1, 2}}
 
 // decodeFrame decompresses the first frame (GIF89a 22).
-func (d *Decoder) decodeFrame(ctx context.Context, s *shrinker) error {
+func (d *Decoder) decodeFrame(ctx context.Context, shrinkers []*shrinker) error {
 	h := d.header
 	minimum, err := d.src.byte()
 	if err != nil {
@@ -326,7 +345,9 @@ func (d *Decoder) decodeFrame(ctx context.Context, s *shrinker) error {
 			if filled += n; filled < width {
 				break
 			}
-			s.add(y, row)
+			for _, s := range shrinkers {
+				s.add(y, row)
+			}
 			filled = 0
 			y += step
 			for h.Interlaced && y >= height && pass < 3 {

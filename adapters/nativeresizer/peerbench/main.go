@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,13 +36,14 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	once := flag.String("once", "", "run this candidate in this process: ours, ours2, bild, std; then FILE HEIGHT COUNT OUT")
+	once := flag.String("once", "", "run this candidate in this process: ours, ours2, inspect, bild, std; then FILE HEIGHT COUNT OUT")
+	profile := flag.String("cpuprofile", "", "with -once: write a CPU profile to this file")
 	dir := flag.String("dir", "", "folder with the prepared pictures, the libvips loop and pillow.py's folder linked in")
 	rounds := flag.Int("rounds", 5, "rounds of which the medians are taken")
 	only := flag.String("only", "", "only pictures whose name contains this")
 	flag.Parse()
 	if *once != "" {
-		if err := child(*once, flag.Args()); err != nil {
+		if err := child(*once, *profile, flag.Args()); err != nil {
 			log.Fatal(err)
 		}
 		return
@@ -79,7 +81,7 @@ func peakKiB() int {
 }
 
 // child makes COUNT thumbnails and prints the mean CPU time and the peak memory.
-func child(candidate string, args []string) error {
+func child(candidate, profile string, args []string) error {
 	if len(args) != 4 {
 		return fmt.Errorf("want FILE HEIGHT COUNT OUT")
 	}
@@ -103,6 +105,17 @@ func child(candidate string, args []string) error {
 		if _, err := thumbnail(data); err != nil {
 			return err
 		}
+	}
+	if profile != "" {
+		f, err := os.Create(profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	begin := cpuMS(syscall.RUSAGE_SELF)
 	var out []byte

@@ -9,7 +9,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${IMAGIFY_PEERBENCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/imagify-peerbench}
 
-packages="gcc libc6-dev pkg-config libvips-tools libvips-dev python3-pil libjpeg-turbo-progs lomiri-wallpapers-20.04 mate-backgrounds ukui-wallpapers"
+packages="gcc libc6-dev pkg-config libvips-tools libvips-dev python3-pil libjpeg-turbo-progs lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 mate-backgrounds ukui-wallpapers"
 missing=
 for p in $packages; do
 	dpkg -s "$p" >/dev/null 2>&1 || missing="$missing $p"

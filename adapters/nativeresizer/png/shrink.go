@@ -66,14 +66,14 @@ func (s *shrinker) image() image.Image {
 }
 
 // add takes a row in.
-func (s *shrinker) add(r Row) error {
+func (s *shrinker) add(r Row) {
 	switch {
 	case s.fx == 1 && s.fy == 1:
 		s.put(r)
-		return nil
+		return
 	case s.interlaced:
 		s.scatter(r)
-		return nil
+		return
 	case s.channels&1 == 1:
 		s.addLanes(r.Pix)
 	default:
@@ -89,7 +89,6 @@ func (s *shrinker) add(r Row) error {
 		}
 		s.rowsIn = 0
 	}
-	return nil
 }
 
 // put copies pixels to the result, which is of the same size.
