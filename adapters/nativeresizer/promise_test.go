@@ -289,7 +289,11 @@ func (c *corpus) burnersAreCut(t *testing.T) {
 		}
 		file := c.read(t, r)
 		start := time.Now()
-		if _, err := res.Inspect(t.Context(), bytes.NewReader(file), limits); err == nil {
+		_, err := res.Inspect(t.Context(), bytes.NewReader(file), limits)
+		if took := time.Since(start); c.full && took > 50*time.Millisecond {
+			t.Logf("%5d ms to inspect %s: %v", took.Milliseconds(), r.path, err)
+		}
+		if err == nil {
 			for _, height := range []int{200, 4320} {
 				_, err = res.Resize(t.Context(), bytes.NewReader(file), []int{height})
 				assert.NoError(t, err, r.path)
@@ -312,6 +316,7 @@ func (c *corpus) acceptedHasThumbnails(t *testing.T) {
 	res := resizer(t, nativeresizer.Options{})
 	heights := []int{1, 33, 200, 400, 4320}
 	var costs []cost
+	accepted, made := 0, 0
 	for _, r := range c.rows {
 		if _, wrong := wrongRows[r.path]; wrong || r.expectation != "accept" && !c.full {
 			continue
@@ -344,6 +349,9 @@ func (c *corpus) acceptedHasThumbnails(t *testing.T) {
 			assert.Equal(t, max(r.frames, 1), info.Frames, r.path)
 		}
 		assert.NotEmpty(t, info.Placeholder, r.path)
+		if r.expectation == "accept" {
+			accepted++
+		}
 		var together []ports.Thumbnail
 		for i, height := range heights {
 			var thumbs []ports.Thumbnail
@@ -357,6 +365,7 @@ func (c *corpus) acceptedHasThumbnails(t *testing.T) {
 				continue
 			}
 			checkSize(t, info, height, thumbs[0], r.path)
+			made++
 			if together == nil && pixels < 1_000_000 {
 				if together, err = res.Resize(t.Context(), bytes.NewReader(file), heights); !assert.NoError(t, err, r.path) {
 					break
@@ -367,6 +376,7 @@ func (c *corpus) acceptedHasThumbnails(t *testing.T) {
 			}
 		}
 	}
+	t.Logf("%d rows of accept, %d thumbnails", accepted, made)
 	if c.full {
 		slices.SortFunc(costs, func(a, b cost) int { return int(b.took - a.took) })
 		for _, x := range costs[:min(10, len(costs))] {

@@ -2,6 +2,7 @@ package nativeresizer
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"image"
 	"io"
@@ -112,11 +113,11 @@ func (f *webpFile) picture(ctx context.Context, out *webp.Decoded, shrink int) (
 	switch m := out.Image.(type) {
 	case *image.NRGBA:
 		p.alpha = f.h.Alpha && !m.Opaque()
-		box = boxes{m.Rect.Dx(), m.Rect.Dy(), shrink, func(y int) []byte { return m.Pix[y*m.Stride:][:4*m.Rect.Dx()] }}
+		box = boxes{m.Rect.Dx(), m.Rect.Dy(), shrink, !p.alpha, func(y int) []byte { return m.Pix[y*m.Stride:][:4*m.Rect.Dx()] }}
 	case *image.NYCbCrA:
 		p.alpha = !m.Opaque()
 		row := make([]byte, 4*m.Rect.Dx())
-		box = boxes{m.Rect.Dx(), m.Rect.Dy(), shrink, func(y int) []byte {
+		box = boxes{m.Rect.Dx(), m.Rect.Dy(), shrink, !p.alpha, func(y int) []byte {
 			luma, alpha := m.Y[y*m.YStride:], m.A[y*m.AStride:]
 			cb, cr := m.Cb[y/2*m.CStride:], m.Cr[y/2*m.CStride:]
 			for x := 0; x < len(row)/4; x++ {
@@ -144,6 +145,7 @@ const maxBox = 128
 // boxes averages pixels of RGB and alpha, not premultiplied, into premultiplied ones.
 type boxes struct {
 	width, height, shrink int
+	opaque                bool
 	row                   func(y int) []byte // four bytes a pixel
 }
 
@@ -162,6 +164,10 @@ func (b *boxes) average(ctx context.Context) (resample.Plane, error) {
 			for x := range sums {
 				s := &sums[x]
 				part := row[4*x*k : 4*min(x*k+k, b.width)]
+				if b.opaque {
+					addOpaque(s, part)
+					continue
+				}
 				for ; len(part) >= 4; part = part[4:] {
 					a := uint32(part[3])
 					s[0] += uint32(part[0]) * a
@@ -181,6 +187,20 @@ func (b *boxes) average(ctx context.Context) (resample.Plane, error) {
 		}
 	}
 	return out, nil
+}
+
+// addOpaque adds pixels of the same alpha, 255: two samples in a word, of at most maxBox pixels.
+func addOpaque(s *[4]uint32, pixels []byte) {
+	var rb, ga uint32
+	for ; len(pixels) >= 4; pixels = pixels[4:] {
+		px := binary.LittleEndian.Uint32(pixels)
+		rb += px & 0x00ff00ff
+		ga += px >> 8 & 0x00ff00ff
+	}
+	s[0] += rb & 0xffff * 255
+	s[1] += ga & 0xffff * 255
+	s[2] += rb >> 16 * 255
+	s[3] += ga >> 16
 }
 
 func classifyWebP(err error) error {

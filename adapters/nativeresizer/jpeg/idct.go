@@ -37,7 +37,7 @@ func clampSlow(v int32) int32 {
 // factor of n/8.
 func inverse(coef *[64]int32, top uint, size int, out []byte, stride int) {
 	switch {
-	case top == 0 || size == 1:
+	case top == 0:
 		v := clamp((coef[0]+4)>>3 + 128)
 		for y := range size {
 			row := out[y*stride:][:size]

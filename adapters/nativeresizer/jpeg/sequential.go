@@ -255,6 +255,10 @@ func (d *Decoder) rowBlocks(mcus int) bool {
 				inverse(&coef, uint(top), size, b.pix[b.off:], b.c.stride)
 				for j := range b.c.smaller {
 					r := &b.c.smaller[j]
+					if r.size == 1 {
+						r.at(b.x, b.y)[0] = clamp((coef[0]+4)>>3 + 128)
+						continue
+					}
 					for y := range r.size {
 						copy(part[y*r.size:(y+1)*r.size], coef[y*size:])
 					}

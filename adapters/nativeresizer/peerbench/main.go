@@ -272,7 +272,11 @@ func compare(ctx context.Context, dir string, rounds int, only string) error {
 			rs[i].peak = peak.peak
 			if c.quality {
 				if want == nil {
-					if want, err = newReference(file, height); err != nil {
+					shown := filepath.Join(dir, "shown", name+".png")
+					if _, err := os.Stat(shown); err != nil {
+						shown = file
+					}
+					if want, err = newReference(shown, height); err != nil {
 						return err
 					}
 				}
@@ -405,6 +409,7 @@ func printTable(all []candidate, names []string, table map[string][]result) {
 		log.Fatal(err)
 	}
 	fmt.Println("\nmean over the pictures:")
+	means := map[string][2]float64{}
 	for i, c := range all {
 		if !c.quality {
 			continue
@@ -416,5 +421,73 @@ func printTable(all []candidate, names []string, table map[string][]result) {
 			}
 		}
 		fmt.Printf("  %-10s %.2f dB, SSIM %.4f of %.0f\n", c.name, p/made, s/made, made)
+		means[c.name] = [2]float64{p / made, s / made}
 	}
+	fmt.Println("\nthe goals:")
+	goals(names, func(candidate, name string) result {
+		if i := at(candidate); i >= 0 {
+			return table[name][i]
+		}
+		return result{}
+	}, means)
+}
+
+// goals prints, of each goal, the worst picture.
+func goals(names []string, of func(candidate, name string) result, means map[string][2]float64) {
+	ratio := func(a, b string, v func(result) float64) func(string) float64 {
+		return func(name string) float64 {
+			if below := v(of(b, name)); below > 0 {
+				return v(of(a, name)) / below
+			}
+			return 0
+		}
+	}
+	cpu := func(r result) float64 { return median(r.cpu) }
+	peak := func(r result) float64 { return float64(r.peak) }
+	baseline := func(name string) bool {
+		return strings.HasSuffix(name, ".jpg") && !strings.Contains(name, "progressive")
+	}
+	for _, g := range []struct {
+		what          string
+		is            func(name string) bool
+		value         func(name string) float64
+		commit, reach float64
+	}{
+		{"baseline JPEG, CPU against libvips", baseline, ratio("ours", "libvips", cpu), 0.50, 0.33},
+		{"progressive JPEG against libvips", func(n string) bool { return strings.Contains(n, "progressive") }, ratio("ours", "libvips", cpu), 0.10, 0.07},
+		{"PNG against libvips", func(n string) bool { return strings.HasSuffix(n, ".png") }, ratio("ours", "libvips", cpu), 0.60, 0.40},
+		{"WebP against libvips", func(n string) bool { return strings.HasSuffix(n, ".webp") }, ratio("ours", "libvips", cpu), 2, 1},
+		{"JPEG against std + bild", func(n string) bool { return strings.HasSuffix(n, ".jpg") }, ratio("ours", "std+bild", cpu), 1.0 / 50, 1.0 / 150},
+		{"peak memory, 24 MP JPEG, against libvips", func(n string) bool { return strings.HasPrefix(n, "p24") }, ratio("ours", "libvips", peak), 1.0 / 2, 1.0 / 4},
+		{"200 and 400 px from one decode, against 400 alone", func(string) bool { return true }, ratio("ours 200+400", "ours 400", cpu), 1.2, 1.1},
+	} {
+		var lines []string
+		worst := 0.0
+		for _, n := range names {
+			if v := g.value(n); g.is(n) && v > 0 {
+				lines = append(lines, fmt.Sprintf("%s %.3f", n, v))
+				worst = max(worst, v)
+			}
+		}
+		if len(lines) == 0 {
+			continue
+		}
+		verdict := "missed"
+		switch {
+		case worst <= g.reach:
+			verdict = "reached"
+		case worst <= g.commit:
+			verdict = "kept"
+		}
+		fmt.Printf("  %-50s ≤ %.3f (reach for %.3f): %s; %s\n", g.what, g.commit, g.reach, verdict, strings.Join(lines, ", "))
+	}
+	ours, vips := means["ours"], means["libvips"]
+	if vips == ([2]float64{}) {
+		return
+	}
+	verdict := "missed"
+	if ours[0] >= vips[0] && ours[1] >= vips[1] {
+		verdict = "kept"
+	}
+	fmt.Printf("  %-50s not lower: %s; %+.2f dB, %+.4f\n", "PSNR and SSIM against libvips, mean", verdict, ours[0]-vips[0], ours[1]-vips[1])
 }

@@ -56,9 +56,12 @@ progressive() { jpegtran -copy none -progressive -outfile "$2" "$1"; }
 prepare p12-progressive.jpg progressive in/p12.jpg
 prepare p24-progressive.jpg progressive in/p24.jpg
 copy() { vips copy "$1" "$3$2"; }
-prepare p12.png copy in/p12.jpg ''
+prepare p12.png copy in/p12.jpg '[filter=all]' # as libpng does unless told otherwise
+prepare p12-unfiltered.png copy in/p12.jpg '[filter=none]'
 prepare p12.webp copy in/p12.jpg '[Q=80]'
 prepare p2-lossless.webp copy in/p2.jpg '[lossless]'
+# What a lossy WebP shows, by libwebp: x/image takes its range of luma for JPEG's.
+[ -e shown/p12.webp.png ] || { mkdir -p shown && vips copy in/p12.webp shown/p12.webp.png; }
 
 cp "$here/pillow.py" pillow.py
 rm -f loop

@@ -279,10 +279,10 @@ func (s *shrinker) emptyLanes(y, rows int) {
 			continue
 		}
 		var r, g, b uint32
-		for ; len(box) >= 3; box = box[3:] {
-			r += uint32(box[0])
-			g += uint32(box[1])
-			b += uint32(box[2])
+		for i := 2; i < len(box); i += 3 {
+			r += uint32(box[i-2])
+			g += uint32(box[i-1])
+			b += uint32(box[i])
 		}
 		px := s.pix[4*(y*s.outW+x):][:4:4]
 		px[0], px[1], px[2], px[3] = byte((r+n/2)/n), byte((g+n/2)/n), byte((b+n/2)/n), 0xff
