@@ -81,9 +81,8 @@ func NewDecoder(r io.Reader, o Options) *Decoder {
 		o.MaxPixels = 1<<63 - 1
 	}
 	w := workspaces.Get().(*workspace)
-	s := &w.source
-	s.r, s.ctx, s.err, s.rd, s.wr = r, context.Background(), nil, 0, 0
-	return &Decoder{options: o, src: s, workspace: w}
+	w.source.Reset(r, ErrTruncated)
+	return &Decoder{options: o, src: &w.source, workspace: w}
 }
 
 // Close gives the decoder's buffers back. Decode does so itself; a caller that
@@ -97,7 +96,7 @@ func (d *Decoder) Close() {
 	if d.failed == nil {
 		d.failed = ErrUsed
 	}
-	w.source.r, w.source.ctx = nil, nil
+	w.source.Reset(nil, nil)
 	workspaces.Put(w)
 }
 
@@ -112,7 +111,7 @@ func (d *Decoder) Header(ctx context.Context) (*Header, error) {
 	if d.failed != nil {
 		return nil, d.failed
 	}
-	d.src.ctx = ctx
+	d.src.Use(ctx)
 	h, err := d.readHeader()
 	if err != nil {
 		d.failed = err
@@ -133,14 +132,14 @@ const (
 
 func (d *Decoder) readHeader() (*Header, error) {
 	s := d.src
-	b, err := s.take(6) // 17
+	b, err := s.Take(6) // 17
 	if err != nil {
 		return nil, err
 	}
 	if v := string(b); v != "GIF87a" && v != "GIF89a" {
 		return nil, FormatError("not a GIF file")
 	}
-	if b, err = s.take(7); err != nil { // 18
+	if b, err = s.Take(7); err != nil { // 18
 		return nil, err
 	}
 	h := &Header{
@@ -153,7 +152,7 @@ func (d *Decoder) readHeader() (*Header, error) {
 		}
 	}
 	for {
-		label, err := s.byte()
+		label, err := s.Byte()
 		if err != nil {
 			return nil, err
 		}
@@ -179,7 +178,7 @@ func (d *Decoder) readHeader() (*Header, error) {
 // of the flags (GIF89a 19 and 21).
 func (h *Header) readColors(s *source, flags byte) error {
 	n := 2 << (flags & 7)
-	b, err := s.take(3 * n)
+	b, err := s.Take(3 * n)
 	if err != nil {
 		return err
 	}
@@ -193,7 +192,7 @@ func (h *Header) readColors(s *source, flags byte) error {
 // readExtension reads the graphic control extension (GIF89a 23) that applies to the
 // first frame, and passes over others.
 func (h *Header) readExtension(s *source) error {
-	label, err := s.byte()
+	label, err := s.Byte()
 	if err != nil {
 		return err
 	}
@@ -216,7 +215,7 @@ func (h *Header) readExtension(s *source) error {
 // readDescriptor reads the image descriptor and the local colour table of the first
 // frame (GIF89a 20 and 21).
 func (h *Header) readDescriptor(s *source) error {
-	b, err := s.take(9)
+	b, err := s.Take(9)
 	if err != nil {
 		return err
 	}
@@ -282,7 +281,7 @@ func (d *Decoder) DecodeShrunk(ctx context.Context, factors ...image.Point) ([]*
 	if h.Pixels() > d.options.MaxPixels {
 		return nil, 0, ErrTooLarge
 	}
-	d.src.ctx = ctx
+	d.src.Use(ctx)
 	shrinkers := make([]*shrinker, len(factors))
 	for i, f := range factors {
 		shrinkers[i] = newShrinker(h, f.X, f.Y)
@@ -324,7 +323,7 @@ var interlacing = [4][2]int{{0, 8}, {4, 8}, {2, 4}, {1, 2}}
 // decodeFrame decompresses the first frame (GIF89a 22).
 func (d *Decoder) decodeFrame(ctx context.Context, shrinkers []*shrinker) error {
 	h := d.header
-	minimum, err := d.src.byte()
+	minimum, err := d.src.Byte()
 	if err != nil {
 		return err
 	}
@@ -375,7 +374,7 @@ func (d *Decoder) countFrames() (int, error) {
 	s := d.src
 	frames := 1
 	for {
-		label, err := s.byte()
+		label, err := s.Byte()
 		if errors.Is(err, ErrTruncated) {
 			return frames, nil
 		}
@@ -384,7 +383,7 @@ func (d *Decoder) countFrames() (int, error) {
 		}
 		switch label {
 		case labelExtension:
-			if _, err = s.byte(); err == nil {
+			if _, err = s.Byte(); err == nil {
 				err = s.skipSubBlocks()
 			}
 			if errors.Is(err, ErrTruncated) {
@@ -404,16 +403,16 @@ func (d *Decoder) countFrames() (int, error) {
 
 // skipFrame passes over a frame (GIF89a 20 to 22).
 func skipFrame(s *source) error {
-	b, err := s.take(9)
+	b, err := s.Take(9)
 	if err != nil {
 		return err
 	}
 	if flags := b[8]; flags&0x80 != 0 {
-		if _, err := s.take(6 << (flags & 7)); err != nil {
+		if _, err := s.Take(6 << (flags & 7)); err != nil {
 			return err
 		}
 	}
-	if _, err := s.byte(); err != nil {
+	if _, err := s.Byte(); err != nil {
 		return err
 	}
 	return s.skipSubBlocks()
