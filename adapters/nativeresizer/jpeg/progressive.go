@@ -41,9 +41,9 @@ func (d *Decoder) dcInterval(from, to int) (bool, error) {
 					continue
 				}
 				if v := b.diff[e.acc>>(64-lookupBits)]; v != 0 {
-					e.acc <<= v & 63
-					e.n -= uint(v & 63)
-					d.pred[b.index&3] += int32(v) >> 16
+					e.acc <<= v & 15
+					e.n -= uint(v & 15)
+					d.pred[b.index&3] += int32(v >> 4)
 				} else {
 					length, size := b.dc.decode(e.acc)
 					if length == 0 {

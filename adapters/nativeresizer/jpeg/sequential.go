@@ -3,8 +3,8 @@ package jpeg
 // mcuBlock is one of the blocks of an MCU of the scan being decoded, with all
 // that its decoding needs at hand.
 type mcuBlock struct {
-	diff  *[1 << lookupBits]uint32 // dc.diff
-	skip  *[1 << skipBits]uint16   // ac.skip
+	diff  *[1 << lookupBits]int16 // dc.diff
+	skip  *[1 << skipBits]uint16  // ac.skip
 	dc    *dcTable
 	ac    *acTable
 	c     *component
@@ -142,9 +142,9 @@ row:
 			n |= 56
 			p := pred[b.index&3]
 			if v := b.diff[acc>>(64-lookupBits)]; v != 0 {
-				acc <<= v & 63
-				n -= uint(v & 63)
-				p += int32(v) >> 16
+				acc <<= v & 15
+				n -= uint(v & 15)
+				p += int32(v >> 4)
 			} else {
 				length, size := b.dc.decode(acc)
 				if length == 0 {
@@ -288,9 +288,9 @@ func (d *Decoder) block(b *mcuBlock, coef *[64]int32, last uint) (top int, ok bo
 	n |= 56
 	p := d.pred[b.index&3]
 	if v := b.diff[acc>>(64-lookupBits)]; v != 0 {
-		acc <<= v & 63
-		n -= uint(v & 63)
-		p += int32(v) >> 16
+		acc <<= v & 15
+		n -= uint(v & 15)
+		p += int32(v >> 4)
 	} else {
 		length, size := b.dc.decode(acc)
 		if length == 0 {
