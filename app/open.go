@@ -70,7 +70,7 @@ func (s *Service) Open(ctx context.Context, actor domain.Actor, id domain.ID, v 
 }
 
 // OpenSigned opens a variant by a signed URL, as its owner's permissions are now.
-func (s *Service) OpenSigned(ctx context.Context, q Signature, id domain.ID, v domain.Variant) (*Content, error) {
+func (s *Service) OpenSigned(ctx context.Context, q SignatureText, id domain.ID, v domain.Variant) (*Content, error) {
 	owner, expires, err := s.verify(q, id, v, s.now())
 	if err != nil {
 		s.logRefusal(ctx, claim{}, id, v.String(), err)
@@ -90,7 +90,10 @@ func (s *Service) open(ctx context.Context, by claim, id domain.ID, v domain.Var
 	}
 	c := &Content{Image: img, Variant: v, ModTime: img.UploadedAt}
 	c.Recheck = func(ctx context.Context) error {
-		_, err := s.authorize(ctx, by, id, v)
+		now, err := s.renew(ctx, by)
+		if err == nil {
+			_, err = s.authorize(ctx, now, id, v)
+		}
 		return err
 	}
 	digest := hex.EncodeToString(img.SHA256[:16])
