@@ -157,7 +157,16 @@ func (s *Service) openThumbnail(ctx context.Context, img domain.Image, height in
 	if !errors.Is(err, domain.NotFound) {
 		return b, err
 	}
-	data, err := s.making.do(ctx, key, func(ctx context.Context) ([]byte, error) { return s.makeThumbnail(ctx, img, height) })
+	data, err := s.making.do(ctx, key, func(ctx context.Context) ([]byte, error) {
+		// It may have been made since the store was asked, by a flight that has landed.
+		if b, err := s.cfg.Blobs.Open(ctx, s.thumbnailKey(img, height)); !errors.Is(err, domain.NotFound) {
+			if err != nil {
+				return nil, err
+			}
+			return readAll(b)
+		}
+		return s.makeThumbnail(ctx, img, height)
+	})
 	if err != nil {
 		return ports.Blob{}, err
 	}
