@@ -104,6 +104,9 @@ func (s *Service) renew(ctx context.Context, by claim) (claim, error) {
 	switch {
 	case by.actor != nil && !by.actor.User.ID.IsZero():
 		acc, err := s.account(ctx, by.actor.User.ID)
+		if err == nil && by.actor.Via != "token" && acc.user.Epoch != by.actor.User.Epoch {
+			err = domain.Errorf(domain.Unauthenticated, "the session has ended, sign in again")
+		}
 		actor, err := signedIn(acc, by.actor.Via, err)
 		return claim{actor: &actor}, err
 	case by.link != nil:

@@ -70,7 +70,7 @@ func (s *Service) Open(ctx context.Context, actor domain.Actor, id domain.ID, v 
 }
 
 // OpenSigned opens a variant by a signed URL, as its owner's permissions are now.
-func (s *Service) OpenSigned(ctx context.Context, q Signature, id domain.ID, v domain.Variant) (*Content, error) {
+func (s *Service) OpenSigned(ctx context.Context, q SignatureText, id domain.ID, v domain.Variant) (*Content, error) {
 	owner, expires, err := s.verify(q, id, v, s.now())
 	if err != nil {
 		s.logRefusal(ctx, claim{}, id, v.String(), err)

@@ -250,8 +250,8 @@ func userFacts(u domain.User) map[string]any {
 	}
 }
 
-// BootstrapTiers makes the predefined tiers that are missing, and takes the
-// database's time, which counts until Run asks again.
+// BootstrapTiers makes the predefined tiers that are missing. It also learns the
+// database's clock, by which this node judges expiry from then on.
 func (s *Service) BootstrapTiers(ctx context.Context) error {
 	if err := s.feed.sync(ctx); err != nil {
 		return err

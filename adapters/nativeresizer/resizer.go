@@ -14,6 +14,7 @@ import (
 	"image"
 	"image/png"
 	"io"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -46,8 +47,8 @@ type Options struct {
 	// MaxPixels bounds a picture's width × height, 0 means DefaultMaxPixels; MaxFrames
 	// an animation's frames, 0 means DefaultMaxFrames.
 	MaxPixels, MaxFrames int64
-	// MaxQueue is how many jobs may wait for memory and MaxWait for how long; 0
-	// means the defaults of package admission.
+	// MaxQueue is how many jobs may wait for memory, or for a turn to be resized, and
+	// MaxWait for how long; 0 means the defaults of package admission.
 	MaxQueue int
 	MaxWait  time.Duration
 }
@@ -57,6 +58,9 @@ type Resizer struct {
 	memory int64
 	caps   domain.ImageLimits
 	gate   *admission.Gate
+	// turns bounds how many pictures are resized at a time. More than the processors
+	// can carry would finish no sooner, and whatever runs beside them would wait behind all of them.
+	turns *admission.Gate
 }
 
 // New returns a Resizer. Options out of range are domain.Invalid.
@@ -77,7 +81,13 @@ func New(o Options) (*Resizer, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Twice the processors, because a store may make a job wait for its source.
+	turns, err := admission.New(int64(2*runtime.GOMAXPROCS(0)), o.MaxQueue, o.MaxWait)
+	if err != nil {
+		return nil, err
+	}
 	return &Resizer{
+		turns:  turns,
 		memory: o.Memory,
 		caps:   domain.ImageLimits{MaxPixels: domain.Limit(o.MaxPixels), MaxFrames: domain.Limit(o.MaxFrames)},
 		gate:   gate,
@@ -281,6 +291,11 @@ func (r *Resizer) Resize(ctx context.Context, src io.Reader, heights []int) (out
 	if ctx.Err() != nil {
 		return nil, failure(ctx, ctx.Err())
 	}
+	release, err := r.turns.Acquire(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	out, err = r.resize(ctx, src, heights)
 	if err != nil {
 		return nil, failure(ctx, err)
