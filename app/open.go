@@ -186,6 +186,10 @@ func (readSeekNopCloser) Close() error { return nil }
 
 // makeThumbnail makes a thumbnail, keeps it and returns it. If the image was
 // deleted meanwhile, what was kept is removed again.
+//
+// It is made of the original, never of a larger thumbnail that happens to be stored: its strong
+// ETag names the original, the pipeline and the height, so its bytes must not depend on what was
+// asked for before, on this node or another. A reduced decode of the original costs little more anyway.
 func (s *Service) makeThumbnail(ctx context.Context, img domain.Image, height int) (data []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
