@@ -191,7 +191,7 @@ func (c *cluster) promiseD1(t *testing.T, kills int) {
 					Size         int
 					Thumbnails   map[string]struct{ URL string }
 				}
-			} //nolint:gofumpt // a line
+			}
 			if a.err != nil || a.status != 200 || json.Unmarshal(a.body, &page) != nil {
 				time.Sleep(20 * time.Millisecond)
 				continue
