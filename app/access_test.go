@@ -385,6 +385,9 @@ func promiseA7(t *testing.T) {
 				long, err := w.svc.OpenSigned(ctx, orig, img.ID, domain.Original)
 				require.NoError(t, err)
 				require.NoError(t, long.Recheck(ctx))
+				byName, err := w.svc.Open(ctx, a, img.ID, domain.Original)
+				require.NoError(t, err)
+				require.NoError(t, byName.Recheck(ctx))
 
 				take(user, img)
 
@@ -400,6 +403,8 @@ func promiseA7(t *testing.T) {
 				assert.Equal(t, gone, domain.CodeOf(err))
 				assert.Error(t, long.Recheck(ctx), "a body under way ends")
 				long.Body.Close()
+				assert.Error(t, byName.Recheck(ctx), "by credentials too")
+				byName.Body.Close()
 			}
 		})
 	}
