@@ -615,6 +615,24 @@ func TestReady(t *testing.T) {
 	assert.Empty(t, w.svc.Ready(ctx))
 	w.cfg.Records.Changes = &away{Changes: w.cfg.Records.Changes, off: true}
 	assert.Contains(t, w.node().Ready(ctx), "database")
+
+	// A database that is silent until time is up takes none from the others.
+	w.cfg.Records.Changes = silent{w.cfg.Records.Changes}
+	svc, err := app.New(w.cfg)
+	require.NoError(t, err)
+	defer svc.Close()
+	bounded, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	found := svc.Ready(bounded)
+	assert.Contains(t, found, "database")
+	assert.Len(t, found, 1)
+}
+
+type silent struct{ ports.Changes }
+
+func (silent) Since(ctx context.Context, _ int64) (ports.Feed, error) {
+	<-ctx.Done()
+	return ports.Feed{}, ctx.Err()
 }
 
 func TestNewChecksItsConfig(t *testing.T) {

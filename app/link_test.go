@@ -281,6 +281,45 @@ func TestFastPathsMayBeAway(t *testing.T) {
 	require.NoError(t, svc.DeleteImage(ctx, anna, img.ID))
 }
 
+// late tells its first caller that a thumbnail is not there, but only after meanwhile.
+type late struct {
+	ports.Blobs
+	first     atomic.Bool
+	meanwhile func()
+}
+
+func (l *late) Open(ctx context.Context, key string) (ports.Blob, error) {
+	b, err := l.Blobs.Open(ctx, key)
+	if errors.Is(err, domain.NotFound) && l.first.CompareAndSwap(false, true) {
+		l.meanwhile()
+	}
+	return b, err
+}
+
+// Who was told that a thumbnail is missing, and asks for it when it has just been made, does not make it again.
+func TestThumbnailMadeMeanwhile(t *testing.T) {
+	var counted *countingResizer
+	store := &late{}
+	w := newWorld(t, func(c *app.Config) {
+		counted = &countingResizer{Resizer: c.Resizer, gate: make(chan struct{})}
+		close(counted.gate)
+		c.Resizer = counted
+		store.Blobs, c.Blobs = c.Blobs, store
+	})
+	anna := w.user("anna", domain.BasicTier)
+	img := w.upload(anna)
+	var other []byte
+	store.meanwhile = func() {
+		var err error
+		other, err = read(w.svc.Open(ctx, anna, img.ID, thumbnail(200)))
+		assert.NoError(t, err)
+	}
+	mine, err := read(w.svc.Open(ctx, anna, img.ID, thumbnail(200)))
+	require.NoError(t, err)
+	assert.Equal(t, other, mine)
+	assert.EqualValues(t, 1, counted.made.Load())
+}
+
 // 200 callers of one cold thumbnail make it once; a caller that leaves does not take it from the others.
 func TestColdThumbnailIsMadeOnce(t *testing.T) {
 	var slow *countingResizer

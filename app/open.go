@@ -157,7 +157,16 @@ func (s *Service) openThumbnail(ctx context.Context, img domain.Image, height in
 	if !errors.Is(err, domain.NotFound) {
 		return b, err
 	}
-	data, err := s.making.do(ctx, key, func(ctx context.Context) ([]byte, error) { return s.makeThumbnail(ctx, img, height) })
+	data, err := s.making.do(ctx, key, func(ctx context.Context) ([]byte, error) {
+		// It may have been made since the store was asked, by a flight that has landed.
+		if b, err := s.cfg.Blobs.Open(ctx, s.thumbnailKey(img, height)); !errors.Is(err, domain.NotFound) {
+			if err != nil {
+				return nil, err
+			}
+			return readAll(b)
+		}
+		return s.makeThumbnail(ctx, img, height)
+	})
 	if err != nil {
 		return ports.Blob{}, err
 	}
@@ -177,6 +186,10 @@ func (readSeekNopCloser) Close() error { return nil }
 
 // makeThumbnail makes a thumbnail, keeps it and returns it. If the image was
 // deleted meanwhile, what was kept is removed again.
+//
+// It is made of the original, never of a larger thumbnail that happens to be stored: its strong
+// ETag names the original, the pipeline and the height, so its bytes must not depend on what was
+// asked for before, on this node or another. A reduced decode of the original costs little more anyway.
 func (s *Service) makeThumbnail(ctx context.Context, img domain.Image, height int) (data []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {

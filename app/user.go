@@ -251,7 +251,7 @@ func userFacts(u domain.User) map[string]any {
 }
 
 // BootstrapTiers makes the predefined tiers that are missing. It also learns the
-// database's clock, by which this node judges expiry from then on.
+// database's clock, by which this node judges expiry until Run asks again.
 func (s *Service) BootstrapTiers(ctx context.Context) error {
 	if err := s.feed.sync(ctx); err != nil {
 		return err
