@@ -63,6 +63,8 @@ func (s images) list(ctx context.Context, ownerID domain.ID, p ports.Page, colum
 
 // ListIDs implements ports.ImageLister.
 func (s images) ListIDs(ctx context.Context, ownerID domain.ID, p ports.Page) ([]domain.ID, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	if err := checkLimit(p.Limit); err != nil {
 		return nil, err
 	}
