@@ -79,7 +79,18 @@ type galleryData struct {
 	MaxUpload int64
 }
 
-func getGallery(q *request) error {
+func getGallery(q *request) error { return q.galleryPage(http.StatusOK, "") }
+
+// postGallery takes one picture from the form of a browser that runs no script.
+func postGallery(q *request) error {
+	if _, err := q.upload(); err != nil {
+		q.abandonBody()
+		return q.refused(err, q.galleryPage)
+	}
+	return q.redirect("/")
+}
+
+func (q *request) galleryPage(status int, said string) error {
 	v, err := q.query()
 	if err != nil {
 		return err
@@ -107,26 +118,35 @@ func getGallery(q *request) error {
 		d.Next = encodeCursor(next)
 	}
 	pd := q.newPage("Your images", "gallery", d)
-	if v.Has("deleted") {
+	if pd.Problem = said; said == "" && v.Has("deleted") {
 		pd.Notice = "The image is gone, and with it its thumbnails and links."
 	}
-	return q.html(http.StatusOK, "gallery", pd)
+	return q.html(status, "gallery", pd)
 }
 
 // linkRow is a link in a table.
 type linkRow struct {
 	app.LinkView
 	State string // plain text for templates
-	Alive bool   // may still be revoked
+	Shows string
+	Alive bool // may still be revoked
 }
 
 func newLinkRow(l app.LinkView) linkRow {
-	return linkRow{LinkView: l, State: string(l.State), Alive: !l.State.Final()}
+	return linkRow{LinkView: l, State: string(l.State), Shows: shownVariant(l.Variant), Alive: !l.State.Final()}
+}
+
+// shownVariant names a variant for people.
+func shownVariant(v domain.Variant) string {
+	if v == domain.Original {
+		return "the original"
+	}
+	return itoa(v.Height()) + " px high"
 }
 
 type sizeData struct {
-	URL           string
-	Width, Height int
+	URL                  string
+	Asked, Width, Height int
 }
 
 type choice struct {
@@ -142,6 +162,7 @@ type durationChoice struct {
 type imageData struct {
 	Tile         tile
 	Foreign      bool // an admin looks at another's image
+	Admin        bool
 	Owner        string
 	Large        string
 	LargeWidth   int
@@ -199,7 +220,7 @@ func (q *request) imagePage(status int, id domain.ID, newLink, said string) erro
 		return err
 	}
 	d := imageData{
-		Tile: newTile(img), Foreign: img.OwnerID != q.actor.User.ID, Format: strings.ToUpper(strings.TrimPrefix(img.Format.ContentType(), "image/")),
+		Tile: newTile(img), Foreign: img.OwnerID != q.actor.User.ID, Admin: q.actor.Admin(), Format: strings.ToUpper(strings.TrimPrefix(img.Format.ContentType(), "image/")),
 		Size: img.Size, Frames: img.Frames, UploadedAt: img.UploadedAt, NewLink: newLink, MoreLinks: !more.IsZero(),
 	}
 	for _, th := range img.Thumbnails {
@@ -207,7 +228,7 @@ func (q *request) imagePage(status int, id domain.ID, newLink, said string) erro
 		if n := len(d.Sizes); n > 0 && d.Sizes[n-1].Height == th.Height {
 			continue
 		}
-		d.Sizes = append(d.Sizes, sizeData{thumbnailPath(d.Tile.ID, th), th.Width, th.Height})
+		d.Sizes = append(d.Sizes, sizeData{thumbnailPath(d.Tile.ID, th), th.Asked, th.Width, th.Height})
 	}
 	if n := len(d.Sizes); n > 0 {
 		d.Large, d.LargeWidth, d.LargeHeight = d.Sizes[n-1].URL, d.Sizes[n-1].Width, d.Sizes[n-1].Height
@@ -272,12 +293,12 @@ func durations(l domain.Limits) []durationChoice {
 func linkVariants(e domain.Effective) []choice {
 	var out []choice
 	if e.Permissions.Has(domain.AccessOriginal) {
-		out = append(out, choice{domain.Original.String(), "the original"})
+		out = append(out, choice{domain.Original.String(), shownVariant(domain.Original)})
 	}
 	hs := e.Permissions.Heights()
 	for i := len(hs) - 1; i >= 0; i-- {
 		if v, ok := domain.Thumbnail(hs[i]); ok {
-			out = append(out, choice{v.String(), itoa(hs[i]) + " px high"})
+			out = append(out, choice{v.String(), shownVariant(v)})
 		}
 	}
 	return out
@@ -322,12 +343,7 @@ func postImagePage(q *request) error {
 	if err == nil {
 		return q.imagePage(http.StatusCreated, id, link, "")
 	}
-	words, status, ok := say(err)
-	if !ok {
-		return err
-	}
-	q.err = err
-	return q.imagePage(status, id, "", words)
+	return q.refused(err, func(status int, words string) error { return q.imagePage(status, id, "", words) })
 }
 
 func noSuchAction() error {
@@ -369,20 +385,34 @@ var limitLabels = map[string]string{
 func limitRows(l domain.Limits) []limitRow {
 	var out []limitRow
 	for _, f := range l.Fields() {
-		text := "no limit"
-		if n := int64(*f.Value); *f.Value != domain.NoLimit {
-			switch {
-			case strings.HasSuffix(f.Name, "_bytes"):
-				text = web.Bytes(n)
-			case strings.HasSuffix(f.Name, "_seconds"):
-				text = web.Duration(n)
-			default:
-				text = web.Number(n)
-			}
-		}
-		out = append(out, limitRow{limitLabels[f.Name], text})
+		out = append(out, limitRow{limitLabels[f.Name], limitText(f)})
 	}
 	return out
+}
+
+// limitText is a limit for people.
+func limitText(f domain.LimitField) string {
+	n := int64(*f.Value)
+	switch {
+	case *f.Value == domain.NoLimit:
+		return "no limit"
+	case strings.HasSuffix(f.Name, "_bytes"):
+		return web.Bytes(n)
+	case strings.HasSuffix(f.Name, "_seconds"):
+		return web.Duration(n)
+	}
+	return web.Number(n)
+}
+
+// limitUnit is what a limit's field is filled with.
+func limitUnit(name string) string {
+	switch {
+	case strings.HasSuffix(name, "_bytes"):
+		return "bytes"
+	case strings.HasSuffix(name, "_seconds"):
+		return "seconds"
+	}
+	return "a number"
 }
 
 type accountData struct {
@@ -466,10 +496,5 @@ func postAccount(q *request) error {
 	default:
 		err = noSuchAction()
 	}
-	words, status, ok := say(err)
-	if !ok {
-		return err
-	}
-	q.err = err
-	return q.accountPage(status, d, words)
+	return q.refused(err, func(status int, words string) error { return q.accountPage(status, d, words) })
 }
