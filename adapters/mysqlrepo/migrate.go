@@ -59,7 +59,7 @@ func (db *DB) MigrationStatus(ctx context.Context) ([]Migration, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := db.db.DB.QueryContext(ctx, "SELECT version_id, tstamp FROM "+goose.DefaultTablename+" WHERE is_applied")
+	rows, err := db.patient.QueryContext(ctx, "SELECT version_id, tstamp FROM "+goose.DefaultTablename+" WHERE is_applied")
 	if is(err, errNoTable) {
 		return migrationsOf(out), nil
 	}
@@ -169,7 +169,7 @@ func (db *DB) provider() (*goose.Provider, error) {
 	for i, s := range all {
 		gos[i] = goose.NewGoMigration(s.Version, apply(s.up), apply(s.down))
 	}
-	p, err := goose.NewProvider(goose.DialectMySQL, db.db.DB, nil, goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(gos...))
+	p, err := goose.NewProvider(goose.DialectMySQL, db.patient, nil, goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(gos...))
 	if err != nil {
 		return nil, fmt.Errorf("mysql: %w", err)
 	}
@@ -190,7 +190,7 @@ func (db *DB) migrating(ctx context.Context, fn func(context.Context, *goose.Pro
 	failed := func(err error) error { return fmt.Errorf("mysql: migrate %s: %w", db.name, err) }
 	const table = "CREATE TABLE IF NOT EXISTS migration_lease (id INT NOT NULL, holder VARBINARY(64) NOT NULL," +
 		" lease_until BIGINT NOT NULL, PRIMARY KEY (id)) ENGINE=InnoDB"
-	if _, err := db.db.DB.ExecContext(ctx, table); err != nil {
+	if _, err := db.patient.ExecContext(ctx, table); err != nil {
 		return failed(err)
 	}
 	holder := rand.Text()
@@ -220,7 +220,7 @@ func (db *DB) migrating(ctx context.Context, fn func(context.Context, *goose.Pro
 		free, stop := context.WithTimeout(context.WithoutCancel(ctx), migrationRenew)
 		defer stop()
 		// Where this fails the lease ends by itself.
-		_, _ = db.db.DB.ExecContext(free, "DELETE FROM migration_lease WHERE id = 1 AND holder = ?", holder)
+		_, _ = db.patient.ExecContext(free, "DELETE FROM migration_lease WHERE id = 1 AND holder = ?", holder)
 	}()
 	if err := db.check(ctx); err != nil {
 		return err
@@ -241,7 +241,7 @@ func (db *DB) migrating(ctx context.Context, fn func(context.Context, *goose.Pro
 // lease takes or renews the right to migrate and reports whether this holder has it.
 func (db *DB) lease(ctx context.Context, holder string) (bool, error) {
 	const until = clock + " + ?"
-	res, err := db.db.DB.ExecContext(ctx, "UPDATE migration_lease SET holder = ?, lease_until = "+until+
+	res, err := db.patient.ExecContext(ctx, "UPDATE migration_lease SET holder = ?, lease_until = "+until+
 		" WHERE id = 1 AND (holder = ? OR lease_until < "+clock+")", holder, migrationLease.Microseconds(), holder)
 	if is(err, errDeadlock, errLockWait) {
 		return false, nil
@@ -252,7 +252,7 @@ func (db *DB) lease(ctx context.Context, holder string) (bool, error) {
 	if n, err := res.RowsAffected(); err != nil || n > 0 {
 		return err == nil, err
 	}
-	_, err = db.db.DB.ExecContext(ctx, "INSERT INTO migration_lease (id, holder, lease_until) VALUES (1, ?, "+until+")",
+	_, err = db.patient.ExecContext(ctx, "INSERT INTO migration_lease (id, holder, lease_until) VALUES (1, ?, "+until+")",
 		holder, migrationLease.Microseconds())
 	if is(err, errDuplicate, errDeadlock, errLockWait) {
 		return false, nil
@@ -270,7 +270,7 @@ func (db *DB) keepLease(ctx context.Context, cancel context.CancelCauseFunc, hol
 		case <-time.After(migrationRenew):
 		}
 		began := time.Now()
-		res, err := db.db.DB.ExecContext(ctx, "UPDATE migration_lease SET lease_until = "+clock+" + ? WHERE id = 1 AND holder = ?",
+		res, err := db.patient.ExecContext(ctx, "UPDATE migration_lease SET lease_until = "+clock+" + ? WHERE id = 1 AND holder = ?",
 			migrationLease.Microseconds(), holder)
 		var n int64
 		if err == nil {
@@ -289,7 +289,7 @@ func (db *DB) keepLease(ctx context.Context, cancel context.CancelCauseFunc, hol
 // check refuses a schema that is newer than this program.
 func (db *DB) check(ctx context.Context) error {
 	var have sql.NullInt64
-	err := db.db.DB.QueryRowContext(ctx, "SELECT MAX(version_id) FROM "+goose.DefaultTablename+" WHERE is_applied").Scan(&have)
+	err := db.patient.QueryRowContext(ctx, "SELECT MAX(version_id) FROM "+goose.DefaultTablename+" WHERE is_applied").Scan(&have)
 	if is(err, errNoTable) {
 		return nil
 	}

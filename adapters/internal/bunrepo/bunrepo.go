@@ -62,6 +62,10 @@ type Options struct {
 	Read *bun.DB
 	// Classify tells what a driver's error means. It sees wrapped errors too. Required.
 	Classify func(error) Class
+	// Timeout bounds each call but a transaction, and how long a transaction waits until it
+	// has begun: whoever asks a database that is slow hears so. 0: the context alone
+	// does. What the connection makes of an answer that does not come is the driver's.
+	Timeout time.Duration
 	// Isolation is that of write transactions. Where the database locks rows rather
 	// than itself, sql.LevelReadCommitted.
 	Isolation sql.IsolationLevel
@@ -109,8 +113,10 @@ type repo struct {
 }
 
 const (
-	// attempts is how often a transaction is tried that loses to others.
+	// attempts is how often a transaction is tried that loses to others, and tryFor for
+	// how long another try may begin.
 	attempts = 10
+	tryFor   = 5 * time.Second
 	// chunk bounds the values of one IN.
 	chunk = 500
 )
@@ -120,9 +126,10 @@ var errLostRace = errors.New("another transaction was quicker")
 
 // write runs fn in one transaction, again where that is known to be safe.
 func (r *repo) write(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
+	began := time.Now()
 	for attempt := 1; ; attempt++ {
 		committing := false
-		err := r.db.RunInTx(ctx, &sql.TxOptions{Isolation: r.o.Isolation}, func(ctx context.Context, tx bun.Tx) error {
+		err := r.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 			err := fn(ctx, tx)
 			committing = err == nil
 			return err
@@ -132,7 +139,7 @@ func (r *repo) write(ctx context.Context, fn func(ctx context.Context, tx bun.Tx
 		}
 		class := r.o.Classify(err)
 		again := errors.Is(err, errLostRace) || class == Retry || class == Lost && !committing
-		if !again || attempt == attempts {
+		if !again || attempt == attempts || time.Since(began) > tryFor {
 			return r.fail(err)
 		}
 		pause := time.Millisecond << min(attempt, 6)
@@ -142,6 +149,31 @@ func (r *repo) write(ctx context.Context, fn func(ctx context.Context, tx bun.Tx
 		case <-time.After(pause/2 + rand.N(pause)):
 		}
 	}
+}
+
+// inTx runs fn in a transaction, once. The wait for a connection and for its BEGIN is bounded.
+func (r *repo) inTx(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
+	begun := func() {}
+	if r.o.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		late := time.AfterFunc(r.o.Timeout, cancel)
+		begun = func() { late.Stop() }
+		defer begun()
+	}
+	return r.db.RunInTx(ctx, &sql.TxOptions{Isolation: r.o.Isolation}, func(ctx context.Context, tx bun.Tx) error {
+		begun()
+		return fn(ctx, tx)
+	})
+}
+
+// bounded gives a call its time.
+func (r *repo) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if r.o.Timeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, r.o.Timeout)
 }
 
 // fail gives an error its code. One that has a code already stays as it is.
