@@ -211,17 +211,8 @@ func getSignOut(q *request) error {
 	return q.html(http.StatusOK, "logout", d)
 }
 
-// optionalNumber reads a form's field that may be empty.
-func optionalNumber(name, text string) (int64, error) {
-	text = strings.TrimSpace(text)
-	if text == "" {
-		return 0, nil
-	}
-	n, ok := digits(text)
-	if !ok {
-		return 0, domain.InvalidField(name, "type", "must be a whole number, written in digits")
-	}
-	return n, nil
+func noSuchAction() error {
+	return domain.Errorf(domain.Invalid, "the form has no such action")
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -73,7 +73,7 @@ func TestScreenshots(t *testing.T) {
 			write(name, png, err)
 		}
 		b.media("light")
-		b.do(chromedp.EmulateViewport(1120, 700))
+		b.do(chromedp.EmulateViewport(1000, 600))
 		b.signIn("boss")
 		shoot("gallery")
 		b.open("/images/" + img.ID)
