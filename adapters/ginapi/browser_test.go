@@ -269,6 +269,13 @@ func tryGallery(t *testing.T, w *world, b *browser) {
 	assert.Less(t, b.received, 150e3, "a page and what it loads, before images")
 	b.mu.Unlock()
 
+	// The keyboard's first stop leads past the bar.
+	b.do(chromedp.KeyEvent("\t"))
+	assert.True(t, eval[bool](b, `document.activeElement.matches(".skip") && document.activeElement.getBoundingClientRect().top >= 0`))
+	b.do(chromedp.KeyEvent("\t"), chromedp.KeyEvent("\t"))
+	assert.Equal(t, "Images", eval[string](b, `document.activeElement.textContent`))
+	assert.Equal(t, "solid", eval[string](b, `getComputedStyle(document.activeElement).outlineStyle`), "one sees where one is")
+
 	// Three pictures and a text by drop: three tiles, and words for the fourth.
 	eval[bool](b, `(async () => {
 		const data = new DataTransfer();
@@ -422,6 +429,20 @@ func tryAdmin(t *testing.T, w *world, b *browser) {
 	b.until(`document.querySelector("form[data-method=PATCH] .wire b")?.textContent.startsWith("HTTP 200")`)
 	w.get(token(w.token("boss")), "/v1/admin/users/basil").want(200).json(&after)
 	assert.Empty(t, after.Email)
+
+	// Times are the reader's, the server's are UTC.
+	_, err := chromedp.Call(b.ctx, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Asia/Tokyo"})
+	require.NoError(t, err)
+	tokyo := time.FixedZone("Tokyo", 9*60*60)
+	b.open("/images/" + img.ID)
+	shown := eval[string](b, `document.querySelector("time").title.replace(/\u202f/g, " ")`)
+	assert.Contains(t, shown, w.clock.now().In(tokyo).Format("Jan 2, 2006, 3:04 PM"))
+	b.open("/admin/images?from=2026-01-02T00:00:00Z")
+	assert.Equal(t, "2026-01-02T09:00", eval[string](b, `document.getElementById("from").value`))
+	b.fill("#to", "2026-01-03T08:30")
+	assert.Equal(t, "2026-01-02T23:30:00Z", eval[string](b, `new FormData(document.querySelector("form.filter")).get("to")`))
+	_, err = chromedp.Call(b.ctx, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{})
+	require.NoError(t, err)
 
 	b.open("/admin/explain?image=" + img.ID)
 	assert.Contains(t, eval[string](b, `document.body.innerText`), "allowed by tier Wide")

@@ -50,7 +50,11 @@ var (
 )
 
 func (q *request) newPage(title, nav string, data any) *pageData {
-	return &pageData{Title: title, Nav: nav, User: q.actor.User.Username, Admin: q.actor.Admin(), Data: data}
+	d := &pageData{Title: title, Nav: nav, User: q.actor.User.Username, Admin: q.actor.Admin(), Data: data}
+	if q.r.Method == http.MethodGet {
+		d.Here = localPath(q.r.URL.RequestURI())
+	}
+	return d
 }
 
 func (q *request) html(status int, page string, d *pageData) error {

@@ -60,6 +60,9 @@ func TestPagesAreGuarded(t *testing.T) {
 			w.page(with(anna, asBrowser), "POST", p, url.Values{"action": {action}, "username": {"x"}, "name": {"x"}, "is_admin": {"true"}, "password": {"another password"}}).want(403)
 		}
 	}
+	// Who is not signed in comes back to where they were.
+	assert.Contains(t, string(w.page(with(nobody, asBrowser), "GET", "/nothing?x=%22%3E", nil).want(404).body), `/api-auth/login?next=%2fnothing%3fx%3d%2522%253E"`)
+	assert.Contains(t, string(w.page(with(nobody, asBrowser), "GET", "/docs", nil).want(200).body), `/api-auth/login?next=%2fdocs"`)
 	// A foreign image is as one that never was, and nobody changes it.
 	foreign := w.page(with(stranger, asBrowser), "GET", "/images/"+img.ID, nil).want(404)
 	unknown := w.page(with(stranger, asBrowser), "GET", "/images/01a208f7-45e6-72b7-a0c0-3ae0a81ac533", nil).want(404)
