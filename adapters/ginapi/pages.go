@@ -64,7 +64,7 @@ func (q *request) html(status int, page string, d *pageData) error {
 // htmlPart answers with a part of a page: the one place where pages are written.
 func (q *request) htmlPart(status int, page, part string, d *pageData) error {
 	var b bytes.Buffer
-	if err := q.s.site.RenderPart(&b, page, part, d); err != nil {
+	if err := q.s.site.Render(&b, page, part, d); err != nil {
 		return err
 	}
 	h := q.w.Header()

@@ -121,22 +121,13 @@ func (s *Site) add(file string, b []byte) error {
 // Asset returns the asset of a name as it stands in URLs; nil if there is none.
 func (s *Site) Asset(name string) *Asset { return s.assets[name] }
 
-// Render writes a page.
-func (s *Site) Render(w io.Writer, page string, data any) error {
-	return s.execute(w, page, "layout", data)
-}
-
-// RenderPart writes one named part of a page.
-func (s *Site) RenderPart(w io.Writer, page, part string, data any) error {
-	return s.execute(w, page, part, data)
-}
-
-func (s *Site) execute(w io.Writer, page, name string, data any) error {
+// Render writes a part of a page: "layout" is the whole, any other that its template defines alone.
+func (s *Site) Render(w io.Writer, page, part string, data any) error {
 	t := s.pages[page]
 	if t == nil {
 		return fmt.Errorf("web: no page %q", page)
 	}
-	return t.ExecuteTemplate(w, name, data)
+	return t.ExecuteTemplate(w, part, data)
 }
 
 // parse makes one template set a page, each with the layout and the shared parts.
