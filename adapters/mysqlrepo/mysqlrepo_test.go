@@ -30,12 +30,14 @@ type server struct {
 	free []string // addresses of databases that no test uses now
 }
 
+var starters = map[string]func(testing.TB) *realserver.MySQL{
+	"MySQL": realserver.StartMySQL, "MariaDB": realserver.StartMariaDB,
+}
+
 // servers runs a test on MySQL and on MariaDB.
 func servers(t *testing.T, test func(t *testing.T, s *server)) {
 	t.Parallel()
-	for name, start := range map[string]func(testing.TB) *realserver.MySQL{
-		"MySQL": realserver.StartMySQL, "MariaDB": realserver.StartMariaDB,
-	} {
+	for name, start := range starters {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, newServer(t, start(t)))

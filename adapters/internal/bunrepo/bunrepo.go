@@ -44,8 +44,8 @@ const (
 	Other Class = iota
 	// Duplicate: a unique key is taken; the statement had no effect.
 	Duplicate
-	// Retry: the whole transaction was rolled back for the sake of another (a
-	// deadlock), so that running it again is safe and likely to succeed.
+	// Retry: the whole transaction, or the one statement outside of one, was rolled
+	// back for the sake of another (a deadlock), so that running it again is safe and likely to succeed.
 	Retry
 	// Lost: the connection broke. A transaction whose COMMIT was not yet sent is rolled
 	// back by that and is run again; after a COMMIT, or outside of a transaction, nobody
@@ -109,7 +109,7 @@ type repo struct {
 }
 
 const (
-	// attempts is how often a transaction is tried that loses to others.
+	// attempts is how often something is tried that loses to others.
 	attempts = 10
 	// chunk bounds the values of one IN.
 	chunk = 500
@@ -120,25 +120,53 @@ var errLostRace = errors.New("another transaction was quicker")
 
 // write runs fn in one transaction, again where that is known to be safe.
 func (r *repo) write(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
-	for attempt := 1; ; attempt++ {
+	return r.fail(r.again(ctx, func() (undone bool, err error) {
 		committing := false
-		err := r.db.RunInTx(ctx, &sql.TxOptions{Isolation: r.o.Isolation}, func(ctx context.Context, tx bun.Tx) error {
+		err = r.db.RunInTx(ctx, &sql.TxOptions{Isolation: r.o.Isolation}, func(ctx context.Context, tx bun.Tx) error {
 			err := fn(ctx, tx)
 			committing = err == nil
 			return err
 		})
+		return !committing, err
+	}))
+}
+
+// exec runs one statement outside of a transaction and reports how many rows it
+// matched. A deadlock takes it back whole, so it is run again; after a lost connection
+// nobody knows, and it is not.
+func (r *repo) exec(ctx context.Context, query string, args ...any) (n int64, err error) {
+	err = r.again(ctx, func() (bool, error) {
+		n, err = exec(ctx, r.db, query, args...)
+		return false, err
+	})
+	return n, err
+}
+
+// insert adds one row outside of a transaction, as exec does.
+func (r *repo) insert(ctx context.Context, model any) error {
+	return r.again(ctx, func() (bool, error) {
+		_, err := r.db.NewInsert().Model(model).Exec(ctx)
+		return false, err
+	})
+}
+
+// again runs try until it succeeds or trying is of no use. undone says that what
+// failed has left nothing even if the connection broke.
+func (r *repo) again(ctx context.Context, try func() (undone bool, err error)) error {
+	for attempt := 1; ; attempt++ {
+		undone, err := try()
 		if err == nil {
 			return nil
 		}
 		class := r.o.Classify(err)
-		again := errors.Is(err, errLostRace) || class == Retry || class == Lost && !committing
-		if !again || attempt == attempts {
-			return r.fail(err)
+		worth := errors.Is(err, errLostRace) || class == Retry || class == Lost && undone
+		if !worth || attempt == attempts {
+			return err
 		}
 		pause := time.Millisecond << min(attempt, 6)
 		select {
 		case <-ctx.Done():
-			return r.fail(ctx.Err())
+			return ctx.Err()
 		case <-time.After(pause/2 + rand.N(pause)):
 		}
 	}
