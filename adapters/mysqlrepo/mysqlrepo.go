@@ -40,6 +40,7 @@ type Options struct {
 type DB struct {
 	name    string // host and database, for messages
 	db      *bun.DB
+	schema  *bunrepo.Schema
 	records ports.Records
 }
 
@@ -60,7 +61,8 @@ const (
 // The port is 3306 where none is given. tls is false (the default), true,
 // skip-verify (encrypted, but the server may be anyone) or preferred (encrypted if
 // the server can). The database must exist; its tables are MigrateUp's business. A
-// schema that is newer than this program is refused.
+// schema that is newer than this program is refused where it says that it needs a
+// newer one.
 func Open(ctx context.Context, address string, o Options) (*DB, error) {
 	cfg, err := parse(address)
 	if err != nil {
@@ -96,6 +98,9 @@ func Open(ctx context.Context, address string, o Options) (*DB, error) {
 		return nil, errors.Join(db.unreachable(err), pool.Close())
 	}
 	db.db = bun.NewDB(pool, mysqldialect.New()).WithQueryHook(hooks(o.Hooks))
+	if db.schema, err = newSchema(pool); err != nil {
+		return nil, errors.Join(fmt.Errorf("mysql: %w", err), db.Close())
+	}
 	if err := db.check(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

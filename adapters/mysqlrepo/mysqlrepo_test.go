@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,6 +21,23 @@ import (
 	"github.com/imagify-api/imagify/ports/porttest"
 	"github.com/imagify-api/imagify/ports/porttest/realserver"
 )
+
+// migrateEnv has the test's program migrate the database at its value, and do nothing else.
+const migrateEnv = "IMAGIFY_TEST_MIGRATE"
+
+func TestMain(m *testing.M) {
+	if address := os.Getenv(migrateEnv); address != "" {
+		db, err := Open(context.Background(), address, Options{})
+		if err == nil {
+			_, err = db.MigrateUp(context.Background())
+		}
+		if err != nil {
+			panic(err)
+		}
+		return
+	}
+	m.Run()
+}
 
 // server is a real server and its databases.
 type server struct {

@@ -298,15 +298,15 @@ func planOf(t testing.TB, db *DB, query string) (steps []map[string]string) {
 // The steps of the schema keep to the common rules too.
 func TestMigrationsFollowTheRules(t *testing.T) {
 	t.Parallel()
-	all, err := steps()
+	all, err := migrations.ReadDir("migrations")
 	require.NoError(t, err)
-	for i, s := range all {
-		assert.EqualValues(t, i+1, s.Version, s.Name)
-		for _, statement := range []string{s.up, s.down} {
-			assert.NotRegexp(t, forbidden, statement, s.Name)
-			assert.Equal(t, 1, strings.Count(statement, ";"), "%s: one statement a direction", s.Name)
+	for _, file := range all {
+		up, down := statementsOf(t, file.Name())
+		for _, statement := range []string{up, down} {
+			assert.NotRegexp(t, forbidden, statement, file.Name())
+			assert.Equal(t, 1, strings.Count(statement, ";"), "%s: one statement a direction", file.Name())
 			_, err := parser.New().ParseOneStmt(statement, "", "")
-			assert.NoError(t, err, s.Name)
+			assert.NoError(t, err, file.Name())
 		}
 	}
 }

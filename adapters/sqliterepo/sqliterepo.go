@@ -43,12 +43,13 @@ type DB struct {
 	path    string
 	write   *bun.DB
 	read    *bun.DB
+	schema  *bunrepo.Schema
 	records ports.Records
 }
 
 // Open opens the database file at path, making it (mode 0600) and its folder
-// (mode 0700) if they are missing. The schema is Migrate's business; a file whose
-// schema is newer than this program is refused.
+// (mode 0700) if they are missing. The schema is MigrateUp's business; a file whose
+// schema is newer than this program is refused where it says that it needs a newer one.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	switch {
 	case path == "" || strings.HasPrefix(path, ":"):
@@ -82,6 +83,9 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	}
 	if db.read, err = open(path, o, o.Readers, "_pragma=query_only(1)"); err != nil {
 		return nil, errors.Join(err, db.write.Close())
+	}
+	if db.schema, err = newSchema(db.write.DB); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite: %w", err), db.Close())
 	}
 	if err := db.check(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
