@@ -11,8 +11,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/imagify-api/imagify/adapters/internal/bunrepo"
 )
 
 func TestMigrateUpDownUp(t *testing.T) {
@@ -98,7 +96,7 @@ func TestNewerSchema(t *testing.T) {
 		require.NoError(t, err)
 		newest := status[len(status)-1]
 		assert.EqualValues(t, 90000, newest.Version)
-		assert.Equal(t, bunrepo.NewerStep, newest.Name)
+		assert.True(t, newest.Newer)
 		img, err := upload(ctx, db, newID())
 		require.NoError(t, err)
 		_, err = newer.Records().Images.Get(ctx, img.OwnerID, img.ID)

@@ -25,6 +25,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,18 +117,64 @@ func (s *State) Ping(ctx context.Context) error {
 // Doctor reports whether Redis does what imagify needs, and if not, what to do
 // about it. It writes one key that lives for a second.
 func (s *State) Doctor(ctx context.Context) error {
-	const advice = "check IMAGIFY_REDIS_URL, and that the user may run the commands and keys that imagify uses"
+	const rights = "check that the user may run the commands and keys that imagify uses"
 	if err := s.Ping(ctx); err != nil {
-		return fmt.Errorf("Redis does not answer: %w; %s", err, advice) //nolint:staticcheck // a name
+		advice := "check the host and the port in IMAGIFY_REDIS_URL, that it runs, whether it wants TLS (rediss://), and the firewall"
+		var reply redis.Error
+		if errors.As(err, &reply) { // it answers, with a refusal
+			advice = "check the user and the password in IMAGIFY_REDIS_URL; " + rights
+		}
+		return fmt.Errorf("Redis does not let imagify in: %w; %s", cause(err), advice) //nolint:staticcheck // a name
 	}
 	probe := domain.SecretHash(sha256.Sum256([]byte("imagify doctor")))
 	if err := s.Keep(ctx, probe, time.Second); err != nil {
-		return fmt.Errorf("Redis answers but does not keep a key: %w; it must be a master of version 6.2 or later with memory left; %s", err, advice) //nolint:staticcheck // a name
+		return fmt.Errorf("Redis answers but does not keep a key: %w; it must be a master of version 6.2 or later with memory left; %s", cause(err), rights) //nolint:staticcheck // a name
 	}
 	if _, err := s.Peek(ctx, "doctor", ports.Rate{Limit: 1, Per: time.Second, Burst: 1}); err != nil {
-		return fmt.Errorf("Redis answers but does not run a script: %w; %s", err, advice) //nolint:staticcheck // a name
+		return fmt.Errorf("Redis answers but does not run a script: %w; %s", cause(err), rights) //nolint:staticcheck // a name
 	}
-	return nil
+	if err := s.Publish(ctx); err != nil {
+		return fmt.Errorf("Redis answers but does not publish: %w; %s, the channel %s included", cause(err), rights, s.channel()) //nolint:staticcheck // a name
+	}
+	return s.checkEviction(ctx)
+}
+
+// checkEviction reports a Redis that throws away keys however young they are.
+func (s *State) checkEviction(ctx context.Context) error {
+	policies := make(chan string, 1)
+	ask := func(ctx context.Context, c redis.Cmdable) error {
+		info, err := c.Info(ctx, "memory").Result()
+		for line := range strings.Lines(info) {
+			if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:allkeys-"); ok {
+				select {
+				case policies <- "allkeys-" + policy:
+				default: // one is enough
+				}
+			}
+		}
+		return err
+	}
+	err := s.do(ctx, func(ctx context.Context) error {
+		if c, ok := s.client.(*redis.ClusterClient); ok {
+			return c.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return ask(ctx, c) })
+		}
+		return ask(ctx, s.client)
+	})
+	select {
+	case policy := <-policies:
+		return fmt.Errorf("Redis throws away any key when its memory is full (maxmemory-policy %s), and with it who has made how many requests: set volatile-ttl or noeviction", policy) //nolint:staticcheck // a name
+	default:
+		return cause(err)
+	}
+}
+
+// cause is what Redis or the network said, without the text for the public.
+func cause(err error) error {
+	var e *domain.Error
+	if errors.As(err, &e) && e.Err != nil {
+		return e.Err
+	}
+	return err
 }
 
 // do makes one call of Redis, bounded in time.

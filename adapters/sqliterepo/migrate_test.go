@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/imagify-api/imagify/adapters/internal/bunrepo"
 	"github.com/imagify-api/imagify/domain"
 )
 
@@ -119,7 +118,7 @@ func TestNewerSchema(t *testing.T) {
 	require.NoError(t, err)
 	newest := status[len(status)-1]
 	assert.EqualValues(t, 90000, newest.Version)
-	assert.Equal(t, bunrepo.NewerStep, newest.Name)
+	assert.True(t, newest.Newer)
 	assert.False(t, newest.AppliedAt.IsZero())
 	_, err = upload(t.Context(), beside, domain.ID{1})
 	require.NoError(t, err)

@@ -16,13 +16,12 @@ import (
 // Migration is one step of a database's schema.
 type Migration struct {
 	Version int64
-	Name    string // the file's; of a step that this program does not know: NewerStep
+	Name    string // the file's; empty where Newer
 	// AppliedAt is when it was applied; zero while it is pending.
 	AppliedAt time.Time
+	// Newer says that a newer program applied it and this one does not know it.
+	Newer bool
 }
-
-// NewerStep names the steps that a newer program made.
-const NewerStep = "(newer than this program)"
 
 // SchemaOptions is how a database takes the steps of its schema.
 type SchemaOptions struct {
@@ -136,7 +135,7 @@ func (s *Schema) Status(ctx context.Context) ([]Migration, error) {
 			return nil, err
 		}
 		if version > s.newest() {
-			out = append(out, Migration{Version: version, Name: NewerStep, AppliedAt: at.UTC()})
+			out = append(out, Migration{Version: version, Newer: true, AppliedAt: at.UTC()})
 		} else {
 			out[version-1].AppliedAt = at.UTC()
 		}

@@ -61,32 +61,51 @@ func (b *Backends) Migrate(ctx context.Context) error {
 // NewResizer returns the Resizer of this process, whatever resizes for the server.
 func NewResizer() (ports.Resizer, error) { return nativeresizer.New(nativeresizer.Options{}) }
 
+// Part is one of the things that a configuration names.
+type Part struct {
+	Name string
+	// Open opens it into b.
+	Open func(ctx context.Context, b *Backends) error
+}
+
+// The parts' names.
+const (
+	PartRedis     = "Redis"
+	PartResizer   = "resizer"
+	PartDatabase  = "database"
+	PartStorage   = "storage"
+	PartSecretKey = "secret key"
+)
+
+// Parts returns what there is to open, in the order in which it is opened: what says
+// at once that it cannot be comes first.
+func (c Config) Parts() []Part {
+	return []Part{
+		{PartRedis, c.openState},
+		{PartResizer, c.openResizer},
+		{PartDatabase, c.openDatabase},
+		{PartStorage, c.openStorage},
+		{PartSecretKey, c.openKeys},
+	}
+}
+
 // Open opens what the configuration names. What cannot be, such as an unknown
 // scheme, is domain.Invalid; what does not answer is found by its first use.
-func (c Config) Open(ctx context.Context, log *slog.Logger) (_ *Backends, err error) {
+func (c Config) Open(ctx context.Context, log *slog.Logger) (*Backends, error) {
 	b := &Backends{Config: app.Config{Logger: log}}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, b.Close())
+	for _, part := range c.Parts() {
+		if err := part.Open(ctx, b); err != nil {
+			return nil, errors.Join(err, b.Close())
 		}
-	}()
-	if err := c.openState(b, log); err != nil {
-		return nil, err
 	}
-	if err := c.openResizer(ctx, b); err != nil {
-		return nil, err
-	}
-	if err := c.openDatabase(ctx, b); err != nil {
-		return nil, err
-	}
-	if err := c.openStorage(ctx, b); err != nil {
-		return nil, err
-	}
-	b.SecretKeys = c.SecretKeys
-	if len(b.SecretKeys) == 0 {
+	return b, nil
+}
+
+func (c Config) openKeys(_ context.Context, b *Backends) (err error) {
+	if b.SecretKeys = c.SecretKeys; len(b.SecretKeys) == 0 {
 		b.SecretKeys, err = c.keptKey()
 	}
-	return b, err
+	return err
 }
 
 // openResizer opens the Resizer, which reads what is uploaded wherever thumbnails are made.
@@ -108,12 +127,12 @@ func (c Config) openResizer(ctx context.Context, b *Backends) (err error) {
 	return noAdapter("IMAGIFY_RESIZER_URL", c.Resizer, "local: or lambda:function-name")
 }
 
-func (c Config) openState(b *Backends, log *slog.Logger) error {
+func (c Config) openState(_ context.Context, b *Backends) error {
 	if c.Redis == "" {
 		b.RateLimits, b.LinkLife = memory.NewRateLimits(memory.Options{}), memory.NewLinkLife(memory.Options{})
 		return nil
 	}
-	redis.SetLogger(redisLog{log})
+	redis.SetLogger(redisLog{b.Logger})
 	state, err := redisstate.Open(c.Redis, redisstate.Options{})
 	if err != nil {
 		return domain.Wrap(domain.Invalid, err, "IMAGIFY_REDIS_URL")
