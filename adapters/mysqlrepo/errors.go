@@ -14,31 +14,32 @@ import (
 // The servers' error numbers that are told apart
 // (https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html).
 const (
-	errDiskFull         = 1021
-	errTooManyConns     = 1040
-	errOutOfResources   = 1041
-	errDBAccessDenied   = 1044
-	errAccessDenied     = 1045
-	errNoDatabase       = 1049
-	errShutdown         = 1053
-	errDuplicateColumn  = 1060
-	errDuplicateKeyName = 1061
-	errDuplicate        = 1062
-	errCannotDrop       = 1091
-	errTableFull        = 1114
-	errNoTable          = 1146
-	errUserConns        = 1203
-	errLockWait         = 1205
-	errDeadlock         = 1213
-	errUserLimit        = 1226
-	errReadOnlyOption   = 1290
-	errInterrupted      = 1317
-	errReadOnly         = 1792
-	errReadOnlyMode     = 1836
-	errConnKilled       = 1927 // MariaDB
-	errStatementTimeout = 3024
-	errLockNowait       = 3572
-	errClientTimeout    = 4031 // MySQL ended the idle connection
+	errDiskFull          = 1021
+	errTooManyConns      = 1040
+	errOutOfResources    = 1041
+	errDBAccessDenied    = 1044
+	errAccessDenied      = 1045
+	errNoDatabase        = 1049
+	errShutdown          = 1053
+	errDuplicateColumn   = 1060
+	errDuplicateKeyName  = 1061
+	errDuplicate         = 1062
+	errCannotDrop        = 1091
+	errTableFull         = 1114
+	errNoTable           = 1146
+	errUserConns         = 1203
+	errLockWait          = 1205
+	errDeadlock          = 1213
+	errUserLimit         = 1226
+	errReadOnlyOption    = 1290
+	errInterrupted       = 1317
+	errReadOnly          = 1792
+	errReadOnlyMode      = 1836
+	errConnKilled        = 1927 // MariaDB
+	errStatementTimeout  = 3024
+	errInsecureTransport = 3159
+	errLockNowait        = 3572
+	errClientTimeout     = 4031 // MySQL ended the idle connection
 )
 
 // classify tells what an error of the driver or the server means.

@@ -42,8 +42,8 @@ func newSchema(pool *sql.DB) (*bunrepo.Schema, error) {
 // that it applied. Of several nodes one at a time migrates, the others wait; after
 // one that died they go on within migrationLease. Nodes may run meanwhile.
 func (db *DB) MigrateUp(ctx context.Context) (done []Migration, err error) {
-	err = db.migrating(ctx, func(ctx context.Context) error {
-		done, err = db.schema.Up(ctx)
+	err = db.migrating(ctx, func(ctx context.Context, schema *bunrepo.Schema) error {
+		done, err = schema.Up(ctx)
 		return err
 	})
 	return done, err
@@ -52,8 +52,8 @@ func (db *DB) MigrateUp(ctx context.Context) (done []Migration, err error) {
 // MigrateDown takes back the steps above the given version, newest first; 0
 // takes back all, and with them every record. It returns the steps taken back.
 func (db *DB) MigrateDown(ctx context.Context, version int64) (done []Migration, err error) {
-	err = db.migrating(ctx, func(ctx context.Context) error {
-		done, err = db.schema.Down(ctx, version)
+	err = db.migrating(ctx, func(ctx context.Context, schema *bunrepo.Schema) error {
+		done, err = schema.Down(ctx, version)
 		return err
 	})
 	return done, err
@@ -92,7 +92,7 @@ const (
 
 // migrating runs fn while no other node migrates. The lock is a row with a lease:
 // GET_LOCK is a connection's own, and Vitess may change the connection.
-func (db *DB) migrating(ctx context.Context, fn func(context.Context) error) (err error) {
+func (db *DB) migrating(ctx context.Context, fn func(context.Context, *bunrepo.Schema) error) (err error) {
 	failed := func(err error) error { return fmt.Errorf("mysql: migrate %s: %w", db.name, err) }
 	const table = "CREATE TABLE IF NOT EXISTS migration_lease (id INT NOT NULL, holder VARBINARY(64) NOT NULL," +
 		" lease_until BIGINT NOT NULL, PRIMARY KEY (id)) ENGINE=InnoDB"
@@ -131,7 +131,7 @@ func (db *DB) migrating(ctx context.Context, fn func(context.Context) error) (er
 	if err := db.check(ctx); err != nil {
 		return err
 	}
-	if err := fn(ctx); err != nil {
+	if err := fn(ctx, db.schema); err != nil {
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 			err = errors.Join(err, cause)
 		}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/imagify-api/imagify/adapters/internal/bunrepo"
 )
 
 func TestMigrateUpDownUp(t *testing.T) {
@@ -174,7 +176,7 @@ func TestMigrateWaits(t *testing.T) {
 	servers(t, func(t *testing.T, s *server) {
 		address := s.empty(t)
 		one, two := s.open(t, address, Options{}), s.open(t, address, Options{})
-		require.NoError(t, one.migrating(t.Context(), func(context.Context) error {
+		require.NoError(t, one.migrating(t.Context(), func(context.Context, *bunrepo.Schema) error {
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
 			_, err := two.MigrateUp(ctx)

@@ -110,14 +110,26 @@ func Open(ctx context.Context, address string, o Options) (*DB, error) {
 
 // unreachable says what to do about a first connection that failed.
 func (db *DB) unreachable(err error) error {
-	hint := "check the host, the port and that the server runs"
-	var e *mysql.MySQLError
-	if errors.As(err, &e) {
+	hint := "check the host, the port, that the server runs, and the firewall"
+	var (
+		e         *mysql.MySQLError
+		untrusted *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.As(err, &untrusted):
+		hint = "name the server by the host name in its certificate; for a certificate of your own, tls=skip-verify encrypts without proving who answers"
+	case errors.Is(err, mysql.ErrNoTLS):
+		hint = "the server has no TLS: leave tls away, or have it set up there"
+	case errors.As(err, &e):
 		switch e.Number {
-		case errAccessDenied, errDBAccessDenied:
-			hint = "check the user, the password and the user's rights"
+		case errAccessDenied:
+			hint = "check the user and the password"
+		case errDBAccessDenied:
+			hint = "GRANT the user rights on the database, or correct its name"
 		case errNoDatabase:
 			hint = "make it with CREATE DATABASE, or correct the name"
+		case errInsecureTransport:
+			hint = "add ?tls=true to the address"
 		default:
 			hint = "see the server's log"
 		}

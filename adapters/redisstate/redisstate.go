@@ -4,7 +4,8 @@
 // It runs on Redis 6.2 or later, and on what speaks the same: one server, Sentinel
 // or a Cluster. Each script touches one key, so that it needs no hash tags. The
 // commands used are EVAL, EVALSHA, GET, SET, DEL, PTTL, TIME, INFO, PUBLISH,
-// SUBSCRIBE, PING; a user for imagify alone needs no other.
+// SUBSCRIBE, PING, and in a Cluster CLUSTER SLOTS; a user for imagify alone needs no
+// other.
 //
 // Redis is the fast path and may vanish at any moment. Every key has a time to live.
 // Every call ends within Options.Timeout, and while Redis does not answer they fail
@@ -127,14 +128,26 @@ func (s *State) Doctor(ctx context.Context) error {
 		return fmt.Errorf("Redis does not let imagify in: %w; %s", cause(err), advice) //nolint:staticcheck // a name
 	}
 	probe := domain.SecretHash(sha256.Sum256([]byte("imagify doctor")))
-	if err := s.Keep(ctx, probe, time.Second); err != nil {
-		return fmt.Errorf("Redis answers but does not keep a key: %w; it must be a master of version 6.2 or later with memory left; %s", cause(err), rights) //nolint:staticcheck // a name
-	}
-	if _, err := s.Peek(ctx, "doctor", ports.Rate{Limit: 1, Per: time.Second, Burst: 1}); err != nil {
-		return fmt.Errorf("Redis answers but does not run a script: %w; %s", cause(err), rights) //nolint:staticcheck // a name
-	}
-	if err := s.Publish(ctx); err != nil {
-		return fmt.Errorf("Redis answers but does not publish: %w; %s, the channel %s included", cause(err), rights, s.channel()) //nolint:staticcheck // a name
+	for _, try := range []struct {
+		does, advice string
+		call         func() error
+	}{
+		{"keep a key", "it must be a master of version 6.2 or later with memory left; " + rights, func() error {
+			return s.Keep(ctx, probe, time.Second)
+		}},
+		{"run a script", rights, func() error {
+			_, err := s.Peek(ctx, "doctor", ports.Rate{Limit: 1, Per: time.Second, Burst: 1})
+			return err
+		}},
+		{"publish", rights + ", and the channel " + s.channel(), func() error { return s.Publish(ctx) }},
+	} {
+		err := try.call()
+		if redis.HasErrorPrefix(err, "MOVED") {
+			return errors.New("Redis is one of a Cluster: write redis+cluster://, or rediss+cluster://, and some of its nodes") //nolint:staticcheck // a name
+		}
+		if err != nil {
+			return fmt.Errorf("Redis answers but does not %s: %w; %s", try.does, cause(err), try.advice) //nolint:staticcheck // a name
+		}
 	}
 	return s.checkEviction(ctx)
 }

@@ -260,10 +260,13 @@ func (doctorCmd) Run(p *program) (err error) {
 		}
 		check(part.Name, good, err)
 	}
-	if failed > 0 {
-		return fmt.Errorf("%d checks failed", failed)
+	switch failed {
+	case 0:
+		return nil
+	case 1:
+		return errors.New("1 check failed")
 	}
-	return nil
+	return fmt.Errorf("%d checks failed", failed)
 }
 
 func checkKeys(_ context.Context, b *wiring.Backends) (string, error) {
