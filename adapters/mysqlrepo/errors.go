@@ -42,6 +42,10 @@ const (
 	errClientTimeout     = 4031 // MySQL ended the idle connection
 )
 
+// Away reports whether an error of a statement, as Options.Hooks see it, means that
+// the database did not answer.
+func Away(err error) bool { return bunrepo.Unavailable(classify, err) }
+
 // classify tells what an error of the driver or the server means.
 func classify(err error) bunrepo.Class {
 	var e *mysql.MySQLError

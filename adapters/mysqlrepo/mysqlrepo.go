@@ -246,5 +246,8 @@ func (db *DB) Ping(ctx context.Context) error {
 	return nil
 }
 
+// PoolStats tells what the connections do.
+func (db *DB) PoolStats() sql.DBStats { return db.db.Stats() }
+
 // Close closes the connections once their running statements are done.
 func (db *DB) Close() error { return db.db.Close() }

@@ -196,6 +196,9 @@ func (db *DB) Ping(ctx context.Context) error {
 	return nil
 }
 
+// PoolStats tells what the connections that read do.
+func (db *DB) PoolStats() sql.DBStats { return db.read.Stats() }
+
 // Close closes the database once its running statements are done.
 func (db *DB) Close() error { return errors.Join(db.read.Close(), db.write.Close()) }
 
@@ -204,6 +207,10 @@ func isBusy(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }
+
+// Away reports whether an error of a statement, as Options.Hooks see it, means that
+// the database did not answer.
+func Away(err error) bool { return bunrepo.Unavailable(classify, err) }
 
 // classify tells what an error of SQLite means (https://sqlite.org/rescode.html).
 func classify(err error) bunrepo.Class {

@@ -79,6 +79,18 @@ func TestCluster(t *testing.T) {
 	status, _ = request(t, http.MethodGet, c.url+"/metrics", nil, "", nil)
 	assert.Equal(t, http.StatusNotFound, status, "metrics are not for the outside")
 
+	status, answer = request(t, http.MethodGet, c.nodes[0].url+"/metrics", nil, "", nil)
+	require.Equal(t, http.StatusOK, status)
+	for _, series := range []string{
+		`imagify_backend_call_duration_seconds_count{backend="database",call="select"}`,
+		`imagify_backend_call_duration_seconds_count{backend="storage",call="put"}`,
+		`imagify_backend_call_duration_seconds_count{backend="redis",call="rate_peek"}`,
+		`imagify_database_connections{state="idle"}`,
+	} {
+		assert.Contains(t, string(answer), series)
+	}
+	assert.NotContains(t, string(answer), "imagify_backend_failures_total{")
+
 	// A downgrade acts at once where it was made, and within 2 s elsewhere (threefold slack).
 	status, _ = request(t, http.MethodPatch, c.nodes[0].url+"/v1/admin/users/"+enterprise.name, admin, "application/json", []byte(`{"tiers":["BasicTierUsers"]}`))
 	require.Equal(t, http.StatusOK, status)

@@ -180,15 +180,20 @@ func (r *repo) fail(err error) error {
 	case domain.CodeOf(err) != domain.Internal:
 		return err
 	}
-	var netErr net.Error
-	away := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, errLostRace) || errors.As(err, &netErr)
-	if c := r.o.Classify(err); away || c == Away || c == Lost || c == Retry {
+	if Unavailable(r.o.Classify, err) || errors.Is(err, context.Canceled) || errors.Is(err, errLostRace) || r.o.Classify(err) == Retry {
 		e := domain.Wrap(domain.Unavailable, err, "the database does not answer now, try again")
 		e.RetryAfter = time.Second
 		return e
 	}
 	return fmt.Errorf("database: %w", err)
+}
+
+// Unavailable reports whether an error means that the database did not answer.
+func Unavailable(classify func(error) Class, err error) bool {
+	var network net.Error
+	class := classify(err)
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.As(err, &network) || class == Away || class == Lost
 }
 
 func (r *repo) duplicate(err error) bool { return err != nil && r.o.Classify(err) == Duplicate }

@@ -2,6 +2,7 @@ package wiring
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/uptrace/bun"
 
 	"github.com/imagify-api/imagify/adapters/fileblob"
 	"github.com/imagify-api/imagify/adapters/lambdaresizer"
@@ -29,6 +31,7 @@ type Database interface {
 	MigrateUp(ctx context.Context) ([]sqliterepo.Migration, error)
 	MigrateDown(ctx context.Context, version int64) ([]sqliterepo.Migration, error)
 	MigrationStatus(ctx context.Context) ([]sqliterepo.Migration, error)
+	PoolStats() sql.DBStats
 	Close() error
 }
 
@@ -38,6 +41,7 @@ type Backends struct {
 	Database Database          // nil for mem:
 	State    *redisstate.State // nil where what it keeps is kept in process
 	close    []func() error
+	measures *measures // nil: nothing is measured
 }
 
 // Close closes what was opened, the last first.
@@ -93,12 +97,37 @@ func (c Config) Parts() []Part {
 // scheme, is domain.Invalid; what does not answer is found by its first use.
 func (c Config) Open(ctx context.Context, log *slog.Logger) (*Backends, error) {
 	b := &Backends{Config: app.Config{Logger: log}}
+	if c.Metrics != nil {
+		var err error
+		if b.measures, err = newMeasures(c.Metrics); err != nil {
+			return nil, err
+		}
+	}
 	for _, part := range c.Parts() {
 		if err := part.Open(ctx, b); err != nil {
 			return nil, errors.Join(err, b.Close())
 		}
 	}
+	if b.measures == nil {
+		return b, nil
+	}
+	if err := c.measure(b); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
 	return b, nil
+}
+
+// measure puts the measuring wrappers around what was opened.
+func (c Config) measure(b *Backends) error {
+	b.Blobs = measuredBlobs{b.Blobs, b.measures}
+	if b.State != nil {
+		state := measuredState{b.State, b.measures}
+		b.RateLimits, b.LinkLife, b.Notices = state, state, state
+	}
+	if b.Database == nil {
+		return nil
+	}
+	return watchPool(c.Metrics, b.Database.PoolStats)
 }
 
 func (c Config) openKeys(_ context.Context, b *Backends) (err error) {
@@ -155,13 +184,13 @@ func (c Config) openDatabase(ctx context.Context, b *Backends) error {
 		b.Records = memory.NewRecords(memory.Options{})
 		return nil
 	case "sqlite":
-		db, err := sqliterepo.Open(ctx, c.pathOr(c.Database, "imagify.db"), sqliterepo.Options{})
+		db, err := sqliterepo.Open(ctx, c.pathOr(c.Database, "imagify.db"), sqliterepo.Options{Hooks: b.hooks(sqliterepo.Away)})
 		if err != nil {
 			return err
 		}
 		b.Database = db
 	case "mysql":
-		db, err := mysqlrepo.Open(ctx, c.Database, mysqlrepo.Options{})
+		db, err := mysqlrepo.Open(ctx, c.Database, mysqlrepo.Options{Hooks: b.hooks(mysqlrepo.Away)})
 		if err != nil {
 			return err
 		}
@@ -172,6 +201,14 @@ func (c Config) openDatabase(ctx context.Context, b *Backends) error {
 	b.close = append(b.close, b.Database.Close)
 	b.Records = b.Database.Records()
 	return nil
+}
+
+// hooks see every statement, if it is measured.
+func (b *Backends) hooks(away func(error) bool) []bun.QueryHook {
+	if b.measures == nil {
+		return nil
+	}
+	return []bun.QueryHook{statements{b.measures, away}}
 }
 
 func (c Config) openStorage(ctx context.Context, b *Backends) error {
