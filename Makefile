@@ -93,6 +93,11 @@ bench-serve: build ## CPU a request of warm thumbnail, list and link beside a ba
 bench-peers: ## The resizer beside libvips, Pillow, djpeg and bild on real photographs, with quality and memory
 	@bash adapters/nativeresizer/peerbench/run.sh
 
+.PHONY: bench-cold
+bench-cold: ## CPU of an upload and of a cold thumbnail over HTTP, with the fast and the plain resizer, and the memory of 16 at once
+	@$(GO) build -tags $(TAGS) -o bin/coldbench ./cmd/imagify/coldbench
+	@./bin/coldbench
+
 .PHONY: bench-lambda
 bench-lambda: ## The function's start, its warm thumbnail beside the same by Pillow, its memory
 	@$(GO) run -tags $(TAGS) ./cmd/imagify-lambda/lambdabench

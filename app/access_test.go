@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,21 +21,28 @@ import (
 )
 
 // signed returns the signature of a variant's URL as its owner sees it.
-func (w *world) signed(a domain.Actor, id domain.ID, v domain.Variant) app.Signature {
+func (w *world) signed(a domain.Actor, id domain.ID, v domain.Variant) app.SignatureText {
 	w.t.Helper()
 	iv, err := w.svc.Image(ctx, a, id)
 	require.NoError(w.t, err)
 	if v.IsOriginal() {
 		require.NotNil(w.t, iv.Original)
-		return *iv.Original
+		return fromQuery(w.t, iv.Original.Query())
 	}
 	for _, th := range iv.Thumbnails {
 		if th.Asked == v.Height() {
-			return th.Signature
+			return fromQuery(w.t, th.Signature.Query())
 		}
 	}
 	w.t.Fatalf("no URL of %v", v)
-	return app.Signature{}
+	return app.SignatureText{}
+}
+
+func fromQuery(t testing.TB, query string) app.SignatureText {
+	t.Helper()
+	v, err := url.ParseQuery(query)
+	require.NoError(t, err)
+	return app.SignatureText{Expires: v.Get("expires"), Owner: v.Get("owner"), Signature: v.Get("signature")}
 }
 
 func TestTiersDecide(t *testing.T) {
@@ -218,37 +226,39 @@ func TestSignedURLs(t *testing.T) {
 	assert.ErrorIs(t, err, domain.Denied, "expired")
 	sig = w.signed(anna, img.ID, thumbnail(200))
 
-	for name, bad := range map[string]func() (app.Signature, domain.ID, domain.Variant){
-		"another height": func() (app.Signature, domain.ID, domain.Variant) { return sig, img.ID, thumbnail(400) },
-		"the original":   func() (app.Signature, domain.ID, domain.Variant) { return sig, img.ID, domain.Original },
-		"another image": func() (app.Signature, domain.ID, domain.Variant) {
+	for name, bad := range map[string]func() (app.SignatureText, domain.ID, domain.Variant){
+		"another height": func() (app.SignatureText, domain.ID, domain.Variant) { return sig, img.ID, thumbnail(400) },
+		"the original":   func() (app.SignatureText, domain.ID, domain.Variant) { return sig, img.ID, domain.Original },
+		"another image": func() (app.SignatureText, domain.ID, domain.Variant) {
 			id := img.ID
 			id[15] ^= 1
 			return sig, id, thumbnail(200)
 		},
-		"longer life": func() (app.Signature, domain.ID, domain.Variant) {
+		"longer life": func() (app.SignatureText, domain.ID, domain.Variant) {
 			s := sig
 			n, _ := strconv.ParseInt(s.Expires, 10, 64)
 			s.Expires = strconv.FormatInt(n+1, 10)
 			return s, img.ID, thumbnail(200)
 		},
-		"leading zero": func() (app.Signature, domain.ID, domain.Variant) {
+		"leading zero": func() (app.SignatureText, domain.ID, domain.Variant) {
 			s := sig
 			s.Expires = "0" + s.Expires
 			return s, img.ID, thumbnail(200)
 		},
-		"other owner": func() (app.Signature, domain.ID, domain.Variant) {
+		"other owner": func() (app.SignatureText, domain.ID, domain.Variant) {
 			s := sig
 			s.Owner = "AAAAAAAAAAAAAAAAAAAAAA"
 			return s, img.ID, thumbnail(200)
 		},
-		"empty": func() (app.Signature, domain.ID, domain.Variant) { return app.Signature{}, img.ID, thumbnail(200) },
-		"padding bits": func() (app.Signature, domain.ID, domain.Variant) {
+		"empty": func() (app.SignatureText, domain.ID, domain.Variant) {
+			return app.SignatureText{}, img.ID, thumbnail(200)
+		},
+		"padding bits": func() (app.SignatureText, domain.ID, domain.Variant) {
 			s := sig
 			s.Signature = s.Signature[:21] + string(s.Signature[21]+1)
 			return s, img.ID, thumbnail(200)
 		},
-		"not base64": func() (app.Signature, domain.ID, domain.Variant) {
+		"not base64": func() (app.SignatureText, domain.ID, domain.Variant) {
 			s := sig
 			s.Signature = strings.Repeat("*", 22)
 			return s, img.ID, thumbnail(200)
@@ -375,6 +385,9 @@ func promiseA7(t *testing.T) {
 				long, err := w.svc.OpenSigned(ctx, orig, img.ID, domain.Original)
 				require.NoError(t, err)
 				require.NoError(t, long.Recheck(ctx))
+				byName, err := w.svc.Open(ctx, a, img.ID, domain.Original)
+				require.NoError(t, err)
+				require.NoError(t, byName.Recheck(ctx))
 
 				take(user, img)
 
@@ -390,6 +403,8 @@ func promiseA7(t *testing.T) {
 				assert.Equal(t, gone, domain.CodeOf(err))
 				assert.Error(t, long.Recheck(ctx), "a body under way ends")
 				long.Body.Close()
+				assert.Error(t, byName.Recheck(ctx), "by credentials too")
+				byName.Body.Close()
 			}
 		})
 	}
@@ -486,7 +501,7 @@ func TestAccessExplains(t *testing.T) {
 	_, err = w.svc.Access(ctx, w.root, img.ID, app.WhatIf{Username: "nobody"})
 	assert.ErrorIs(t, err, domain.Invalid)
 	w.user("eve", domain.EnterpriseTier)
-	assert.Equal(t, "false not_owner  BasicTierUsers", rows(w.root, app.WhatIf{Username: "eve"})["thumbnail:200"])
+	assert.Equal(t, "false not_owner  ", rows(w.root, app.WhatIf{Username: "eve"})["thumbnail:200"])
 	w.change("anna", app.UserChange{Tiers: &[]string{}, Permissions: &[]string{"can_generate_expiring_link", "thumbnail:33"}})
 	anna = w.actor("anna")
 	got := rows(anna, app.WhatIf{})
@@ -600,6 +615,24 @@ func TestReady(t *testing.T) {
 	assert.Empty(t, w.svc.Ready(ctx))
 	w.cfg.Records.Changes = &away{Changes: w.cfg.Records.Changes, off: true}
 	assert.Contains(t, w.node().Ready(ctx), "database")
+
+	// A database that is silent until time is up takes none from the others.
+	w.cfg.Records.Changes = silent{w.cfg.Records.Changes}
+	svc, err := app.New(w.cfg)
+	require.NoError(t, err)
+	defer svc.Close()
+	bounded, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	found := svc.Ready(bounded)
+	assert.Contains(t, found, "database")
+	assert.Len(t, found, 1)
+}
+
+type silent struct{ ports.Changes }
+
+func (silent) Since(ctx context.Context, _ int64) (ports.Feed, error) {
+	<-ctx.Done()
+	return ports.Feed{}, ctx.Err()
 }
 
 func TestNewChecksItsConfig(t *testing.T) {
@@ -618,5 +651,30 @@ func TestNewChecksItsConfig(t *testing.T) {
 		change(&cfg)
 		_, err := app.New(cfg)
 		assert.Error(t, err, name)
+	}
+}
+
+// A long body is cut when the credentials that opened it end, or stop permitting it.
+func TestRecheckOfCredentials(t *testing.T) {
+	off, none, secret := false, []string{}, "another password"
+	for name, c := range map[string]struct {
+		change app.UserChange
+		code   domain.Code
+	}{
+		"nothing":      {app.UserChange{Email: ptr("anna@example.org")}, ""},
+		"downgrade":    {app.UserChange{Tiers: &none}, domain.Denied},
+		"deactivation": {app.UserChange{IsActive: &off}, domain.Unauthenticated},
+		"password":     {app.UserChange{Password: &secret}, domain.Unauthenticated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			anna := w.user("anna", domain.EnterpriseTier)
+			got, err := w.svc.Open(ctx, anna, w.upload(anna).ID, domain.Original)
+			require.NoError(t, err)
+			defer got.Body.Close()
+			require.NoError(t, got.Recheck(ctx))
+			w.change("anna", c.change)
+			assert.Equal(t, c.code, domain.CodeOf(got.Recheck(ctx)))
+		})
 	}
 }

@@ -184,20 +184,34 @@ func (s *Service) Close() error {
 }
 
 // Ready reports whether every backend answers: nil, or what does not, by the names
-// "database", "storage" and "link state".
+// "database", "storage" and "link state". They are asked at once: one that is silent
+// takes no time from the others.
 func (s *Service) Ready(ctx context.Context) map[string]error {
-	out := map[string]error{}
-	if _, err := s.rec.Changes.Since(ctx, s.feed.version()); err != nil {
-		out["database"] = err
-	}
-	if err := s.pingStorage(ctx); err != nil {
-		out["storage"] = err
+	asks := map[string]func(context.Context) error{
+		"database": func(ctx context.Context) error {
+			_, err := s.rec.Changes.Since(ctx, s.feed.version())
+			return err
+		},
+		"storage": s.pingStorage,
 	}
 	if p, ok := s.cfg.LinkLife.(ports.Pinger); ok {
-		if err := p.Ping(ctx); err != nil {
-			out["link state"] = err
-		}
+		asks["link state"] = p.Ping
 	}
+	var (
+		mu  sync.Mutex
+		wg  sync.WaitGroup
+		out = map[string]error{}
+	)
+	for name, ask := range asks {
+		wg.Go(func() {
+			if err := ask(ctx); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				out[name] = err
+			}
+		})
+	}
+	wg.Wait()
 	return out
 }
 

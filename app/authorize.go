@@ -98,6 +98,25 @@ type claim struct {
 	link  *domain.Link  // an expiring link
 }
 
+// renew returns the claim as the records say it is now: the actor and the link in
+// it were read when the request began, and a long body may outlive what they say.
+func (s *Service) renew(ctx context.Context, by claim) (claim, error) {
+	switch {
+	case by.actor != nil && !by.actor.User.ID.IsZero():
+		acc, err := s.account(ctx, by.actor.User.ID)
+		if err == nil && by.actor.Via != "token" && acc.user.Epoch != by.actor.User.Epoch {
+			err = domain.Errorf(domain.Unauthenticated, "the session has ended, sign in again")
+		}
+		actor, err := signedIn(acc, by.actor.Via, err)
+		return claim{actor: &actor}, err
+	case by.link != nil:
+		l, err := s.rec.Links.ByToken(ctx, by.link.Hash)
+		l.Views = by.link.Views // a view that was taken since may be this body's own
+		return claim{link: &l}, err
+	}
+	return by, nil
+}
+
 // authorize is the one gate before any image's bytes: thumbnail, original,
 // link, whole or in part. It returns the image if the claim opens the variant now.
 func (s *Service) authorize(ctx context.Context, by claim, id domain.ID, v domain.Variant) (domain.Image, error) {

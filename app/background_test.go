@@ -50,11 +50,13 @@ func TestNoticesAreHeard(t *testing.T) {
 func TestSignatureText(t *testing.T) {
 	w := newWorld(t)
 	anna := w.user("anna", domain.BasicTier)
-	img := w.upload(anna)
-	sig := w.signed(anna, img.ID, thumbnail(200))
-	assert.True(t, sig.Present())
-	assert.False(t, app.Signature{}.Present())
-	assert.Regexp(t, `^expires=\d+&owner=[A-Za-z0-9_-]{22}&signature=[A-Za-z0-9_-]{22}$`, sig.Query())
+	img, err := w.svc.Image(ctx, anna, w.upload(anna).ID)
+	require.NoError(t, err)
+	query := img.Thumbnails[0].Signature.Query()
+	assert.Regexp(t, `^expires=\d+&owner=[A-Za-z0-9_-]{22}&signature=[A-Za-z0-9_-]{22}$`, query)
+	assert.Equal(t, "?"+query, string(img.Thumbnails[0].Signature.AppendQuery([]byte("?"))))
+	assert.True(t, fromQuery(t, query).Present())
+	assert.False(t, app.SignatureText{}.Present())
 }
 
 // Nobody gets anything without signing in, and nobody a page of nothing.

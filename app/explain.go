@@ -22,7 +22,7 @@ type Access struct {
 type AccessRow struct {
 	Action   domain.Action
 	Decision domain.Decision
-	// SmallestTier is the tier with the fewest permissions that would allow it; empty if none does.
+	// SmallestTier is the tier with the fewest permissions that would allow it; empty if none would.
 	SmallestTier string
 }
 
@@ -77,25 +77,20 @@ func (s *Service) Access(ctx context.Context, actor domain.Actor, id domain.ID, 
 	actions = append(actions, domain.MakeLink)
 	out := Access{Image: img, User: u}
 	for _, a := range actions {
-		d, err := decideFor(u, effective, img.OwnerID, a, all)
+		row, err := explain(u, effective, img.OwnerID, a, all)
 		if err != nil {
 			return Access{}, err
 		}
-		out.Rows = append(out.Rows, AccessRow{Action: a, Decision: d, SmallestTier: domain.SmallestTierWith(a.Permission(), all)})
+		out.Rows = append(out.Rows, row)
 	}
 	return out, nil
 }
 
-// decideFor decides as if the user asked by credentials.
-func decideFor(u domain.User, e domain.Effective, ownerID domain.ID, a domain.Action, all []domain.Tier) (domain.Decision, error) {
+// explain decides as if the user asked by credentials.
+func explain(u domain.User, e domain.Effective, ownerID domain.ID, a domain.Action, all []domain.Tier) (AccessRow, error) {
 	as := domain.Actor{User: u, Effective: e, Via: "explain"}
 	d, err := domain.Decide(as, ownerID, a, func() ([]domain.Tier, error) { return all, nil })
-	if err == nil && d.Allowed && a == domain.MakeLink {
-		if _, ok := e.DefaultLinkVariant(); !ok {
-			d = domain.Decision{Reason: domain.NoVariant}
-		}
-	}
-	return d, err
+	return AccessRow{Action: a, Decision: d, SmallestTier: d.SmallestTierFor(a, all)}, err
 }
 
 // Explain decides one action of one user on one image, as if they asked, for admins.
@@ -115,6 +110,5 @@ func (s *Service) Explain(ctx context.Context, actor domain.Actor, username stri
 	if err != nil {
 		return AccessRow{}, err
 	}
-	d, err := decideFor(u, uniteFrom(all, u), img.OwnerID, a, all)
-	return AccessRow{Action: a, Decision: d, SmallestTier: domain.SmallestTierWith(a.Permission(), all)}, err
+	return explain(u, uniteFrom(all, u), img.OwnerID, a, all)
 }

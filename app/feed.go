@@ -28,7 +28,7 @@ type feed struct {
 	changes ports.Changes
 	local   func() time.Time
 	log     *slog.Logger
-	// forget drops cached things; it is called with mu held, before the poll counts as done.
+	// forget drops cached things; it is called with mu and keeping held, before the poll counts as done.
 	forget func(entries []ports.Change, lost bool)
 
 	mu   sync.Mutex // one poll at a time
@@ -36,7 +36,10 @@ type feed struct {
 	// started says that seen is a version of the backend's, not the zero value.
 	started bool
 
-	// generation grows with everything forgotten, so that a fill that began before is not kept.
+	// keeping makes one step of forgetting: a fill that is kept meanwhile could be
+	// made of another cache's entry that is about to go.
+	keeping sync.RWMutex
+	// generation grows after everything was forgotten, so that a fill that began before is not kept.
 	generation atomic.Uint64
 	// began is when the last good poll began; nil: no poll, or a failed one that must not be trusted.
 	began atomic.Pointer[time.Time]
@@ -89,8 +92,10 @@ func (f *feed) sync(ctx context.Context) error {
 	}
 	f.offset.Store(int64(got.Now.Sub(f.local())))
 	if lost := got.Lost || !f.started; lost || len(got.Entries) > 0 {
-		f.generation.Add(1)
+		f.keeping.Lock()
 		f.forget(got.Entries, lost)
+		f.generation.Add(1)
+		f.keeping.Unlock()
 	}
 	f.seen, f.started = got.Version, true
 	f.began.Store(&began)
@@ -146,8 +151,6 @@ func (f *feed) run(ctx context.Context, notices ports.Notices) {
 type feedCache[K comparable, V any] struct {
 	feed    *feed
 	entries *otter.Cache[K, V]
-	// mu makes "nothing was forgotten since the read began" and "keep it" one step.
-	mu sync.RWMutex
 }
 
 func newFeedCache[K comparable, V any](f *feed, o *otter.Options[K, V]) *feedCache[K, V] {
@@ -166,22 +169,15 @@ func (c *feedCache[K, V]) get(ctx context.Context, key K, load func(context.Cont
 	if err != nil {
 		return v, err
 	}
-	c.mu.RLock()
-	defer c.mu.RUnlock()
+	c.feed.keeping.RLock()
+	defer c.feed.keeping.RUnlock()
 	if c.feed.generation.Load() == generation {
 		c.entries.Set(key, v)
 	}
 	return v, nil
 }
 
-func (c *feedCache[K, V]) drop(key K) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.entries.Invalidate(key)
-}
+// drop and dropAll are for the feed's forget alone.
+func (c *feedCache[K, V]) drop(key K) { c.entries.Invalidate(key) }
 
-func (c *feedCache[K, V]) dropAll() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.entries.InvalidateAll()
-}
+func (c *feedCache[K, V]) dropAll() { c.entries.InvalidateAll() }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"sync/atomic"
@@ -16,9 +17,15 @@ import (
 )
 
 // script is a change feed whose entries a test adds.
-type script struct{ version atomic.Int64 }
+type script struct {
+	version atomic.Int64
+	away    atomic.Bool
+}
 
 func (s *script) Since(_ context.Context, v int64) (ports.Feed, error) {
+	if s.away.Load() {
+		return ports.Feed{}, errors.New("away")
+	}
 	f := ports.Feed{Version: s.version.Load(), Now: time.Now()}
 	for range f.Version - v {
 		f.Entries = append(f.Entries, ports.Change{Kind: ports.TierChanged, Name: "x"})
@@ -58,6 +65,73 @@ func TestAFillThatBeganBeforeAChangeIsNotKept(t *testing.T) {
 	got, err = c.get(ctx, 1, load(3))
 	require.NoError(t, err)
 	assert.Equal(t, 2, got, "and what is fresh is kept")
+}
+
+// A fill made of another cache's entry while that entry is being forgotten is
+// not kept: an account is made of the tiers, and both go when a tier changes.
+func TestAFillFromWhatIsBeingForgottenIsNotKept(t *testing.T) {
+	ctx := context.Background()
+	s := &script{}
+	f := newFeed(s, time.Now, slog.New(slog.DiscardHandler))
+	tiers := newFeedCache(f, &otter.Options[int, int]{MaximumSize: 10})
+	accounts := newFeedCache(f, &otter.Options[int, int]{MaximumSize: 10})
+	var truth atomic.Int64
+	account := func(ctx context.Context) (int, error) {
+		return tiers.get(ctx, 1, func(context.Context) (int, error) { return int(truth.Load()), nil })
+	}
+	during := func() {}
+	f.forget = func([]ports.Change, bool) {
+		accounts.dropAll()
+		during()
+		tiers.dropAll()
+	}
+	require.NoError(t, f.sync(ctx))
+	got, err := accounts.get(ctx, 1, account)
+	require.NoError(t, err)
+	require.Equal(t, 0, got)
+
+	filled := make(chan error, 1)
+	during = func() {
+		read := make(chan struct{})
+		go func() {
+			_, err := accounts.get(ctx, 1, func(ctx context.Context) (int, error) {
+				defer close(read)
+				return account(ctx)
+			})
+			filled <- err
+		}()
+		<-read // the old tier was read; the fill is about to be kept
+		time.Sleep(20 * time.Millisecond)
+	}
+	truth.Store(1)
+	s.version.Add(1)
+	require.NoError(t, f.sync(ctx))
+	require.NoError(t, <-filled)
+	got, err = accounts.get(ctx, 1, account)
+	require.NoError(t, err)
+	assert.Equal(t, 1, got, "the account is of the new tier")
+}
+
+// After a poll that failed nothing cached counts until one succeeds: what it
+// would have told may be a change of one's own.
+func TestAFailedPollVouchesForNothing(t *testing.T) {
+	ctx := context.Background()
+	f, s, c := newTestFeed()
+	require.NoError(t, f.sync(ctx))
+	_, err := c.get(ctx, 1, load(1))
+	require.NoError(t, err)
+	s.version.Add(1)
+	s.away.Store(true)
+	require.Error(t, f.sync(ctx))
+	assert.False(t, f.fresh())
+	got, err := c.get(ctx, 1, load(2))
+	require.NoError(t, err)
+	assert.Equal(t, 2, got)
+	s.away.Store(false)
+	require.NoError(t, f.sync(ctx))
+	got, err = c.get(ctx, 1, load(3))
+	require.NoError(t, err)
+	assert.Equal(t, 3, got, "what was kept before the failure is forgotten")
 }
 
 // What is cached counts only while the last good poll began less than 2 s ago:

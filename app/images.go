@@ -14,37 +14,63 @@ type ImageView struct {
 	domain.Image
 	// Thumbnails are the permitted heights, ascending, and no other.
 	Thumbnails []ThumbnailURL
-	// Original is the signed query of the original's URL; nil without the permission.
+	// Original signs the original's URL; nil without the permission.
 	Original *Signature
 }
 
 // ThumbnailURL is a permitted thumbnail: the height as asked for, the size in
-// pixels it really has, and the signed query of its URL.
+// pixels it really has, and what signs its URL.
 type ThumbnailURL struct {
 	Asked         int
 	Width, Height int
 	Signature     Signature
 }
 
-// view adds the URLs that the image's owner is permitted now.
-func (s *Service) view(ctx context.Context, img domain.Image) (ImageView, error) {
-	owner, err := s.account(ctx, img.OwnerID)
+// viewer adds the URLs that images' owners are permitted now.
+type viewer struct {
+	s   *Service
+	now time.Time
+	// What the last image's owner may hand out, so that a list of one owner's asks once.
+	owner    domain.ID
+	heights  []int
+	original bool
+}
+
+func (s *Service) newViewer() *viewer { return &viewer{s: s, now: s.now()} }
+
+// of looks at an owner's permissions. The URLs of one who is not active would be dead.
+func (v *viewer) of(ctx context.Context, owner domain.ID) error {
+	if owner == v.owner {
+		return nil
+	}
+	acc, err := v.s.account(ctx, owner)
 	if err != nil && !errors.Is(err, domain.NotFound) {
+		return err
+	}
+	v.owner, v.heights, v.original = owner, nil, false
+	if acc.user.IsActive && !acc.user.Deleting {
+		v.heights = acc.effective.Permissions.Heights()
+		v.original = acc.effective.Permissions.Has(domain.AccessOriginal)
+	}
+	return nil
+}
+
+func (v *viewer) view(ctx context.Context, img domain.Image) (ImageView, error) {
+	if err := v.of(ctx, img.OwnerID); err != nil {
 		return ImageView{}, err
 	}
 	out := ImageView{Image: img}
-	now := s.now()
-	if !owner.user.IsActive || owner.user.Deleting {
-		return out, nil // their URLs would be dead
+	if len(v.heights) > 0 {
+		out.Thumbnails = make([]ThumbnailURL, len(v.heights))
 	}
-	for _, h := range owner.effective.Permissions.Heights() {
-		v, _ := domain.Thumbnail(h)
-		t := ThumbnailURL{Asked: h, Signature: s.sign(img.OwnerID, img.ID, v, now)}
+	for i, h := range v.heights {
+		variant, _ := domain.Thumbnail(h)
+		t := &out.Thumbnails[i]
+		t.Asked, t.Signature = h, v.s.sign(img.OwnerID, img.ID, variant, v.now)
 		t.Width, t.Height = domain.ThumbnailSize(img.Width, img.Height, h)
-		out.Thumbnails = append(out.Thumbnails, t)
 	}
-	if owner.effective.Permissions.Has(domain.AccessOriginal) {
-		sig := s.sign(img.OwnerID, img.ID, domain.Original, now)
+	if v.original {
+		sig := v.s.sign(img.OwnerID, img.ID, domain.Original, v.now)
 		out.Original = &sig
 	}
 	return out, nil
@@ -52,9 +78,10 @@ func (s *Service) view(ctx context.Context, img domain.Image) (ImageView, error)
 
 func (s *Service) viewAll(ctx context.Context, imgs []domain.Image) ([]ImageView, error) {
 	out := make([]ImageView, len(imgs))
+	v := s.newViewer()
 	for i, img := range imgs {
 		var err error
-		if out[i], err = s.view(ctx, img); err != nil {
+		if out[i], err = v.view(ctx, img); err != nil {
 			return nil, err
 		}
 	}
@@ -63,7 +90,7 @@ func (s *Service) viewAll(ctx context.Context, imgs []domain.Image) ([]ImageView
 
 // View returns an image that was just uploaded, or got otherwise, with its URLs.
 func (s *Service) View(ctx context.Context, img domain.Image) (ImageView, error) {
-	return s.view(ctx, img)
+	return s.newViewer().view(ctx, img)
 }
 
 // Images lists the actor's images, newest first; next is the id to go on before, zero at the end.
@@ -87,7 +114,7 @@ func (s *Service) Image(ctx context.Context, actor domain.Actor, id domain.ID) (
 	if err != nil {
 		return ImageView{}, err
 	}
-	return s.view(ctx, img)
+	return s.newViewer().view(ctx, img)
 }
 
 // DeleteImage deletes an image with its thumbnails and links. Every URL of it

@@ -208,12 +208,18 @@ func TestRevokeLink(t *testing.T) {
 	w := newWorld(t)
 	anna, eve := w.user("anna", domain.EnterpriseTier), w.user("eve", domain.EnterpriseTier)
 	img := w.upload(anna)
-	l, token, err := w.svc.CreateLink(ctx, anna, img.ID, app.LinkInput{ExpiresIn: 300})
+	l, token, err := w.svc.CreateLink(ctx, anna, img.ID, app.LinkInput{ExpiresIn: 300, MaxViews: 1})
 	require.NoError(t, err)
 	assert.ErrorIs(t, w.svc.RevokeLink(ctx, domain.Actor{}, l.ID), domain.Unauthenticated)
 	assert.ErrorIs(t, w.svc.RevokeLink(ctx, eve, l.ID), domain.NotFound)
 	assert.ErrorIs(t, w.svc.RevokeLink(ctx, anna, domain.ID{1}), domain.NotFound)
+	long, err := w.svc.OpenLink(ctx, token)
+	require.NoError(t, err)
+	defer long.Body.Close()
+	require.NoError(t, long.View(ctx))
+	require.NoError(t, long.Recheck(ctx), "its own view, the last one, does not end it")
 	require.NoError(t, w.svc.RevokeLink(ctx, anna, l.ID))
+	assert.ErrorIs(t, long.Recheck(ctx), domain.LinkExpired, "a body under way ends")
 	_, err = w.svc.OpenLink(ctx, token)
 	assert.ErrorIs(t, err, domain.LinkExpired)
 	require.NoError(t, w.svc.RevokeLink(ctx, anna, l.ID), "twice is no error")
@@ -273,6 +279,45 @@ func TestFastPathsMayBeAway(t *testing.T) {
 	_, _, err = svc.SignIn(ctx, "anna", password, "192.0.2.9")
 	assert.ErrorIs(t, err, domain.Unavailable, "but nobody guesses passwords without one")
 	require.NoError(t, svc.DeleteImage(ctx, anna, img.ID))
+}
+
+// late tells its first caller that a thumbnail is not there, but only after meanwhile.
+type late struct {
+	ports.Blobs
+	first     atomic.Bool
+	meanwhile func()
+}
+
+func (l *late) Open(ctx context.Context, key string) (ports.Blob, error) {
+	b, err := l.Blobs.Open(ctx, key)
+	if errors.Is(err, domain.NotFound) && l.first.CompareAndSwap(false, true) {
+		l.meanwhile()
+	}
+	return b, err
+}
+
+// Who was told that a thumbnail is missing, and asks for it when it has just been made, does not make it again.
+func TestThumbnailMadeMeanwhile(t *testing.T) {
+	var counted *countingResizer
+	store := &late{}
+	w := newWorld(t, func(c *app.Config) {
+		counted = &countingResizer{Resizer: c.Resizer, gate: make(chan struct{})}
+		close(counted.gate)
+		c.Resizer = counted
+		store.Blobs, c.Blobs = c.Blobs, store
+	})
+	anna := w.user("anna", domain.BasicTier)
+	img := w.upload(anna)
+	var other []byte
+	store.meanwhile = func() {
+		var err error
+		other, err = read(w.svc.Open(ctx, anna, img.ID, thumbnail(200)))
+		assert.NoError(t, err)
+	}
+	mine, err := read(w.svc.Open(ctx, anna, img.ID, thumbnail(200)))
+	require.NoError(t, err)
+	assert.Equal(t, other, mine)
+	assert.EqualValues(t, 1, counted.made.Load())
 }
 
 // 200 callers of one cold thumbnail make it once; a caller that leaves does not take it from the others.

@@ -70,7 +70,7 @@ func (s *Service) Open(ctx context.Context, actor domain.Actor, id domain.ID, v 
 }
 
 // OpenSigned opens a variant by a signed URL, as its owner's permissions are now.
-func (s *Service) OpenSigned(ctx context.Context, q Signature, id domain.ID, v domain.Variant) (*Content, error) {
+func (s *Service) OpenSigned(ctx context.Context, q SignatureText, id domain.ID, v domain.Variant) (*Content, error) {
 	owner, expires, err := s.verify(q, id, v, s.now())
 	if err != nil {
 		s.logRefusal(ctx, claim{}, id, v.String(), err)
@@ -90,7 +90,10 @@ func (s *Service) open(ctx context.Context, by claim, id domain.ID, v domain.Var
 	}
 	c := &Content{Image: img, Variant: v, ModTime: img.UploadedAt}
 	c.Recheck = func(ctx context.Context) error {
-		_, err := s.authorize(ctx, by, id, v)
+		now, err := s.renew(ctx, by)
+		if err == nil {
+			_, err = s.authorize(ctx, now, id, v)
+		}
 		return err
 	}
 	digest := hex.EncodeToString(img.SHA256[:16])
@@ -154,7 +157,16 @@ func (s *Service) openThumbnail(ctx context.Context, img domain.Image, height in
 	if !errors.Is(err, domain.NotFound) {
 		return b, err
 	}
-	data, err := s.making.do(ctx, key, func(ctx context.Context) ([]byte, error) { return s.makeThumbnail(ctx, img, height) })
+	data, err := s.making.do(ctx, key, func(ctx context.Context) ([]byte, error) {
+		// It may have been made since the store was asked, by a flight that has landed.
+		if b, err := s.cfg.Blobs.Open(ctx, s.thumbnailKey(img, height)); !errors.Is(err, domain.NotFound) {
+			if err != nil {
+				return nil, err
+			}
+			return readAll(b)
+		}
+		return s.makeThumbnail(ctx, img, height)
+	})
 	if err != nil {
 		return ports.Blob{}, err
 	}
@@ -174,6 +186,10 @@ func (readSeekNopCloser) Close() error { return nil }
 
 // makeThumbnail makes a thumbnail, keeps it and returns it. If the image was
 // deleted meanwhile, what was kept is removed again.
+//
+// It is made of the original, never of a larger thumbnail that happens to be stored: its strong
+// ETag names the original, the pipeline and the height, so its bytes must not depend on what was
+// asked for before, on this node or another. A reduced decode of the original costs little more anyway.
 func (s *Service) makeThumbnail(ctx context.Context, img domain.Image, height int) (data []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {

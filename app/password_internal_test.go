@@ -60,7 +60,7 @@ func FuzzVerify(f *testing.F) {
 	s.keys = []signer{k}
 	f.Add("1", "AAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAA")
 	f.Fuzz(func(t *testing.T, expires, owner, signature string) {
-		if _, _, err := s.verify(Signature{expires, owner, signature}, domain.ID{1}, domain.Original, domain.ID{}.Time()); err == nil {
+		if _, _, err := s.verify(SignatureText{expires, owner, signature}, domain.ID{1}, domain.Original, domain.ID{}.Time()); err == nil {
 			t.Fatal("a signature that nobody made")
 		}
 	})

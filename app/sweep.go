@@ -73,6 +73,10 @@ func (s *Service) Sweep(ctx context.Context, actor domain.Actor, o SweepOptions)
 }
 
 func (s *Service) sweep(ctx context.Context, o SweepOptions) (r SweepReport, err error) {
+	// Leases are judged by the database's clock, also where no Run follows it.
+	if err := s.feed.sync(ctx); err != nil {
+		return r, err
+	}
 	holder := s.cfg.NewID().String()
 	extend := func() (bool, error) {
 		now := s.now()

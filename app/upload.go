@@ -20,6 +20,9 @@ const (
 	renewEvery  = uploadLease / 3
 	// keyWait is how long a repeated Idempotency-Key waits for the upload that has it.
 	keyWait = 10 * time.Second
+	// discardTime bounds how long a refusal waits for what it wrote to be removed: with the
+	// store's own time-out it stays within the ten seconds in which an outage is told.
+	discardTime = time.Second
 	// copyBuffer is the piece in which an upload is passed on.
 	copyBuffer = 256 << 10
 )
@@ -215,7 +218,7 @@ func (s *Service) repeated(ctx context.Context, actor domain.Actor, c ports.Clai
 
 // discard removes what a failed upload has written. What cannot be removed now, the sweep removes.
 func (s *Service) discard(ctx context.Context, up ports.Upload) {
-	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
 	defer cancel()
 	err := s.cfg.Blobs.Delete(c, originalKey(up.OwnerID, up.ImageID))
 	if err == nil {

@@ -160,7 +160,12 @@ func promises(t *testing.T) {
 	t.Run("D3", promiseD3)
 	t.Run("D4", promiseD4)
 	t.Run("L2", promiseL2)
+	t.Run("L3", promiseL3)
+	t.Run("L4", promiseL4)
+	t.Run("L6", promiseL6)
 	t.Run("L8", promiseL8)
+	t.Run("R1", promiseR1)
+	t.Run("R2", promiseR2)
 	t.Run("R7", promiseR7)
 	t.Run("R8", promiseR8)
 	t.Run("R9", promiseR9)
@@ -316,6 +321,49 @@ func TestSweepLeavesLiveUploadsAlone(t *testing.T) {
 	got, err := read(w.svc.Open(ctx, anna, img.ID, domain.Original))
 	require.NoError(t, err)
 	assert.Equal(t, photo(), got)
+}
+
+// Who sweeps by a machine whose clock is fast, and follows no feed, judges leases by the database's.
+func TestSweepByTheDatabasesClock(t *testing.T) {
+	s := &stuck{entered: make(chan struct{}), leave: make(chan struct{})}
+	w := newWorld(t, func(c *app.Config) { s.Blobs, c.Blobs = c.Blobs, s })
+	anna := w.user("anna", domain.EnterpriseTier)
+	done := make(chan error, 1)
+	go func() {
+		_, err := w.svc.Upload(ctx, anna, app.UploadInput{Body: bytes.NewReader(photo()), Size: -1})
+		done <- err
+	}()
+	<-s.entered
+	w.cfg.Now = func() time.Time { return w.clock.now().Add(2 * time.Minute) }
+	fast, err := app.New(w.cfg)
+	require.NoError(t, err)
+	defer fast.Close()
+	r, err := fast.Sweep(ctx, w.root, app.SweepOptions{})
+	require.NoError(t, err)
+	assert.Zero(t, r.Images)
+	close(s.leave)
+	require.NoError(t, <-done)
+	assert.Equal(t, 1, w.keys())
+}
+
+// silentDelete is a store that does not answer to who deletes.
+type silentDelete struct{ failing }
+
+func (silentDelete) Delete(ctx context.Context, _ ...string) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A store that is silent keeps a refused upload waiting for a second, not for long: the sweep removes what is left.
+func TestRefusalDoesNotWaitForTheStore(t *testing.T) {
+	w := newWorld(t, func(c *app.Config) { c.Blobs = silentDelete{failing{c.Blobs}} })
+	began := time.Now()
+	_, err := w.svc.Upload(ctx, w.user("anna"), app.UploadInput{Body: bytes.NewReader(photo()), Size: -1})
+	assert.ErrorIs(t, err, domain.Unavailable)
+	assert.Less(t, time.Since(began), 5*time.Second)
+	due, err := w.cfg.Records.Deletions.Due(ctx, w.clock.now().Add(time.Hour), domain.ID{}, 10)
+	require.NoError(t, err)
+	assert.Len(t, due, 1)
 }
 
 // An upload that was only slow must not commit an image whose bytes the sweep took.

@@ -250,8 +250,12 @@ func userFacts(u domain.User) map[string]any {
 	}
 }
 
-// BootstrapTiers makes the predefined tiers that are missing.
+// BootstrapTiers makes the predefined tiers that are missing. It also learns the
+// database's clock, by which this node judges expiry until Run asks again.
 func (s *Service) BootstrapTiers(ctx context.Context) error {
+	if err := s.feed.sync(ctx); err != nil {
+		return err
+	}
 	if all, err := s.rec.Tiers.List(ctx); err == nil && hasPredefined(all) {
 		return nil // the usual start: no transaction
 	}

@@ -123,10 +123,18 @@ func DecideOwner(owner User, e Effective, a Action) Decision {
 	if !owner.IsActive || owner.Deleting {
 		return Decision{Reason: Inactive}
 	}
-	return e.decide(a.Permission())
+	return e.decide(a)
 }
 
-func (e Effective) decide(p Permission) Decision {
+func (e Effective) decide(a Action) Decision {
+	d := e.decidePermission(a.Permission())
+	if _, some := e.DefaultLinkVariant(); d.Allowed && a.link && !some {
+		return Decision{Reason: NoVariant}
+	}
+	return d
+}
+
+func (e Effective) decidePermission(p Permission) Decision {
 	for _, t := range e.Tiers {
 		if t.Permissions.Has(p) {
 			return Decision{Allowed: true, Reason: ByTier, Source: t.Name}
@@ -212,12 +220,17 @@ func (e Effective) DefaultLinkVariant() (Variant, bool) {
 	return Thumbnail(hs[len(hs)-1])
 }
 
-// SmallestTierWith names the tier with the fewest permissions that has p, by
-// name where several have as few; empty if none has it.
-func SmallestTierWith(p Permission, tiers []Tier) string {
+// SmallestTierFor names the tier with the fewest permissions that alone would
+// decide so that the action is allowed, by name where several have as few; empty
+// if none would, as where it is not a tier that is missing.
+func (d Decision) SmallestTierFor(a Action, tiers []Tier) string {
+	switch d.Reason {
+	case NotSigned, NotOwner, OwnersOnly, Inactive:
+		return ""
+	}
 	best := -1
 	for i, t := range tiers {
-		if !t.Permissions.Has(p) {
+		if !Unite([]Tier{t}, Permissions{}).decide(a).Allowed {
 			continue
 		}
 		if best < 0 || t.Permissions.Len() < tiers[best].Permissions.Len() ||

@@ -2,6 +2,7 @@ package domain_test
 
 import (
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -147,7 +148,11 @@ func TestPolicyAlgebra(t *testing.T) {
 		e := domain.Unite(tiers, grants)
 		d := domain.DecideOwner(owner, e, action)
 
-		assert.Equal(t, e.Permissions.Has(action.Permission()), d.Allowed, "explain agrees with allow")
+		want := e.Permissions.Has(action.Permission())
+		if action == domain.MakeLink {
+			want = want && (e.Permissions.Has(domain.AccessOriginal) || len(e.Permissions.Heights()) > 0)
+		}
+		assert.Equal(t, want, d.Allowed, "explain agrees with allow")
 		switch d.Reason {
 		case domain.ByTier:
 			found := false
@@ -179,31 +184,50 @@ func TestPolicyAlgebra(t *testing.T) {
 		assert.False(t, domain.DecideOwner(off, e, action).Allowed)
 		assert.False(t, domain.DecideOwner(leaving, e, action).Allowed)
 
-		if name := domain.SmallestTierWith(action.Permission(), tiers); name != "" {
-			for _, tier := range tiers {
-				if tier.Name == name && tier.Permissions.Has(action.Permission()) {
-					for _, other := range tiers {
-						if other.Permissions.Has(action.Permission()) {
-							assert.LessOrEqual(t, min(tier.Permissions.Len(), other.Permissions.Len()), other.Permissions.Len())
-						}
-					}
-				}
+		for i := range tiers {
+			tiers[i].Name = strconv.Itoa(i) // as in the database, each once
+		}
+		name := domain.Decision{Reason: domain.Missing}.SmallestTierFor(action, tiers)
+		smallest := -1
+		for _, tier := range tiers {
+			alone := domain.DecideOwner(owner, domain.Unite([]domain.Tier{tier}, domain.Permissions{}), action).Allowed
+			if tier.Name == name {
+				assert.True(t, alone, "the tier that is named would allow it")
+				smallest = tier.Permissions.Len()
 			}
-		} else {
-			assert.Empty(t, without[len(without):])
-			assert.Len(t, without, len(tiers), "no tier has it")
+			if alone {
+				assert.NotEmpty(t, name, "some tier would allow it")
+			}
+		}
+		for _, tier := range tiers {
+			if domain.DecideOwner(owner, domain.Unite([]domain.Tier{tier}, domain.Permissions{}), action).Allowed {
+				assert.LessOrEqual(t, smallest, tier.Permissions.Len(), "no other has fewer permissions")
+			}
 		}
 	})
 }
 
-func TestSmallestTierWith(t *testing.T) {
+func TestSmallestTierFor(t *testing.T) {
 	all := domain.PredefinedTiers(t0)
-	assert.Equal(t, domain.BasicTier, domain.SmallestTierWith(thumb(200), all))
-	assert.Equal(t, domain.PremiumTier, domain.SmallestTierWith(thumb(400), all))
-	assert.Equal(t, domain.EnterpriseTier, domain.SmallestTierWith(domain.AccessOriginal, all))
-	assert.Empty(t, domain.SmallestTierWith(thumb(333), all))
+	missing := domain.Decision{Reason: domain.Missing}
+	view := func(h int) domain.Action {
+		v, _ := domain.Thumbnail(h)
+		return domain.View(v)
+	}
+	assert.Equal(t, domain.BasicTier, missing.SmallestTierFor(view(200), all))
+	assert.Equal(t, domain.PremiumTier, missing.SmallestTierFor(view(400), all))
+	assert.Equal(t, domain.EnterpriseTier, missing.SmallestTierFor(domain.View(domain.Original), all))
+	assert.Empty(t, missing.SmallestTierFor(view(333), all))
 	twins := []domain.Tier{{Name: "z", Permissions: domain.NewPermissions(thumb(9))}, {Name: "y", Permissions: domain.NewPermissions(thumb(9))}}
-	assert.Equal(t, "y", domain.SmallestTierWith(thumb(9), twins))
+	assert.Equal(t, "y", missing.SmallestTierFor(view(9), twins))
+	// A tier whose links could show nothing would not allow any.
+	all = append(all, domain.Tier{Name: "LinksAlone", Permissions: domain.NewPermissions(domain.GenerateLink)})
+	assert.Equal(t, domain.EnterpriseTier, missing.SmallestTierFor(domain.MakeLink, all))
+	assert.Equal(t, domain.EnterpriseTier, domain.Decision{Reason: domain.NoVariant}.SmallestTierFor(domain.MakeLink, all))
+	// Where it is not a tier that is missing, no tier helps.
+	for _, r := range []domain.Reason{domain.NotOwner, domain.NotSigned, domain.OwnersOnly, domain.Inactive} {
+		assert.Empty(t, domain.Decision{Reason: r}.SmallestTierFor(view(200), all), r)
+	}
 }
 
 func TestDefaultLinkVariant(t *testing.T) {

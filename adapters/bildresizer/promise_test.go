@@ -3,13 +3,10 @@ package bildresizer_test
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/metrics"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imagify-api/imagify/adapters/bildresizer"
+	"github.com/imagify-api/imagify/adapters/internal/corpustest"
 	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
 )
@@ -27,31 +25,24 @@ import (
 // The quick form makes thumbnails of the smaller files only, and with the race
 // detector of one file in eight; IMAGIFY_FULL=1 takes all.
 func TestPromise(t *testing.T) {
-	folder, rows := corpus(t)
+	rows := corpustest.Open(t)
 	full := os.Getenv("IMAGIFY_FULL") == "1"
 	if raceEnabled && !full {
 		i := 0
-		rows = slices.DeleteFunc(rows, func(r row) bool {
+		rows = slices.DeleteFunc(rows, func(r corpustest.Row) bool {
 			i++
-			return i%8 != 0 && !strings.HasPrefix(r.path, "hostile/bomb/")
+			return i%8 != 0 && !strings.HasPrefix(r.Path, "hostile/bomb/")
 		})
 	}
-	t.Run("H1", func(t *testing.T) { promiseNoFileHurts(t, folder, rows) })
-	t.Run("H2", func(t *testing.T) { promiseMemoryIsBounded(t, folder, rows) })
-	t.Run("H3", func(t *testing.T) { promiseBombsAreCheap(t, folder, rows) })
-	t.Run("H4", func(t *testing.T) { promiseBurnersAreCut(t, folder, rows) })
-	t.Run("H5", func(t *testing.T) { promiseAcceptedHasThumbnails(t, folder, rows, full) })
+	t.Run("H1", func(t *testing.T) { promiseNoFileHurts(t, rows) })
+	t.Run("H2", func(t *testing.T) { promiseMemoryIsBounded(t, rows) })
+	t.Run("H3", func(t *testing.T) { promiseBombsAreCheap(t, rows) })
+	t.Run("H4", func(t *testing.T) { promiseBurnersAreCut(t, rows) })
+	t.Run("H5", func(t *testing.T) { promiseAcceptedHasThumbnails(t, rows, full) })
 }
 
 // slack is how much longer than promised a deadline may take in a test.
 const slack = 3
-
-// row is a file of the corpus, by its manifest.
-type row struct {
-	path, expectation, note string
-	width, height, frames   int // as coded; 0 where the manifest does not tell
-	orientation             int
-}
 
 // wrongRows are the files of which the manifest expects what this resizer does not do, and what it does.
 var wrongRows = map[string]struct {
@@ -68,53 +59,13 @@ var wrongRows = map[string]struct {
 	},
 }
 
-func corpus(t *testing.T) (folder string, rows []row) {
-	t.Helper()
-	folder = os.Getenv("IMAGIFY_CORPUS")
-	if folder == "" {
-		folder = filepath.FromSlash("../../../shared/corpus")
-	}
-	f, err := os.Open(filepath.Join(folder, "manifest.tsv"))
-	if os.IsNotExist(err) {
-		t.Skipf("no corpus in %s: set IMAGIFY_CORPUS to its folder to try the promises on it", folder)
-	}
-	require.NoError(t, err)
-	defer f.Close()
-	r := csv.NewReader(f)
-	r.Comma, r.LazyQuotes = '\t', true
-	records, err := r.ReadAll()
-	require.NoError(t, err)
-	for _, rec := range records[1:] {
-		text := func(column string) string { return rec[slices.Index(records[0], column)] }
-		number := func(column string) int {
-			n, err := strconv.Atoi(text(column))
-			if err != nil {
-				return 0 // the column is empty
-			}
-			return n
-		}
-		rows = append(rows, row{
-			path: text("path"), expectation: text("expectation"), note: text("note"),
-			width: number("width"), height: number("height"), frames: number("frames"), orientation: number("orientation"),
-		})
-	}
-	return folder, rows
-}
-
-func read(t *testing.T, folder string, r row) []byte {
-	t.Helper()
-	file, err := os.ReadFile(filepath.Join(folder, filepath.FromSlash(r.path)))
-	require.NoError(t, err)
-	return file
-}
-
 // expected says which answers the manifest allows.
-func expected(r row, code domain.Code) bool {
+func expected(r corpustest.Row, code domain.Code) bool {
 	refused := code == domain.UnsupportedImage || code == domain.CorruptImage || code == domain.TooLarge
-	if w, ok := wrongRows[r.path]; ok {
+	if w, ok := wrongRows[r.Path]; ok {
 		return code == w.want
 	}
-	switch r.expectation {
+	switch r.Expectation {
 	case "accept":
 		return code == ""
 	case "reject":
@@ -125,23 +76,23 @@ func expected(r row, code domain.Code) bool {
 	return code == "" || refused
 }
 
-func promiseNoFileHurts(t *testing.T, folder string, rows []row) {
+func promiseNoFileHurts(t *testing.T, rows []corpustest.Row) {
 	res := resizer(t, bildresizer.Options{})
 	for _, r := range rows {
-		file := read(t, folder, r)
+		file := r.Read(t)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second*slack)
 		info, err := res.Inspect(ctx, bytes.NewReader(file), limits)
 		code := domain.CodeOf(err)
-		assert.True(t, expected(r, code), "%s: expected %s, got %v", r.path, r.expectation, err)
+		assert.True(t, expected(r, code), "%s: expected %s, got %v", r.Path, r.Expectation, err)
 		if err != nil {
-			assert.NotContains(t, err.Error(), "panicked", r.path)
+			assert.NotContains(t, err.Error(), "panicked", r.Path)
 			if code != domain.TooLarge { // which may be a tier's limit, of which Resize knows nothing
 				_, err = res.Resize(ctx, bytes.NewReader(file), []int{200})
-				assert.Equal(t, code, domain.CodeOf(err), "%s: Resize refuses what Inspect refuses: %v", r.path, err)
+				assert.Equal(t, code, domain.CodeOf(err), "%s: Resize refuses what Inspect refuses: %v", r.Path, err)
 			}
-		} else if r.expectation != "accept" && info.Width*info.Height < 1<<20 { // the others are H5's
+		} else if r.Expectation != "accept" && info.Width*info.Height < 1<<20 { // the others are H5's
 			thumbs, err := res.Resize(ctx, bytes.NewReader(file), []int{33})
-			if assert.NoError(t, err, r.path) {
+			if assert.NoError(t, err, r.Path) {
 				check(t, info, 33, thumbs[0])
 			}
 		}
@@ -149,7 +100,7 @@ func promiseNoFileHurts(t *testing.T, folder string, rows []row) {
 	}
 }
 
-func promiseMemoryIsBounded(t *testing.T, folder string, rows []row) {
+func promiseMemoryIsBounded(t *testing.T, rows []corpustest.Row) {
 	res := resizer(t, bildresizer.Options{})
 	goroutines := runtime.NumGoroutine()
 	done := make(chan struct{})
@@ -167,14 +118,14 @@ func promiseMemoryIsBounded(t *testing.T, folder string, rows []row) {
 		}
 	}()
 	var wg sync.WaitGroup
-	queue := make(chan row)
+	queue := make(chan corpustest.Row)
 	for range 8 {
 		wg.Go(func() {
 			for r := range queue {
-				file, err := os.ReadFile(filepath.Join(folder, filepath.FromSlash(r.path)))
+				file, err := os.ReadFile(r.Name())
 				if assert.NoError(t, err) {
 					_, err = res.Inspect(t.Context(), bytes.NewReader(file), limits)
-					assert.True(t, expected(r, domain.CodeOf(err)), "%s: expected %s, got %v", r.path, r.expectation, err)
+					assert.True(t, expected(r, domain.CodeOf(err)), "%s: expected %s, got %v", r.Path, r.Expectation, err)
 				}
 			}
 		})
@@ -198,64 +149,64 @@ func resident() uint64 {
 	return s[0].Value.Uint64() - s[1].Value.Uint64()
 }
 
-func promiseBombsAreCheap(t *testing.T, folder string, rows []row) {
+func promiseBombsAreCheap(t *testing.T, rows []corpustest.Row) {
 	res := resizer(t, bildresizer.Options{})
 	bombs := 0
 	for _, r := range rows {
-		if !strings.HasPrefix(r.path, "hostile/bomb/") || r.expectation != "reject" {
+		if !strings.HasPrefix(r.Path, "hostile/bomb/") || r.Expectation != "reject" {
 			continue
 		}
 		bombs++
-		file := read(t, folder, r)
+		file := r.Read(t)
 		allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 		metrics.Read(allocated)
 		before, start := allocated[0].Value.Uint64(), time.Now()
 		_, err := res.Inspect(t.Context(), bytes.NewReader(file), limits)
 		took := time.Since(start)
 		metrics.Read(allocated)
-		assert.True(t, expected(r, domain.CodeOf(err)), "%s: %v", r.path, err)
-		assert.Less(t, took, 100*time.Millisecond*slack, r.path)
-		assert.Less(t, allocated[0].Value.Uint64()-before, uint64(32<<20), r.path)
+		assert.True(t, expected(r, domain.CodeOf(err)), "%s: %v", r.Path, err)
+		assert.Less(t, took, 100*time.Millisecond*slack, r.Path)
+		assert.Less(t, allocated[0].Value.Uint64()-before, uint64(32<<20), r.Path)
 	}
 	assert.NotZero(t, bombs)
 }
 
-func promiseBurnersAreCut(t *testing.T, folder string, rows []row) {
+func promiseBurnersAreCut(t *testing.T, rows []corpustest.Row) {
 	res := resizer(t, bildresizer.Options{})
 	for _, r := range rows {
-		if !strings.HasPrefix(r.path, "hostile/bomb/") {
+		if !strings.HasPrefix(r.Path, "hostile/bomb/") {
 			continue
 		}
-		file := read(t, folder, r)
+		file := r.Read(t)
 		start := time.Now()
 		if _, err := res.Inspect(t.Context(), bytes.NewReader(file), limits); err == nil {
 			_, err = res.Resize(t.Context(), bytes.NewReader(file), []int{200})
-			assert.NoError(t, err, r.path)
+			assert.NoError(t, err, r.Path)
 		}
-		assert.Less(t, time.Since(start), 5*time.Second*slack, r.path)
+		assert.Less(t, time.Since(start), 5*time.Second*slack, r.Path)
 	}
 }
 
-func promiseAcceptedHasThumbnails(t *testing.T, folder string, rows []row, full bool) {
+func promiseAcceptedHasThumbnails(t *testing.T, rows []corpustest.Row, full bool) {
 	res := resizer(t, bildresizer.Options{})
 	for _, r := range rows {
-		if _, wrong := wrongRows[r.path]; wrong || r.expectation != "accept" {
+		if _, wrong := wrongRows[r.Path]; wrong || r.Expectation != "accept" {
 			continue
 		}
-		t.Run(r.path, func(t *testing.T) {
+		t.Run(r.Path, func(t *testing.T) {
 			t.Parallel()
-			file := read(t, folder, r)
+			file := r.Read(t)
 			info, err := res.Inspect(t.Context(), bytes.NewReader(file), limits)
 			require.NoError(t, err)
-			w, h := r.width, r.height
-			if r.orientation >= 5 && r.orientation <= 8 {
+			w, h := r.Width, r.Height
+			if r.Orientation >= 5 && r.Orientation <= 8 {
 				w, h = h, w
 			}
-			assert.Equal(t, [3]int{w, h, r.frames}, [3]int{info.Width, info.Height, info.Frames})
+			assert.Equal(t, [3]int{w, h, r.Frames}, [3]int{info.Width, info.Height, info.Frames})
 			assert.NotEmpty(t, info.Placeholder)
 
 			heights := []int{1, 33, 200, 400, 4320}
-			if pixels := r.width * r.height; !full && pixels > 50_000 {
+			if pixels := r.Width * r.Height; !full && pixels > 50_000 {
 				if heights = []int{200}; pixels > 300_000 {
 					return
 				}

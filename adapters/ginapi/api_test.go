@@ -614,12 +614,16 @@ func TestBodyIsCutWhenThePermissionGoes(t *testing.T) {
 	w.do(with(who, "Content-Type: image/jpeg"), "POST", "/v1/images", padded(size)).want(201).json(&img)
 	l := w.link(who, img.ID, `{"expires_in":300}`)
 	res := map[string]*http.Response{}
-	for _, u := range []string{img.Original, l.URL} {
+	for _, u := range []string{img.Original, l.URL, w.url + "/v1/images/" + img.ID + "/original"} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
 		require.NoError(t, err)
 		defer conn.Close()
 		require.NoError(t, conn.(*net.TCPConn).SetReadBuffer(64<<10))
-		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", strings.TrimPrefix(u, w.url))
+		credentials := "" // the signed URL and the link need none
+		if strings.HasSuffix(u, "/original") {
+			credentials = "Authorization: Bearer " + w.token("anna") + "\r\n"
+		}
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n", strings.TrimPrefix(u, w.url), credentials)
 		r, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		require.NoError(t, err)
 		require.Equal(t, 200, r.StatusCode)

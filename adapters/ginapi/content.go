@@ -104,7 +104,7 @@ func (q *request) admit() (release func(), err error) {
 // signature reads the query of a signed URL without building a map. Of a
 // parameter that is there more than once, the first counts: the signature covers
 // all that it decides.
-func signature(raw string) (sig app.Signature) {
+func signature(raw string) (sig app.SignatureText) {
 	for raw != "" {
 		var item string
 		item, raw, _ = strings.Cut(raw, "&")

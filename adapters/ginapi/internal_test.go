@@ -141,7 +141,7 @@ func TestValidHost(t *testing.T) {
 
 func TestSignatureOfQuery(t *testing.T) {
 	t.Parallel()
-	for raw, want := range map[string]app.Signature{
+	for raw, want := range map[string]app.SignatureText{
 		"":                                   {},
 		"x=1&expiresx=2":                     {},
 		"expires=1&owner=o&signature=s":      {Expires: "1", Owner: "o", Signature: "s"},

@@ -8,11 +8,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
+	"image/jpeg"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"sort"
@@ -22,6 +27,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -40,8 +46,8 @@ func TestPromiseEmbedded(t *testing.T) { promises(t) }
 func promises(t *testing.T) {
 	for id, try := range map[string]func(*testing.T){
 		"A1": promiseA1, "A2": promiseA2, "A3": promiseA3, "A4": promiseA4, "A8": promiseA8, "A10": promiseA10,
-		"L1": promiseL1, "S1": promiseS1, "S7": promiseS7, "S8": promiseS8, "S9": promiseS9,
-		"T1": promiseT1, "T2": promiseT2, "T3": promiseT3, "T4": promiseT4, "T6": promiseT6, "T7": promiseT7, "R11": promiseR11,
+		"L1": promiseL1, "S1": promiseS1, "S6": promiseS6, "S7": promiseS7, "S8": promiseS8, "S9": promiseS9,
+		"T1": promiseT1, "T2": promiseT2, "T3": promiseT3, "T4": promiseT4, "T6": promiseT6, "T7": promiseT7, "T8": promiseT8, "R11": promiseR11,
 	} {
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()
@@ -989,5 +995,120 @@ func promiseR11(t *testing.T) {
 	assert.NotContains(t, w.logs.String(), hex.EncodeToString(photo()[:8]))
 	for _, secret := range []string{link.URL[strings.LastIndex(link.URL, "/")+1:], password, "signature="} {
 		assert.NotContains(t, w.logs.String(), secret)
+	}
+}
+
+// Long passwords count in full, and what is longer than any is refused before it is hashed.
+func promiseT8(t *testing.T) {
+	w := newWorld(t, func(s *setup) { s.app.Argon2 = app.Argon2{} }) // at the real cost
+	for name, pass := range map[string]string{"long": strings.Repeat("x", 127) + "y", "unicode": strings.Repeat("☃", 127) + "é"} {
+		_, err := w.svc.CreateUser(ctx, w.root, name, app.UserChange{Password: &pass, Tiers: &[]string{domain.BasicTier}})
+		require.NoError(t, err)
+		require.Equal(t, 128, utf8.RuneCountInString(pass))
+		a, c := w.signIn(nobody, name, pass, "/")
+		a.want(303)
+		require.NotNil(t, c)
+		_, last := utf8.DecodeLastRuneInString(pass)
+		for _, other := range []string{pass[:len(pass)-last], pass + "x", pass[:72]} {
+			a, _ := w.signIn(nobody, name, other, "/")
+			a.want(401)
+		}
+	}
+	began := time.Now()
+	w.form(nobody, "/api-auth/login", url.Values{"username": {"long"}, "password": {strings.Repeat("x", 1<<20)}}).fail(413, domain.TooLarge)
+	w.get(basic("long", strings.Repeat("x", 8<<10)), "/v1/me").fail(401, domain.Unauthenticated)
+	t.Logf("two over-long passwords refused in %v", time.Since(began))
+
+	// Sign-ins wait for each other, so that they leave the processors to the images.
+	who := w.user("anna", domain.BasicTier)
+	thumb := w.upload(who).Thumbnails["200"].URL
+	gets := func() time.Duration {
+		began := time.Now()
+		for range 100 {
+			w.get(nobody, thumb).want(200)
+		}
+		return time.Since(began)
+	}
+	gets()
+	alone := gets()
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			a, _ := w.signIn(nobody, fmt.Sprint("nobody", i), "wrong password", "/")
+			assert.Contains(t, []int{401, 429}, a.status)
+		})
+	}
+	beside := gets()
+	wg.Wait()
+	t.Logf("100 thumbnails: %v alone, %v beside 20 sign-ins", alone, beside)
+}
+
+// File names are inert: shown, never used, and never able to end a header or a log line.
+func promiseS6(t *testing.T) {
+	names := []string{
+		"../../etc/passwd.jpg", `..\..\boot.jpg`, "x.jpg\x00.php", "x\r\nSet-Cookie: a=b.jpg", `"><svg onload=alert(1)>.png`, "x\nContent-Type: text/html.jpg",
+		"\u202egpj.exe", ".htaccess", "CON.jpg", "' OR 1=1 --.jpg", strings.Repeat("ü", 300) + ".jpg", " ", ".", "\xff\xfe.jpg", "图片.jpg",
+	}
+	corpus := os.Getenv("IMAGIFY_CORPUS")
+	if corpus == "" {
+		corpus = "../../../shared/corpus"
+	}
+	if raw, err := os.ReadFile(filepath.Join(corpus, "hostile", "filenames.json")); err == nil {
+		var more []string
+		require.NoError(t, json.Unmarshal(raw, &more))
+		names = append(names, more...)
+	} else {
+		t.Logf("the corpus of hostile names is not here (set IMAGIFY_CORPUS to its folder): %v", err)
+	}
+	w := newWorld(t)
+	who := w.user("anna", domain.EnterpriseTier)
+	var small bytes.Buffer
+	require.NoError(t, jpeg.Encode(&small, image.NewGray(image.Rect(0, 0, 8, 8)), nil))
+	lines := func() int { return strings.Count(w.logs.String(), `"msg":"request"`) }
+	for i, name := range names {
+		// As browsers write it: a quote and line ends are escaped, the rest is as it is.
+		escaped := strings.NewReplacer(`"`, "%22", "\r", "%0D", "\n", "%0A").Replace(name)
+		possible := name != "" && !strings.Contains(name, "\x00")
+		for what, header := range map[string]string{
+			"as browsers do": `form-data; name="file"; filename="` + escaped + `"`,
+			"raw":            `form-data; name="file"; filename="` + name + `"`,
+			"RFC 5987":       `form-data; name="file"; filename*=UTF-8''` + url.PathEscape(name),
+		} {
+			body := "--b\r\nContent-Disposition: " + header + "\r\n\r\n" + small.String() + "\r\n--b--\r\n"
+			before := lines()
+			a := w.do(with(who, "Content-Type: multipart/form-data; boundary=b"), "POST", "/v1/images", strings.NewReader(body))
+			if a.status != 201 { // what is not even a header is malformed
+				a.fail(400, domain.Invalid)
+				assert.False(t, possible && what == "as browsers do", "%q", name)
+				continue
+			}
+			var img imageJSON
+			a.json(&img)
+			assert.True(t, utf8.ValidString(img.Filename))
+			assert.NotEmpty(t, img.Filename)
+			assert.LessOrEqual(t, len(img.Filename), domain.MaxFilename)
+			assert.NotRegexp(t, `[\x00-\x1f\x7f/\\\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}]`, img.Filename)
+			for _, u := range []string{img.Original, img.Thumbnails["200"].URL} {
+				a := w.get(nobody, u).want(200)
+				assert.Empty(t, a.header["Set-Cookie"])
+				assert.Equal(t, "image/jpeg", a.header.Get("Content-Type"))
+				typ, params, err := mime.ParseMediaType(a.header.Get("Content-Disposition"))
+				require.NoError(t, err, "%q", a.header.Get("Content-Disposition"))
+				assert.Equal(t, "inline", typ)
+				if u == img.Original {
+					assert.Equal(t, img.Filename, params["filename"])
+				}
+			}
+			assert.Equal(t, before+3, lines(), "%d %q: one line a request", i, name)
+		}
+	}
+	for line := range strings.Lines(w.logs.String()) {
+		assert.True(t, json.Valid([]byte(line)), "%q", line)
+	}
+	infos, err := w.blobs.List(ctx, "", "", 100_000)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(infos), 2*len(names))
+	for _, info := range infos {
+		assert.Regexp(t, `^images/[0-9a-f-]{36}/[0-9a-f-]{36}/(original|thumbnails/[a-z0-9]+-200\.jpg)$`, info.Key)
 	}
 }

@@ -1,6 +1,7 @@
 package ginapi
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -12,6 +13,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -314,9 +316,14 @@ type appender interface{ appendJSON(b []byte) []byte }
 // json answers with a view: the one place where a JSON answer is written, and so
 // where a browser's page is chosen instead.
 func (q *request) json(status int, view any) error {
-	body, err := encode(view)
+	buf := jsonBuffers.Get().(*[]byte)
+	body, err := encode((*buf)[:0], view)
 	if err != nil {
 		return err
+	}
+	// The writers below copy: once this returns, nobody reads the body any more.
+	if *buf = body; cap(body) <= maxKeptBuffer {
+		defer jsonBuffers.Put(buf)
 	}
 	if q.route.browsable() && q.wantsHTML() {
 		return q.browsePage(status, body, jsonType[0])
@@ -331,17 +338,23 @@ func (q *request) json(status int, view any) error {
 	return nil
 }
 
-func encode(view any) ([]byte, error) {
+// jsonBuffers hold answers on their way out; one that grew beyond maxKeptBuffer bytes is let go.
+var jsonBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+const maxKeptBuffer = 256 << 10
+
+// encode appends a view's JSON and a newline.
+func encode(b []byte, view any) ([]byte, error) {
 	if a, ok := view.(appender); ok {
-		return append(a.appendJSON(nil), '\n'), nil
+		return append(a.appendJSON(b), '\n'), nil
 	}
-	b := &strings.Builder{}
-	e := json.NewEncoder(b)
+	buf := bytes.NewBuffer(b)
+	e := json.NewEncoder(buf)
 	e.SetEscapeHTML(false) // the answer is never HTML, and URLs stay readable
 	if err := e.Encode(view); err != nil {
 		return nil, err
 	}
-	return []byte(b.String()), nil
+	return buf.Bytes(), nil
 }
 
 // noContent answers 204.

@@ -73,7 +73,7 @@ func (v imageView) appendURL(b []byte, id, what string, height int, sig app.Sign
 		b = strconv.AppendInt(b, int64(height), 10)
 	}
 	b = append(b, '?')
-	b = append(b, sig.Query()...)
+	b = sig.AppendQuery(b)
 	return append(b, '"')
 }
 
@@ -102,9 +102,6 @@ type imageList struct {
 }
 
 func (l imageList) appendJSON(b []byte) []byte {
-	if b == nil {
-		b = make([]byte, 0, 128+len(l.items)*1100)
-	}
 	b = append(b, `{"items":[`...)
 	for i, it := range l.items {
 		if i > 0 {

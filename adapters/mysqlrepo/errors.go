@@ -17,6 +17,7 @@ const (
 	errDiskFull          = 1021
 	errTooManyConns      = 1040
 	errOutOfResources    = 1041
+	errHandshake         = 1043
 	errDBAccessDenied    = 1044
 	errAccessDenied      = 1045
 	errNoDatabase        = 1049
@@ -26,7 +27,15 @@ const (
 	errDuplicate         = 1062
 	errCannotDrop        = 1091
 	errTableFull         = 1114
+	errHostBlocked       = 1129
+	errNoThread          = 1135
 	errNoTable           = 1146
+	errAborted           = 1152
+	errNetRead           = 1158
+	errNetReadTimeout    = 1159
+	errNetWrite          = 1160
+	errNetWriteTimeout   = 1161
+	errNewAborted        = 1184
 	errUserConns         = 1203
 	errLockWait          = 1205
 	errDeadlock          = 1213
@@ -37,7 +46,9 @@ const (
 	errReadOnlyMode      = 1836
 	errConnKilled        = 1927 // MariaDB
 	errStatementTimeout  = 3024
+	errNotAvailable      = 3168 // group replication: this server is not a member now
 	errInsecureTransport = 3159
+	errSessionKilled     = 3169
 	errLockNowait        = 3572
 	errClientTimeout     = 4031 // MySQL ended the idle connection
 )
@@ -52,8 +63,8 @@ func classify(err error) bunrepo.Class {
 	if !errors.As(err, &e) {
 		var network net.Error
 		switch {
-		case errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn),
-			errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		case errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, mysql.ErrMalformPkt),
+			errors.Is(err, mysql.ErrPktSync), errors.Is(err, mysql.ErrPktSyncMul), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			return bunrepo.Lost
 		case errors.As(err, &network):
 			return bunrepo.Away
@@ -67,9 +78,10 @@ func classify(err error) bunrepo.Class {
 		// After a lock wait only the statement is rolled back; the transaction is, too,
 		// when it returns the error.
 		return bunrepo.Retry
-	case errShutdown, errConnKilled, errClientTimeout:
+	case errShutdown, errConnKilled, errClientTimeout, errSessionKilled, errHandshake,
+		errAborted, errNetRead, errNetReadTimeout, errNetWrite, errNetWriteTimeout, errNewAborted:
 		return bunrepo.Lost
-	case errDiskFull, errTooManyConns, errOutOfResources, errTableFull, errUserConns, errUserLimit, errReadOnlyOption,
+	case errDiskFull, errTooManyConns, errOutOfResources, errTableFull, errHostBlocked, errNoThread, errNotAvailable, errUserConns, errUserLimit, errReadOnlyOption,
 		errInterrupted, errReadOnly, errReadOnlyMode, errStatementTimeout, errLockNowait:
 		return bunrepo.Away
 	}

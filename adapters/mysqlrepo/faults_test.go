@@ -60,6 +60,8 @@ func TestParse(t *testing.T) {
 	require.ErrorContains(t, err, "at least 4")
 	_, err = Open(t.Context(), "mysql://me@127.0.0.1/name", Options{ConnectTimeout: -1})
 	require.ErrorContains(t, err, "negative")
+	_, err = Open(t.Context(), "mysql://me@127.0.0.1/name", Options{Timeout: -1})
+	require.ErrorContains(t, err, "negative")
 	_, err = Open(t.Context(), "mysql://me:SECRET@127.0.0.1:1/name", Options{})
 	require.ErrorContains(t, err, "check the host")
 	assert.NotContains(t, err.Error(), "SECRET")
@@ -70,7 +72,7 @@ func TestClassify(t *testing.T) {
 	for want, all := range map[bunrepo.Class][]error{
 		bunrepo.Duplicate: {&mysql.MySQLError{Number: 1062}},
 		bunrepo.Retry:     {&mysql.MySQLError{Number: 1213}, &mysql.MySQLError{Number: 1205}},
-		bunrepo.Lost:      {driver.ErrBadConn, mysql.ErrInvalidConn, io.ErrUnexpectedEOF, &mysql.MySQLError{Number: 1053}},
+		bunrepo.Lost:      {driver.ErrBadConn, mysql.ErrInvalidConn, io.ErrUnexpectedEOF, &mysql.MySQLError{Number: 1053}, &mysql.MySQLError{Number: 1159}, mysql.ErrMalformPkt},
 		bunrepo.Away:      {&mysql.MySQLError{Number: 1040}, &mysql.MySQLError{Number: 1290}, &net.OpError{Err: errors.New("refused")}},
 		bunrepo.Other:     {&mysql.MySQLError{Number: 1064}, errors.New("x")},
 	} {
@@ -322,4 +324,56 @@ func TestServerAway(t *testing.T) {
 	_, err = upload(t.Context(), db, newID())
 	require.ErrorIs(t, err, domain.Unavailable)
 	require.Error(t, db.Ping(t.Context()))
+}
+
+// A server that has become silent answers Unavailable within the bounds, more
+// callers than connections too, and is used again when it answers again.
+func TestServerSilent(t *testing.T) {
+	servers(t, func(t *testing.T, s *server) {
+		proxy := realserver.ToxiProxy(t, s.Addr)
+		u, err := url.Parse(s.empty(t))
+		require.NoError(t, err)
+		u.Host = proxy.Addr
+		db, err := Open(t.Context(), u.String(), Options{MaxConns: minConns})
+		require.NoError(t, err)
+		defer db.Close()
+		_, err = db.MigrateUp(t.Context())
+		require.NoError(t, err)
+		owner := newID()
+		img, err := upload(t.Context(), db, owner)
+		require.NoError(t, err)
+
+		within := func(bound time.Duration, what string, fn func() error) {
+			began := time.Now()
+			assert.ErrorIs(t, fn(), domain.Unavailable, what)
+			assert.Less(t, time.Since(began), 3*bound, what)
+		}
+		proxy.Swallow(t)
+		var wg sync.WaitGroup
+		for range 3 * minConns {
+			wg.Go(func() {
+				within(defaultTimeout, "a read", func() error {
+					_, err := db.Records().Images.Get(t.Context(), owner, img.ID)
+					return err
+				})
+				within(defaultTimeout, "a write", func() error {
+					return db.Records().Directory.Change(t.Context(), tier("gold"))
+				})
+			})
+		}
+		wg.Wait()
+		proxy.Heal(t)
+		require.NoError(t, db.Records().Directory.Change(t.Context(), tier("gold")))
+
+		// It becomes silent between the last statement and the COMMIT.
+		within(answerTimeout, "a COMMIT", func() error {
+			return db.Records().Directory.Change(t.Context(), func(tx ports.DirectoryTx) error {
+				defer proxy.Swallow(t)
+				return tier("silver")(tx)
+			})
+		})
+		proxy.Heal(t)
+		_, err = db.Records().Images.Get(t.Context(), owner, img.ID)
+		require.NoError(t, err)
+	})
 }

@@ -42,8 +42,8 @@ func newSchema(pool *sql.DB) (*bunrepo.Schema, error) {
 // that it applied. Of several nodes one at a time migrates, the others wait; after
 // one that died they go on within migrationLease. Nodes may run meanwhile.
 func (db *DB) MigrateUp(ctx context.Context) (done []Migration, err error) {
-	err = db.migrating(ctx, func(ctx context.Context, schema *bunrepo.Schema) error {
-		done, err = schema.Up(ctx)
+	err = db.migrating(ctx, func(ctx context.Context) error {
+		done, err = db.schema.Up(ctx)
 		return err
 	})
 	return done, err
@@ -52,8 +52,8 @@ func (db *DB) MigrateUp(ctx context.Context) (done []Migration, err error) {
 // MigrateDown takes back the steps above the given version, newest first; 0
 // takes back all, and with them every record. It returns the steps taken back.
 func (db *DB) MigrateDown(ctx context.Context, version int64) (done []Migration, err error) {
-	err = db.migrating(ctx, func(ctx context.Context, schema *bunrepo.Schema) error {
-		done, err = schema.Down(ctx, version)
+	err = db.migrating(ctx, func(ctx context.Context) error {
+		done, err = db.schema.Down(ctx, version)
 		return err
 	})
 	return done, err
@@ -92,11 +92,11 @@ const (
 
 // migrating runs fn while no other node migrates. The lock is a row with a lease:
 // GET_LOCK is a connection's own, and Vitess may change the connection.
-func (db *DB) migrating(ctx context.Context, fn func(context.Context, *bunrepo.Schema) error) (err error) {
+func (db *DB) migrating(ctx context.Context, fn func(context.Context) error) (err error) {
 	failed := func(err error) error { return fmt.Errorf("mysql: migrate %s: %w", db.name, err) }
 	const table = "CREATE TABLE IF NOT EXISTS migration_lease (id INT NOT NULL, holder VARBINARY(64) NOT NULL," +
 		" lease_until BIGINT NOT NULL, PRIMARY KEY (id)) ENGINE=InnoDB"
-	if _, err := db.db.DB.ExecContext(ctx, table); err != nil {
+	if _, err := db.patient.ExecContext(ctx, table); err != nil {
 		return failed(err)
 	}
 	holder := rand.Text()
@@ -126,12 +126,12 @@ func (db *DB) migrating(ctx context.Context, fn func(context.Context, *bunrepo.S
 		free, stop := context.WithTimeout(context.WithoutCancel(ctx), migrationRenew)
 		defer stop()
 		// Where this fails the lease ends by itself.
-		_, _ = db.db.DB.ExecContext(free, "DELETE FROM migration_lease WHERE id = 1 AND holder = ?", holder)
+		_, _ = db.patient.ExecContext(free, "DELETE FROM migration_lease WHERE id = 1 AND holder = ?", holder)
 	}()
 	if err := db.check(ctx); err != nil {
 		return err
 	}
-	if err := fn(ctx, db.schema); err != nil {
+	if err := fn(ctx); err != nil {
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 			err = errors.Join(err, cause)
 		}
@@ -143,7 +143,7 @@ func (db *DB) migrating(ctx context.Context, fn func(context.Context, *bunrepo.S
 // lease takes or renews the right to migrate and reports whether this holder has it.
 func (db *DB) lease(ctx context.Context, holder string) (bool, error) {
 	const until = clock + " + ?"
-	res, err := db.db.DB.ExecContext(ctx, "UPDATE migration_lease SET holder = ?, lease_until = "+until+
+	res, err := db.patient.ExecContext(ctx, "UPDATE migration_lease SET holder = ?, lease_until = "+until+
 		" WHERE id = 1 AND (holder = ? OR lease_until < "+clock+")", holder, migrationLease.Microseconds(), holder)
 	if is(err, errDeadlock, errLockWait) {
 		return false, nil
@@ -154,7 +154,7 @@ func (db *DB) lease(ctx context.Context, holder string) (bool, error) {
 	if n, err := res.RowsAffected(); err != nil || n > 0 {
 		return err == nil, err
 	}
-	_, err = db.db.DB.ExecContext(ctx, "INSERT INTO migration_lease (id, holder, lease_until) VALUES (1, ?, "+until+")",
+	_, err = db.patient.ExecContext(ctx, "INSERT INTO migration_lease (id, holder, lease_until) VALUES (1, ?, "+until+")",
 		holder, migrationLease.Microseconds())
 	if is(err, errDuplicate, errDeadlock, errLockWait) {
 		return false, nil
@@ -172,7 +172,7 @@ func (db *DB) keepLease(ctx context.Context, cancel context.CancelCauseFunc, hol
 		case <-time.After(migrationRenew):
 		}
 		began := time.Now()
-		res, err := db.db.DB.ExecContext(ctx, "UPDATE migration_lease SET lease_until = "+clock+" + ? WHERE id = 1 AND holder = ?",
+		res, err := db.patient.ExecContext(ctx, "UPDATE migration_lease SET lease_until = "+clock+" + ? WHERE id = 1 AND holder = ?",
 			migrationLease.Microseconds(), holder)
 		var n int64
 		if err == nil {

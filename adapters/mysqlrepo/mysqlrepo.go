@@ -29,6 +29,9 @@ type Options struct {
 	MaxConns int
 	// ConnectTimeout bounds the making of a connection; 0: 5 s.
 	ConnectTimeout time.Duration
+	// Timeout bounds each read, and how long a transaction waits until it has begun; 0:
+	// 1.8 s, so that a caller has its 503 within two.
+	Timeout time.Duration
 	// TLS is used instead of what the address says, for a private authority or a
 	// client's certificate; nil: as the address says.
 	TLS *tls.Config
@@ -40,14 +43,22 @@ type Options struct {
 type DB struct {
 	name    string // host and database, for messages
 	db      *bun.DB
+	patient *sql.DB // waits for an answer as long as it takes: a migration's step may take hours
 	schema  *bunrepo.Schema
 	records ports.Records
 }
 
 const (
 	defaultConns = 32
-	// minConns: a migration needs three connections at once.
+	// minConns is the least that a node can work with, and what a migration has of its
+	// own: it needs three at once.
 	minConns = 4
+
+	defaultTimeout = 1800 * time.Millisecond
+	// answerTimeout bounds the wait for each answer of the server, where no context
+	// does: a COMMIT, and the beginning of a connection. No statement here takes so
+	// long but a migration's, which has connections of its own.
+	answerTimeout = 5 * time.Second
 	// connLife spreads the nodes over servers that come and go behind one name.
 	connLife = 5 * time.Minute
 	// clock is the database's time in microseconds since 1970, whatever the session's time zone.
@@ -80,10 +91,21 @@ func Open(ctx context.Context, address string, o Options) (*DB, error) {
 	case o.ConnectTimeout < 0:
 		return nil, fmt.Errorf("mysql: a connect timeout of %v is negative", o.ConnectTimeout)
 	}
+	switch {
+	case o.Timeout == 0:
+		o.Timeout = defaultTimeout
+	case o.Timeout < 0:
+		return nil, fmt.Errorf("mysql: a timeout of %v is negative", o.Timeout)
+	}
 	cfg.Timeout = o.ConnectTimeout
 	if o.TLS != nil {
 		cfg.TLSConfig, cfg.TLS = "", o.TLS
 	}
+	patient, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("mysql: %w", err)
+	}
+	cfg.ReadTimeout, cfg.WriteTimeout = answerTimeout, answerTimeout
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("mysql: %w", err)
@@ -93,18 +115,20 @@ func Open(ctx context.Context, address string, o Options) (*DB, error) {
 	pool.SetMaxIdleConns(o.MaxConns)
 	pool.SetConnMaxLifetime(connLife)
 	pool.SetConnMaxIdleTime(time.Minute)
-	db := &DB{name: cfg.Addr + "/" + cfg.DBName}
+	db := &DB{name: cfg.Addr + "/" + cfg.DBName, patient: sql.OpenDB(sessions{patient})}
+	db.patient.SetMaxOpenConns(minConns)
+	db.patient.SetConnMaxIdleTime(time.Second)    // it is used at the start, if at all
 	if err := pool.PingContext(ctx); err != nil { // before bun asks for the version, which it does without a context
-		return nil, errors.Join(db.unreachable(err), pool.Close())
+		return nil, errors.Join(db.unreachable(err), pool.Close(), db.patient.Close())
 	}
-	db.db = bun.NewDB(pool, mysqldialect.New()).WithQueryHook(hooks(o.Hooks))
-	if db.schema, err = newSchema(pool); err != nil {
+	db.db = bun.NewDB(pool, mysqldialect.New()).WithQueryHook(bunrepo.Hooks(o.Hooks))
+	if db.schema, err = newSchema(db.patient); err != nil {
 		return nil, errors.Join(fmt.Errorf("mysql: %w", err), db.Close())
 	}
 	if err := db.check(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	db.records = bunrepo.New(db.db, bunrepo.Options{Classify: classify, ForUpdate: "FOR UPDATE", Clock: clock})
+	db.records = bunrepo.New(db.db, bunrepo.Options{Classify: classify, Timeout: o.Timeout, ForUpdate: "FOR UPDATE", Clock: clock})
 	return db, nil
 }
 
@@ -219,22 +243,6 @@ func (s sessions) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// hooks is several hooks as one.
-type hooks []bun.QueryHook
-
-func (hs hooks) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Context {
-	for _, h := range hs {
-		ctx = h.BeforeQuery(ctx, e)
-	}
-	return ctx
-}
-
-func (hs hooks) AfterQuery(ctx context.Context, e *bun.QueryEvent) {
-	for i := len(hs) - 1; i >= 0; i-- {
-		hs[i].AfterQuery(ctx, e)
-	}
-}
-
 // Records returns the record ports.
 func (db *DB) Records() ports.Records { return db.records }
 
@@ -250,4 +258,4 @@ func (db *DB) Ping(ctx context.Context) error {
 func (db *DB) PoolStats() sql.DBStats { return db.db.Stats() }
 
 // Close closes the connections once their running statements are done.
-func (db *DB) Close() error { return db.db.Close() }
+func (db *DB) Close() error { return errors.Join(db.db.Close(), db.patient.Close()) }

@@ -96,24 +96,24 @@ func (c *corpus) rightWayUp(t *testing.T) {
 	res := resizer(t, nativeresizer.Options{})
 	files := 0
 	for _, r := range c.rows {
-		if !strings.HasPrefix(r.path, "orientation/") {
+		if !strings.HasPrefix(r.Path, "orientation/") {
 			continue
 		}
 		files++
-		file := c.read(t, r)
+		file := r.Read(t)
 		info, err := res.Inspect(t.Context(), bytes.NewReader(file), limits)
-		require.NoError(t, err, r.path)
+		require.NoError(t, err, r.Path)
 		heights := []int{50}
 		if c.full {
 			heights = []int{50, 200, 4320}
 		}
 		for _, height := range heights {
 			thumbs, err := res.Resize(t.Context(), bytes.NewReader(file), []int{height})
-			require.NoError(t, err, r.path)
-			got := toNRGBA(check(t, info, height, thumbs[0], r.path))
-			want := encoded(t, plain(t, file, r.orientation, height), info.ThumbnailFormat())
-			if assert.Equal(t, want.Rect, got.Rect, r.path) {
-				assert.GreaterOrEqual(t, psnr(want, got), 30.0, "%s at %d", r.path, height)
+			require.NoError(t, err, r.Path)
+			got := toNRGBA(check(t, info, height, thumbs[0], r.Path))
+			want := encoded(t, plain(t, file, r.Orientation, height), info.ThumbnailFormat())
+			if assert.Equal(t, want.Rect, got.Rect, r.Path) {
+				assert.GreaterOrEqual(t, psnr(want, got), 30.0, "%s at %d", r.Path, height)
 			}
 		}
 	}
@@ -141,12 +141,12 @@ func (c *corpus) rightColours(t *testing.T) {
 	// CMYK without a profile, gray, 16 bit, palette, alpha: against the standard library.
 	files := 0
 	for _, r := range c.rows {
-		if !strings.HasPrefix(r.path, "colour/") || r.expectation != "accept" {
+		if !strings.HasPrefix(r.Path, "colour/") || r.Expectation != "accept" {
 			continue
 		}
-		file := c.read(t, r)
+		file := r.Read(t)
 		m, _, err := image.Decode(bytes.NewReader(file))
-		if err != nil || r.format == "WEBP" || profiled(file) {
+		if err != nil || r.Format == "WEBP" || profiled(file) {
 			continue // libvips judges those: x/image takes lossy WebP's range for JPEG's
 		}
 		files++
@@ -159,7 +159,7 @@ func (c *corpus) rightColours(t *testing.T) {
 		if h < m.Bounds().Dy() {
 			want = toNRGBA(transform.Resize(m, w, h, transform.Lanczos))
 		}
-		compare(t, r.path, file, want, height)
+		compare(t, r.Path, file, want, height)
 	}
 	assert.NotZero(t, files)
 
@@ -174,9 +174,9 @@ func (c *corpus) rightColours(t *testing.T) {
 		if !c.full && i%4 != 0 {
 			continue
 		}
-		if file := c.read(t, r); r.expectation == "accept" && r.frames <= 1 && min(r.width, r.height) >= 64 && r.width*r.height < 500_000 &&
-			(r.format == "WEBP" || (r.format == "JPEG" || r.format == "PNG") && profiled(file)) {
-			judged[r.path] = file
+		if file := r.Read(t); r.Expectation == "accept" && r.Frames <= 1 && min(r.Width, r.Height) >= 64 && r.Width*r.Height < 500_000 &&
+			(r.Format == "WEBP" || (r.Format == "JPEG" || r.Format == "PNG") && profiled(file)) {
+			judged[r.Path] = file
 		}
 	}
 	dir := t.TempDir()

@@ -35,18 +35,29 @@ func (f *gifFile) header() header {
 
 func (f *gifFile) shrink(most float64) int { return int(min(max(most, 1), gif.MaxFactor)) }
 
-func (f *gifFile) memory(shrink int) int64 { return gif.MemoryNeeded(f.h, shrink, shrink) }
+func (f *gifFile) memory(shrinks ...int) (bytes int64) {
+	for _, k := range shrinks {
+		bytes += gif.MemoryNeeded(f.h, k, k)
+	}
+	return bytes
+}
 
-func (f *gifFile) decode(ctx context.Context, shrink int) (*picture, error) {
-	out, err := f.d.Decode(ctx, shrink, shrink)
+func (f *gifFile) together() bool { return true }
+
+func (f *gifFile) decode(ctx context.Context, shrinks ...int) ([]*picture, error) {
+	images, _, err := f.d.DecodeShrunk(ctx, squares(shrinks)...)
 	if err != nil {
 		return nil, err
 	}
-	m := out.Image
-	return &picture{
-		width: f.h.Width, height: f.h.Height, orientation: 1, model: rgba, alpha: f.h.Alpha,
-		planes: []plane{newPlane(m.Pix, m.Stride, m.Rect.Dx(), m.Rect.Dy(), 4, float64(shrink), float64(shrink))},
-	}, nil
+	pictures := make([]*picture, len(images))
+	for i, m := range images {
+		per := float64(shrinks[i])
+		pictures[i] = &picture{
+			width: f.h.Width, height: f.h.Height, orientation: 1, model: rgba, alpha: f.h.Alpha,
+			planes: []plane{newPlane(m.Pix, m.Stride, m.Rect.Dx(), m.Rect.Dy(), 4, per, per)},
+		}
+	}
+	return pictures, nil
 }
 
 func (f *gifFile) close() { f.d.Close() }

@@ -68,18 +68,37 @@ func (f *jpegFile) shrink(most float64) int {
 	return int(jpeg.Full)
 }
 
-func (f *jpegFile) memory(shrink int) int64 {
-	return jpeg.MemoryNeeded(f.h, jpeg.Scale(shrink)) + int64(len(f.h.EXIF)+4*len(f.h.ICC))
+func (f *jpegFile) memory(shrinks ...int) int64 {
+	return jpeg.MemoryNeeded(f.h, scales(shrinks)...) + int64(len(f.h.EXIF)+4*len(f.h.ICC))
 }
 
-func (f *jpegFile) decode(ctx context.Context, shrink int) (*picture, error) {
-	out, err := f.d.Decode(ctx, jpeg.Scale(shrink))
+func scales(shrinks []int) []jpeg.Scale {
+	s := make([]jpeg.Scale, len(shrinks))
+	for i, k := range shrinks {
+		s[i] = jpeg.Scale(k)
+	}
+	return s
+}
+
+func (f *jpegFile) together() bool { return true }
+
+func (f *jpegFile) decode(ctx context.Context, shrinks ...int) ([]*picture, error) {
+	decoded, err := f.d.DecodeScales(ctx, scales(shrinks)...)
 	if err != nil {
 		return nil, err
 	}
-	if out.Truncated {
-		return nil, cutShort(nil)
+	pictures := make([]*picture, len(decoded))
+	for i, p := range decoded {
+		if p.Truncated {
+			return nil, cutShort(nil)
+		}
+		pictures[i] = f.picture(p)
 	}
+	return pictures, nil
+}
+
+// picture is what was decoded at a scale.
+func (f *jpegFile) picture(out *jpeg.Planes) *picture {
 	h := f.header()
 	p := &picture{
 		width: h.width, height: h.height, orientation: h.orientation,
@@ -95,9 +114,9 @@ func (f *jpegFile) decode(ctx context.Context, shrink int) (*picture, error) {
 	}
 	for _, c := range out.Planes {
 		p.planes = append(p.planes, newPlane(c.Pix, c.Stride, c.Width, c.Height, 1,
-			float64(shrink*hMax)/float64(c.H), float64(shrink*vMax)/float64(c.V)))
+			float64(int(out.Scale)*hMax)/float64(c.H), float64(int(out.Scale)*vMax)/float64(c.V)))
 	}
-	return p, nil
+	return p
 }
 
 func (f *jpegFile) close() { f.d.Close() }

@@ -46,28 +46,48 @@ func (f *pngFile) header() header {
 
 func (f *pngFile) shrink(most float64) int { return int(min(max(most, 1), png.MaxFactor)) }
 
-func (f *pngFile) memory(shrink int) int64 {
-	return png.MemoryNeeded(f.h, shrink, shrink) + int64(len(f.h.EXIF)+4*len(f.h.ICC))
+func (f *pngFile) memory(shrinks ...int) int64 {
+	m := int64(len(f.h.EXIF) + 4*len(f.h.ICC))
+	for _, k := range shrinks {
+		m += png.MemoryNeeded(f.h, k, k)
+	}
+	return m
 }
 
-func (f *pngFile) decode(ctx context.Context, shrink int) (*picture, error) {
-	out, err := f.d.Decode(ctx, shrink, shrink)
+func (f *pngFile) together() bool { return true }
+
+func (f *pngFile) decode(ctx context.Context, shrinks ...int) ([]*picture, error) {
+	images, trailer, err := f.d.DecodeShrunk(ctx, squares(shrinks)...)
 	if err != nil {
 		return nil, err
 	}
-	p := &picture{
-		width: f.h.Width, height: f.h.Height, orientation: imagefile.Orientation(out.EXIF),
-		alpha: f.h.Alpha, profile: f.profile, grayProfile: f.h.Channels() <= 2,
+	pictures := make([]*picture, len(images))
+	for i, m := range images {
+		p := &picture{
+			width: f.h.Width, height: f.h.Height, orientation: imagefile.Orientation(trailer.EXIF),
+			alpha: f.h.Alpha, profile: f.profile, grayProfile: f.h.Channels() <= 2,
+		}
+		per := float64(shrinks[i])
+		switch m := m.(type) {
+		case *image.Gray:
+			p.model = gray
+			p.planes = []plane{newPlane(m.Pix, m.Stride, m.Rect.Dx(), m.Rect.Dy(), 1, per, per)}
+		case *image.RGBA:
+			p.model = rgba
+			p.planes = []plane{newPlane(m.Pix, m.Stride, m.Rect.Dx(), m.Rect.Dy(), 4, per, per)}
+		}
+		pictures[i] = p
 	}
-	switch m := out.Image.(type) {
-	case *image.Gray:
-		p.model = gray
-		p.planes = []plane{newPlane(m.Pix, m.Stride, m.Rect.Dx(), m.Rect.Dy(), 1, float64(shrink), float64(shrink))}
-	case *image.RGBA:
-		p.model = rgba
-		p.planes = []plane{newPlane(m.Pix, m.Stride, m.Rect.Dx(), m.Rect.Dy(), 4, float64(shrink), float64(shrink))}
+	return pictures, nil
+}
+
+// squares are the factors of boxes with these sides.
+func squares(sides []int) []image.Point {
+	p := make([]image.Point, len(sides))
+	for i, k := range sides {
+		p[i] = image.Pt(k, k)
 	}
-	return p, nil
+	return p
 }
 
 func (f *pngFile) close() { f.d.Close() }

@@ -10,6 +10,7 @@ import (
 // where the source can, else from memory.
 type replay struct {
 	io.Reader
+	src    io.Reader
 	seeker io.Seeker
 	start  int64
 	kept   *bytes.Buffer // what was read so far, and
@@ -18,7 +19,7 @@ type replay struct {
 
 // newReplay prepares a source to be read again; without again it is only passed through.
 func newReplay(src io.Reader, again bool) *replay {
-	r := &replay{Reader: src}
+	r := &replay{Reader: src, src: src}
 	if !again {
 		return r
 	}
@@ -33,6 +34,9 @@ func newReplay(src io.Reader, again bool) *replay {
 	r.Reader = r.rest
 	return r
 }
+
+// once tells that it will not be read again: nothing more is kept.
+func (r *replay) once() { r.Reader, r.kept, r.rest = r.src, nil, nil }
 
 // rewind goes back to the beginning.
 func (r *replay) rewind() error {

@@ -14,7 +14,9 @@ import (
 	"image"
 	"image/png"
 	"io"
+	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/imagify-api/imagify/adapters/internal/admission"
@@ -46,8 +48,8 @@ type Options struct {
 	// MaxPixels bounds a picture's width × height, 0 means DefaultMaxPixels; MaxFrames
 	// an animation's frames, 0 means DefaultMaxFrames.
 	MaxPixels, MaxFrames int64
-	// MaxQueue is how many jobs may wait for memory and MaxWait for how long; 0
-	// means the defaults of package admission.
+	// MaxQueue is how many jobs may wait for memory, or for a turn to be resized, and
+	// MaxWait for how long; 0 means the defaults of package admission.
 	MaxQueue int
 	MaxWait  time.Duration
 }
@@ -57,6 +59,9 @@ type Resizer struct {
 	memory int64
 	caps   domain.ImageLimits
 	gate   *admission.Gate
+	// turns bounds how many pictures are resized at a time. More than the processors
+	// can carry would finish no sooner, and whatever runs beside them would wait behind all of them.
+	turns *admission.Gate
 }
 
 // New returns a Resizer. Options out of range are domain.Invalid.
@@ -77,7 +82,13 @@ func New(o Options) (*Resizer, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Twice the processors, because a store may make a job wait for its source.
+	turns, err := admission.New(int64(2*runtime.GOMAXPROCS(0)), o.MaxQueue, o.MaxWait)
+	if err != nil {
+		return nil, err
+	}
 	return &Resizer{
+		turns:  turns,
 		memory: o.Memory,
 		caps:   domain.ImageLimits{MaxPixels: domain.Limit(o.MaxPixels), MaxFrames: domain.Limit(o.MaxFrames)},
 		gate:   gate,
@@ -96,9 +107,12 @@ type file interface {
 	// reduced while it is decoded, given that at least 1/most of it has to be left.
 	shrink(most float64) int
 	// memory returns an upper bound of the bytes that decode allocates.
-	memory(shrink int) int64
-	// decode decodes the file, once, reduced by what shrink returned.
-	decode(ctx context.Context, shrink int) (*picture, error)
+	memory(shrinks ...int) int64
+	// together reports whether decode takes several reductions.
+	together() bool
+	// decode decodes the file, once, by reductions that shrink returned. Each gives the
+	// picture that it would give alone.
+	decode(ctx context.Context, shrinks ...int) ([]*picture, error)
 	// close gives back what the file holds; decoded pictures stay valid.
 	close()
 }
@@ -131,7 +145,36 @@ const boxMargin = 2
 // and the size, so that a thumbnail is the same whatever is made beside it.
 type plan struct {
 	shrink int
-	memory int64 // in bytes, an upper bound
+	render int64 // upper bounds in bytes: of what comes after decoding,
+	memory int64 // and of all
+}
+
+// batch is thumbnails of one decode.
+type batch struct {
+	shrinks []int
+	render  int64
+	memory  int64 // in bytes, an upper bound
+}
+
+// batches puts plans that can be decoded together into as few batches as the memory allows.
+func (r *Resizer) batches(f file, plans []plan) (all []batch) {
+	for _, p := range plans {
+		if slices.ContainsFunc(all, func(b batch) bool { return slices.Contains(b.shrinks, p.shrink) && b.render >= p.render }) {
+			continue
+		}
+		if n := len(all); n > 0 && f.together() {
+			b := batch{shrinks: all[n-1].shrinks, render: max(all[n-1].render, p.render)}
+			if !slices.Contains(b.shrinks, p.shrink) {
+				b.shrinks = append(slices.Clip(b.shrinks), p.shrink)
+			}
+			if b.memory = f.memory(b.shrinks...) + b.render; b.memory <= r.memory {
+				all[n-1] = b
+				continue
+			}
+		}
+		all = append(all, batch{[]int{p.shrink}, p.render, p.memory})
+	}
+	return all
 }
 
 // plan takes the file's own margin. Where decoding would then need more memory than
@@ -151,7 +194,7 @@ func (r *Resizer) plan(f file, of func(header) size) plan {
 		if ratio > 1 || margin < 1 { // what is not smaller than the picture is that picture
 			p.shrink = f.shrink(ratio / margin)
 		}
-		p.memory = f.memory(p.shrink) + render
+		p.render, p.memory = render, f.memory(p.shrink)+render
 		if p.memory <= r.memory {
 			break
 		}
@@ -231,10 +274,11 @@ func (r *Resizer) inspect(ctx context.Context, src *scannedReader, scanner *imag
 		return domain.ImageInfo{}, err
 	}
 	defer release()
-	p, err := f.decode(ctx, small.shrink)
+	decoded, err := f.decode(ctx, small.shrink)
 	if err != nil {
 		return domain.ImageInfo{}, err
 	}
+	p := decoded[0]
 	if err := src.drain(ctx); err != nil {
 		return domain.ImageInfo{}, err
 	}
@@ -281,6 +325,11 @@ func (r *Resizer) Resize(ctx context.Context, src io.Reader, heights []int) (out
 	if ctx.Err() != nil {
 		return nil, failure(ctx, ctx.Err())
 	}
+	release, err := r.turns.Acquire(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	out, err = r.resize(ctx, src, heights)
 	if err != nil {
 		return nil, failure(ctx, err)
@@ -301,14 +350,20 @@ func (r *Resizer) resize(ctx context.Context, src io.Reader, heights []int) ([]p
 			"the picture has %d pixels; at most %d are allowed", h.pixels, r.caps.MaxPixels.Max())
 	}
 	plans := make([]plan, len(heights))
-	var memory int64
 	for i, height := range heights {
 		plans[i] = r.plan(f, thumbnailOf(height))
 		if plans[i].memory > r.memory {
 			return nil, domain.LimitError(domain.TooLarge, r.memory,
 				"a thumbnail of a picture of %d × %d pixels takes more memory than this server has for one", h.width, h.height)
 		}
-		memory = max(memory, plans[i].memory)
+	}
+	batches := r.batches(f, plans)
+	var memory int64
+	for _, b := range batches {
+		memory = max(memory, b.memory)
+	}
+	if len(batches) <= 1 {
+		again.once()
 	}
 	release, err := r.gate.Acquire(ctx, memory)
 	if err != nil {
@@ -317,11 +372,8 @@ func (r *Resizer) resize(ctx context.Context, src io.Reader, heights []int) ([]p
 	defer release()
 	var rs resample.Resampler
 	out := make([]ports.Thumbnail, len(heights))
-	for first, p := range plans {
-		if out[first].Data != nil {
-			continue // made from an earlier decode
-		}
-		if first > 0 {
+	for i, b := range batches {
+		if i > 0 {
 			f.close()
 			if err := again.rewind(); err != nil {
 				return nil, err
@@ -332,15 +384,16 @@ func (r *Resizer) resize(ctx context.Context, src io.Reader, heights []int) ([]p
 			}
 			f = next
 		}
-		pic, err := f.decode(ctx, p.shrink)
+		pictures, err := f.decode(ctx, b.shrinks...)
 		if err != nil {
 			return nil, err
 		}
-		for i, height := range heights {
-			if plans[i].shrink != p.shrink {
+		for j, height := range heights {
+			at := slices.Index(b.shrinks, plans[j].shrink)
+			if at < 0 || plans[j].render > b.render || out[j].Data != nil {
 				continue
 			}
-			if out[i], err = pic.thumbnail(ctx, &rs, height); err != nil {
+			if out[j], err = pictures[at].thumbnail(ctx, &rs, height); err != nil {
 				return nil, err
 			}
 		}

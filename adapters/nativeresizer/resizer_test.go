@@ -224,6 +224,62 @@ func TestSameThumbnailBesideOthers(t *testing.T) {
 	}
 }
 
+// counting tells how many bytes were read.
+type counting struct {
+	io.Reader
+	n int
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += n
+	return n, err
+}
+
+func TestSeveralHeightsFromOneDecode(t *testing.T) {
+	t.Parallel()
+	r := resizer(t, nativeresizer.Options{})
+	for name, file := range files(t, 400, 300) {
+		src := &counting{Reader: bytes.NewReader(file)}
+		_, err := r.Resize(t.Context(), src, []int{30, 180, 70, 4320, 30})
+		require.NoError(t, err, name)
+		assert.LessOrEqual(t, src.n, len(file), "%s was read more than once", name)
+	}
+}
+
+// Where the memory does not reach for all heights at once, there are several decodes.
+func TestSeveralHeightsInLittleMemory(t *testing.T) {
+	t.Parallel()
+	heights := []int{20, 300, 150, 75, 40}
+	plenty := resizer(t, nativeresizer.Options{})
+	for name, file := range files(t, 400, 300) {
+		want, err := plenty.Resize(t.Context(), bytes.NewReader(file), heights)
+		require.NoError(t, err, name)
+		made, decodes := false, 0
+		for memory := int64(128 << 10); !made; memory += memory / 16 {
+			little := resizer(t, nativeresizer.Options{Memory: memory})
+			src := &counting{Reader: bytes.NewReader(file)}
+			got, err := little.Resize(t.Context(), struct {
+				io.Reader
+				io.Seeker
+			}{src, src.Reader.(io.Seeker)}, heights)
+			if domain.CodeOf(err) == domain.TooLarge {
+				continue // the largest alone does not fit
+			}
+			require.NoError(t, err, name)
+			made, decodes = true, src.n/len(file)
+			// Less memory may mean other pixels of the largest; of the same plan they are the same.
+			for i := range heights {
+				alone, err := little.Resize(t.Context(), bytes.NewReader(file), heights[i:i+1])
+				require.NoError(t, err, name)
+				assert.True(t, bytes.Equal(alone[0].Data, got[i].Data), "%s at %d", name, heights[i])
+				assert.Equal(t, want[i].Width, got[i].Width)
+			}
+		}
+		assert.Greater(t, decodes, 1, name)
+	}
+}
+
 func exifJPEG(t *testing.T, m image.Image, orientation int) []byte {
 	t.Helper()
 	exif := imagefiletest.EXIF(binary.BigEndian, orientation)

@@ -2,9 +2,11 @@ package nativeresizer
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"image"
 	"io"
+	"slices"
 
 	"github.com/imagify-api/imagify/adapters/internal/imagefile"
 	"github.com/imagify-api/imagify/adapters/nativeresizer/icc"
@@ -57,25 +59,42 @@ func (f *webpFile) shrink(most float64) int {
 	return int(min(max(most, 1), maxBox))
 }
 
-func (f *webpFile) memory(shrink int) int64 {
+func (f *webpFile) memory(shrinks ...int) int64 {
 	m := webp.MemoryNeeded(f.h) + int64(len(f.h.EXIF)+4*len(f.h.ICC))
 	if f.inPlanes() {
 		// The resampler's box leaves a sixteenth, and a quarter of that is added for chroma.
 		return m + int64(f.h.Width)*int64(f.h.Height)/10
 	}
-	w, h := int64(f.h.Width/shrink+1), int64(f.h.Height/shrink+1)
-	return m + 4*w*h + 16*w
+	for _, k := range shrinks {
+		w, h := int64(f.h.Width/k+1), int64(f.h.Height/k+1)
+		m += 4*w*h + 16*w
+	}
+	return m
 }
 
-func (f *webpFile) decode(ctx context.Context, shrink int) (*picture, error) {
+// together: planes are decoded with the loop filter or without.
+func (f *webpFile) together() bool { return !f.inPlanes() }
+
+func (f *webpFile) decode(ctx context.Context, shrinks ...int) ([]*picture, error) {
 	decode := f.d.Decode
-	if shrink > 1 {
+	if slices.Min(shrinks) > 1 {
 		decode = f.d.DecodeForShrinking
 	}
 	out, err := decode(ctx)
 	if err != nil {
 		return nil, err
 	}
+	pictures := make([]*picture, len(shrinks))
+	for i, k := range shrinks {
+		if pictures[i], err = f.picture(ctx, out, k); err != nil {
+			return nil, err
+		}
+	}
+	return pictures, nil
+}
+
+// picture is what was decoded, its pixels shrunk.
+func (f *webpFile) picture(ctx context.Context, out *webp.Decoded, shrink int) (*picture, error) {
 	p := &picture{
 		width: f.h.Width, height: f.h.Height, orientation: imagefile.Orientation(out.EXIF), profile: f.profile,
 	}
@@ -94,11 +113,11 @@ func (f *webpFile) decode(ctx context.Context, shrink int) (*picture, error) {
 	switch m := out.Image.(type) {
 	case *image.NRGBA:
 		p.alpha = f.h.Alpha && !m.Opaque()
-		box = boxes{m.Rect.Dx(), m.Rect.Dy(), shrink, func(y int) []byte { return m.Pix[y*m.Stride:][:4*m.Rect.Dx()] }}
+		box = boxes{m.Rect.Dx(), m.Rect.Dy(), shrink, !p.alpha, func(y int) []byte { return m.Pix[y*m.Stride:][:4*m.Rect.Dx()] }}
 	case *image.NYCbCrA:
 		p.alpha = !m.Opaque()
 		row := make([]byte, 4*m.Rect.Dx())
-		box = boxes{m.Rect.Dx(), m.Rect.Dy(), shrink, func(y int) []byte {
+		box = boxes{m.Rect.Dx(), m.Rect.Dy(), shrink, !p.alpha, func(y int) []byte {
 			luma, alpha := m.Y[y*m.YStride:], m.A[y*m.AStride:]
 			cb, cr := m.Cb[y/2*m.CStride:], m.Cr[y/2*m.CStride:]
 			for x := 0; x < len(row)/4; x++ {
@@ -126,6 +145,7 @@ const maxBox = 128
 // boxes averages pixels of RGB and alpha, not premultiplied, into premultiplied ones.
 type boxes struct {
 	width, height, shrink int
+	opaque                bool
 	row                   func(y int) []byte // four bytes a pixel
 }
 
@@ -144,6 +164,10 @@ func (b *boxes) average(ctx context.Context) (resample.Plane, error) {
 			for x := range sums {
 				s := &sums[x]
 				part := row[4*x*k : 4*min(x*k+k, b.width)]
+				if b.opaque {
+					addOpaque(s, part)
+					continue
+				}
 				for ; len(part) >= 4; part = part[4:] {
 					a := uint32(part[3])
 					s[0] += uint32(part[0]) * a
@@ -163,6 +187,20 @@ func (b *boxes) average(ctx context.Context) (resample.Plane, error) {
 		}
 	}
 	return out, nil
+}
+
+// addOpaque adds pixels of the same alpha, 255: two samples in a word, of at most maxBox pixels.
+func addOpaque(s *[4]uint32, pixels []byte) {
+	var rb, ga uint32
+	for ; len(pixels) >= 4; pixels = pixels[4:] {
+		px := binary.LittleEndian.Uint32(pixels)
+		rb += px & 0x00ff00ff
+		ga += px >> 8 & 0x00ff00ff
+	}
+	s[0] += rb & 0xffff * 255
+	s[1] += ga & 0xffff * 255
+	s[2] += rb >> 16 * 255
+	s[3] += ga >> 16
 }
 
 func classifyWebP(err error) error {

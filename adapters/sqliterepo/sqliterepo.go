@@ -165,23 +165,7 @@ func open(path string, o Options, conns int, extra string) (*bun.DB, error) {
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	db := bun.NewDB(pool, sqlitedialect.New())
-	return db.WithQueryHook(hooks(o.Hooks)), nil
-}
-
-// hooks is several hooks as one.
-type hooks []bun.QueryHook
-
-func (hs hooks) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Context {
-	for _, h := range hs {
-		ctx = h.BeforeQuery(ctx, e)
-	}
-	return ctx
-}
-
-func (hs hooks) AfterQuery(ctx context.Context, e *bun.QueryEvent) {
-	for i := len(hs) - 1; i >= 0; i-- {
-		hs[i].AfterQuery(ctx, e)
-	}
+	return db.WithQueryHook(bunrepo.Hooks(o.Hooks)), nil
 }
 
 // Records returns the record ports.

@@ -58,6 +58,7 @@ func (p *program) fillDemo(svc *app.Service, address string) error {
 	if _, err := svc.Bootstrap(p.ctx, password); err != nil {
 		return err
 	}
+	fmt.Fprintln(p.err, "drawing the sample pictures…")
 	pictures, err := drawPictures(1)
 	if err != nil {
 		return err
@@ -107,6 +108,8 @@ func (p *program) printDemo(address, password string, tokens map[string]string, 
 	_ = t.Flush()
 	last := demoUsers[len(demoUsers)-1].name
 	fmt.Fprintf(p.out, `
+In a browser: %[1]s/ for anybody's gallery, %[1]s/admin/ for the admin, %[1]s/docs for the API.
+
 Try (each tier gets other URLs):
   curl -u basic:%[2]s '%[1]s/v1/images?limit=1'
   curl -u %[3]s:%[2]s -F file=@photo.jpg %[1]s/v1/images

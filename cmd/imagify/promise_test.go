@@ -39,7 +39,9 @@ func TestPromise(t *testing.T) {
 	t.Run("D1,D2", promiseD1)
 	t.Run("H1,H5,H6", promiseH1)
 	t.Run("L7", promiseL7)
+	t.Run("R2", promiseR2)
 	t.Run("R6", promiseR6)
+	t.Run("R10", promiseR10)
 }
 
 // acknowledged is what clients were told is kept.

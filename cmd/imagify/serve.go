@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +19,10 @@ import (
 
 // stopTime is how long what is under way may take after a signal to stop; then it is cut.
 const stopTime = 25 * time.Second
+
+// lullTime is how long connections that were made before a signal to stop may still
+// bring a request: net/http drops what it reads once its shutdown has begun.
+const lullTime = 250 * time.Millisecond
 
 type serveCmd struct {
 	Addr string `help:"Listen address; port 0 picks one." placeholder:"127.0.0.1:8080"`
@@ -88,7 +93,13 @@ func (p *program) serve(cfg wiring.Config, log *slog.Logger, prepare func(svc *a
 	go func() { defer close(done); svc.Run(background) }()
 	defer func() { stopBackground(); <-done }()
 
-	server := ginapi.NewHTTPServer(api, log)
+	var stopping atomic.Bool
+	server := ginapi.NewHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if stopping.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		api.ServeHTTP(w, r)
+	}), log)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	fmt.Fprintf(p.out, "listening on %s\n", url)
@@ -98,13 +109,16 @@ func (p *program) serve(cfg wiring.Config, log *slog.Logger, prepare func(svc *a
 	case <-p.ctx.Done():
 	}
 	log.Info("stopping: finishing what is under way")
+	stopping.Store(true)
+	l.Close()
+	time.Sleep(lullTime)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), stopTime)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
 		log.Warn("some requests took too long and are cut", "error", err)
 		_ = server.Close()
 	}
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return nil

@@ -55,7 +55,7 @@ func (c thumbnailCmd) Run(p *program) error {
 		bars.pool = nil
 	}
 	defer bars.wait()
-	all := bars.add("thumbnails", int64(len(c.Files)))
+	all := bars.ofFiles("thumbnails", len(c.Files))
 	defer all.done()
 	var (
 		mu     sync.Mutex

@@ -114,7 +114,7 @@ func (c uploadCmd) send(ctx context.Context, client *http.Client, target, file s
 	if !info.Mode().IsRegular() {
 		return "", errors.New("not a file")
 	}
-	bar := bars.add(filepath.Base(file), info.Size())
+	bar := bars.ofBytes(filepath.Base(file), info.Size())
 	defer bar.done()
 	key := rand.Text()
 	for try := 1; ; try++ {
@@ -227,13 +227,22 @@ func (b *bars) say(line string, failed bool) {
 // bar is one file's; all its methods do nothing where there is no terminal.
 type bar struct{ b *mpb.Bar }
 
-func (b *bars) add(name string, size int64) bar {
+// ofBytes is a bar that is as long as a file, ofFiles one that is as long as their number.
+func (b *bars) ofBytes(name string, size int64) bar {
+	return b.add(name, size, decor.CountersKibiByte("% .1f / % .1f"))
+}
+
+func (b *bars) ofFiles(name string, n int) bar {
+	return b.add(name, int64(n), decor.CountersNoUnit("%d / %d"))
+}
+
+func (b *bars) add(name string, total int64, counters decor.Decorator) bar {
 	if b.pool == nil {
 		return bar{}
 	}
-	return bar{b.pool.AddBar(size,
+	return bar{b.pool.AddBar(total,
 		mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Name(name, decor.WC{W: 28, C: decor.DindentRight | decor.DextraSpace}), decor.CountersKibiByte("% .1f / % .1f")),
+		mpb.PrependDecorators(decor.Name(name, decor.WC{W: 28, C: decor.DindentRight | decor.DextraSpace}), counters),
 		mpb.AppendDecorators(decor.Percentage()),
 	)}
 }

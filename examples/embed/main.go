@@ -10,10 +10,10 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/imagify-api/imagify/adapters/bildresizer"
 	"github.com/imagify-api/imagify/adapters/fileblob"
 	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/adapters/memory"
+	"github.com/imagify-api/imagify/adapters/nativeresizer"
 	imagify "github.com/imagify-api/imagify/app"
 )
 
@@ -30,7 +30,7 @@ func newHandler(ctx context.Context, dir string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	resizer, err := bildresizer.New(bildresizer.Options{})
+	resizer, err := nativeresizer.New(nativeresizer.Options{})
 	if err != nil {
 		return nil, err
 	}

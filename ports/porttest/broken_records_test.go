@@ -81,14 +81,25 @@ func (f usersFault) CountAdmins(ctx context.Context) (int, error) {
 	return n, err
 }
 
-type tiersFault struct{ ports.Tiers }
+// tiersFault replaces some of Tiers.
+type tiersFault struct {
+	ports.Tiers
+	get  func(ctx context.Context, name string) (domain.Tier, error)
+	list func(ctx context.Context) ([]domain.Tier, error)
+}
+
+func (f tiersFault) Get(ctx context.Context, name string) (domain.Tier, error) {
+	if f.get != nil {
+		return f.get(ctx, name)
+	}
+	return f.Tiers.Get(ctx, name)
+}
 
 func (f tiersFault) List(ctx context.Context) ([]domain.Tier, error) {
-	list, err := f.Tiers.List(ctx)
-	slices.SortFunc(list, func(a, b domain.Tier) int {
-		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
-	})
-	return list, err
+	if f.list != nil {
+		return f.list(ctx)
+	}
+	return f.Tiers.List(ctx)
 }
 
 // write is a write of a Directory's transaction, to be made later.
@@ -303,7 +314,47 @@ func brokenDirectories() []broken {
 				}}
 			})
 		}),
-		records("sorts tiers like words", "Tiers/ByteOrder", func(r *ports.Records) { r.Tiers = tiersFault{r.Tiers} }),
+		records("sorts tiers like words", "Tiers/ByteOrder", func(r *ports.Records) {
+			tiers := r.Tiers
+			r.Tiers = tiersFault{Tiers: tiers, list: func(ctx context.Context) ([]domain.Tier, error) {
+				list, err := tiers.List(ctx)
+				slices.SortFunc(list, func(a, b domain.Tier) int {
+					return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+				})
+				return list, err
+			}}
+		}),
+		records("finds tiers in any case", "Tiers/RoundTrip", func(r *ports.Records) {
+			tiers := r.Tiers
+			r.Tiers = tiersFault{Tiers: tiers, get: func(ctx context.Context, name string) (domain.Tier, error) {
+				list, err := tiers.List(ctx)
+				for _, t := range list {
+					if strings.EqualFold(t.Name, name) {
+						return t, nil
+					}
+				}
+				if err != nil {
+					return domain.Tier{}, err
+				}
+				return tiers.Get(ctx, name)
+			}}
+		}),
+		records("keeps a tier without a limit at zero", "Tiers/RoundTrip", func(r *ports.Records) {
+			tiers := r.Tiers
+			r.Tiers = tiersFault{Tiers: tiers, get: func(ctx context.Context, name string) (domain.Tier, error) {
+				t, err := tiers.Get(ctx, name)
+				for _, f := range t.Limits.Fields() {
+					*f.Value = max(*f.Value, 0)
+				}
+				return t, err
+			}}
+		}),
+		records("answers from memory when nobody waits any more", "Tiers/EndedContext", func(r *ports.Records) {
+			tiers := r.Tiers
+			r.Tiers = tiersFault{Tiers: tiers, list: func(ctx context.Context) ([]domain.Tier, error) {
+				return tiers.List(context.WithoutCancel(ctx))
+			}}
+		}),
 
 		records("loses updates", "Directory/Serial", func(r *ports.Records) {
 			r.Directory = late(r, func(ctx context.Context, d ports.Directory, writes []write, err error) error {

@@ -2,8 +2,12 @@ package porttest_test
 
 import (
 	"context"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -83,4 +87,34 @@ func TestSuitesFindFaults(t *testing.T) {
 			assert.NotContains(t, string(out), "panic:", "a fault is found, not run into")
 		})
 	}
+}
+
+// Every suite is tried on several broken adapters.
+func TestEverySuiteIsTried(t *testing.T) {
+	faults := map[string]int{}
+	for _, b := range everyBroken() {
+		if suite, _, _ := strings.Cut(b.finds, "/"); b.fault != control {
+			faults[suite]++
+		}
+	}
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	suites := 0
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Recv != nil || !fn.Name.IsExported() || fn.Name.Name == "Records" { // Records runs the others
+				continue
+			}
+			suites++
+			t.Logf("%s: %d faults", fn.Name.Name, faults[fn.Name.Name])
+			assert.GreaterOrEqual(t, faults[fn.Name.Name], 3, fn.Name.Name)
+		}
+	}
+	assert.GreaterOrEqual(t, suites, 18)
 }

@@ -62,6 +62,10 @@ type Options struct {
 	Read *bun.DB
 	// Classify tells what a driver's error means. It sees wrapped errors too. Required.
 	Classify func(error) Class
+	// Timeout bounds each call but a transaction, and how long a transaction waits until it
+	// has begun: whoever asks a database that is slow hears so. 0: the context alone
+	// does. What the connection makes of an answer that does not come is the driver's.
+	Timeout time.Duration
 	// Isolation is that of write transactions. Where the database locks rows rather
 	// than itself, sql.LevelReadCommitted.
 	Isolation sql.IsolationLevel
@@ -103,14 +107,34 @@ func New(db *bun.DB, o Options) ports.Records {
 	}
 }
 
+// Hooks is several hooks as one.
+type Hooks []bun.QueryHook
+
+// BeforeQuery implements bun.QueryHook.
+func (hs Hooks) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Context {
+	for _, h := range hs {
+		ctx = h.BeforeQuery(ctx, e)
+	}
+	return ctx
+}
+
+// AfterQuery implements bun.QueryHook, the last hook first.
+func (hs Hooks) AfterQuery(ctx context.Context, e *bun.QueryEvent) {
+	for i := len(hs) - 1; i >= 0; i-- {
+		hs[i].AfterQuery(ctx, e)
+	}
+}
+
 type repo struct {
 	db *bun.DB
 	o  Options
 }
 
 const (
-	// attempts is how often something is tried that loses to others.
+	// attempts is how often something is tried that loses to others, and tryFor for
+	// how long another try may begin.
 	attempts = 10
+	tryFor   = 5 * time.Second
 	// chunk bounds the values of one IN.
 	chunk = 500
 )
@@ -122,7 +146,7 @@ var errLostRace = errors.New("another transaction was quicker")
 func (r *repo) write(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
 	return r.fail(r.again(ctx, func() (undone bool, err error) {
 		committing := false
-		err = r.db.RunInTx(ctx, &sql.TxOptions{Isolation: r.o.Isolation}, func(ctx context.Context, tx bun.Tx) error {
+		err = r.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 			err := fn(ctx, tx)
 			committing = err == nil
 			return err
@@ -153,6 +177,7 @@ func (r *repo) insert(ctx context.Context, model any) error {
 // again runs try until it succeeds or trying is of no use. undone says that what
 // failed has left nothing even if the connection broke.
 func (r *repo) again(ctx context.Context, try func() (undone bool, err error)) error {
+	began := time.Now()
 	for attempt := 1; ; attempt++ {
 		undone, err := try()
 		if err == nil {
@@ -160,7 +185,7 @@ func (r *repo) again(ctx context.Context, try func() (undone bool, err error)) e
 		}
 		class := r.o.Classify(err)
 		worth := errors.Is(err, errLostRace) || class == Retry || class == Lost && undone
-		if !worth || attempt == attempts {
+		if !worth || attempt == attempts || time.Since(began) > tryFor {
 			return err
 		}
 		pause := time.Millisecond << min(attempt, 6)
@@ -170,6 +195,31 @@ func (r *repo) again(ctx context.Context, try func() (undone bool, err error)) e
 		case <-time.After(pause/2 + rand.N(pause)):
 		}
 	}
+}
+
+// inTx runs fn in a transaction, once. The wait for a connection and for its BEGIN is bounded.
+func (r *repo) inTx(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
+	begun := func() {}
+	if r.o.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		late := time.AfterFunc(r.o.Timeout, cancel)
+		begun = func() { late.Stop() }
+		defer begun()
+	}
+	return r.db.RunInTx(ctx, &sql.TxOptions{Isolation: r.o.Isolation}, func(ctx context.Context, tx bun.Tx) error {
+		begun()
+		return fn(ctx, tx)
+	})
+}
+
+// bounded gives a call its time.
+func (r *repo) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if r.o.Timeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, r.o.Timeout)
 }
 
 // fail gives an error its code. One that has a code already stays as it is.

@@ -77,6 +77,34 @@ func TestChangeIsTriedAgainAfterADeadlock(t *testing.T) {
 	assert.Equal(t, []ports.Change{{Kind: ports.TierChanged, Name: "gold"}}, feed.Entries, "only the last try counts")
 }
 
+// All connections are in use: who waits for one is told so after the timeout, by
+// reads, single statements and transactions.
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	r, _ := open(t, bunrepo.Options{Timeout: 50 * time.Millisecond})
+	saveTier(t, r, domain.Tier{Name: "gold"})
+	require.NoError(t, r.Directory.Change(t.Context(), func(ports.DirectoryTx) error { // has the only connection
+		_, err := r.Tiers.List(t.Context())
+		require.ErrorIs(t, err, domain.Unavailable)
+		_, err = r.Changes.Since(t.Context(), 0)
+		require.ErrorIs(t, err, domain.Unavailable)
+		_, err = r.Images.List(t.Context(), newID(), ports.Page{Limit: 10})
+		require.ErrorIs(t, err, domain.Unavailable)
+		_, err = r.LinkChanges.TakeView(t.Context(), domain.SecretHash{1}, time.Now())
+		require.ErrorIs(t, err, domain.Unavailable)
+		err = r.Directory.Change(t.Context(), func(ports.DirectoryTx) error { return nil })
+		require.ErrorIs(t, err, domain.Unavailable)
+		return nil
+	}))
+	require.NoError(t, r.Directory.Change(t.Context(), func(tx ports.DirectoryTx) error {
+		time.Sleep(100 * time.Millisecond) // a transaction that has begun has its time
+		return tx.SaveTier(t.Context(), domain.Tier{Name: "silver"})
+	}))
+	tiers, err := r.Tiers.List(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, tiers, 2)
+}
+
 func TestChangeGivesUp(t *testing.T) {
 	t.Parallel()
 	r, _ := open(t, bunrepo.Options{Classify: classifyDeadlock})

@@ -13,6 +13,8 @@ import (
 type sessions struct{ *repo }
 
 func (s sessions) Create(ctx context.Context, v domain.Session) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	row := sessionRow{
 		Hash: v.Hash[:], UserID: v.UserID[:], Epoch: v.Epoch, CreatedAt: toMicros(v.CreatedAt), ExpiresAt: toMicros(v.ExpiresAt),
 	}
@@ -24,6 +26,8 @@ func (s sessions) Create(ctx context.Context, v domain.Session) error {
 }
 
 func (s sessions) Get(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	var row sessionRow
 	if err := s.o.Read.NewSelect().Model(&row).Where("hash = ?", hash[:]).Scan(ctx); err != nil {
 		return domain.Session{}, s.notFound(err, "session")
@@ -35,6 +39,8 @@ func (s sessions) Get(ctx context.Context, hash domain.SecretHash) (domain.Sessi
 }
 
 func (s sessions) Delete(ctx context.Context, hash domain.SecretHash) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	_, err := s.exec(ctx, "DELETE FROM sessions WHERE hash = ?", hash[:])
 	return s.fail(err)
 }
@@ -61,6 +67,8 @@ func (s sessions) DeleteExpired(ctx context.Context, now time.Time, limit int) (
 type tokens struct{ *repo }
 
 func (s tokens) Create(ctx context.Context, t domain.Token) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	if err := checkText(t.Name); err != nil {
 		return err
 	}
@@ -75,6 +83,8 @@ func (s tokens) Create(ctx context.Context, t domain.Token) error {
 }
 
 func (s tokens) ByHash(ctx context.Context, hash domain.SecretHash) (domain.Token, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	var row tokenRow
 	if err := s.o.Read.NewSelect().Model(&row).Where("hash = ?", hash[:]).Scan(ctx); err != nil {
 		return domain.Token{}, s.notFound(err, "token")
@@ -83,6 +93,8 @@ func (s tokens) ByHash(ctx context.Context, hash domain.SecretHash) (domain.Toke
 }
 
 func (s tokens) List(ctx context.Context, userID domain.ID, p ports.Page) ([]domain.Token, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	if err := checkLimit(p.Limit); err != nil {
 		return nil, err
 	}

@@ -18,6 +18,8 @@ type users struct {
 }
 
 func (s users) one(ctx context.Context, where string, args ...any) (domain.User, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	var row userRow
 	if err := s.in.NewSelect().Model(&row).Where(where, args...).Scan(ctx); err != nil {
 		return domain.User{}, s.notFound(err, "user")
@@ -26,6 +28,8 @@ func (s users) one(ctx context.Context, where string, args ...any) (domain.User,
 }
 
 func (s users) many(ctx context.Context, q *bun.SelectQuery, rows *[]userRow) ([]domain.User, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	if err := q.Scan(ctx); err != nil {
 		return nil, s.fail(err)
 	}
@@ -76,6 +80,8 @@ func (s users) Deleting(ctx context.Context, limit int) ([]domain.User, error) {
 }
 
 func (s users) CountAdmins(ctx context.Context) (int, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	n, err := s.in.NewSelect().Model((*userRow)(nil)).
 		Where("is_admin = ?", true).Where("is_active = ?", true).Where("deleting = ?", false).Count(ctx)
 	return int(n), s.fail(err)
@@ -87,6 +93,8 @@ type tiers struct {
 }
 
 func (s tiers) Get(ctx context.Context, name string) (domain.Tier, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	if !isText(name) {
 		return domain.Tier{}, domain.Errorf(domain.NotFound, "no such tier")
 	}
@@ -98,6 +106,8 @@ func (s tiers) Get(ctx context.Context, name string) (domain.Tier, error) {
 }
 
 func (s tiers) List(ctx context.Context) ([]domain.Tier, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	var rows []tierRow
 	if err := s.in.NewSelect().Model(&rows).OrderBy("name", bun.OrderAsc).Scan(ctx); err != nil {
 		return nil, s.fail(err)

@@ -80,6 +80,8 @@ func (f *feed) publish(ctx context.Context, tx bun.Tx) error {
 type changes struct{ *repo }
 
 func (s changes) Since(ctx context.Context, version int64) (ports.Feed, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	newest, at, err := s.readFeed(ctx, s.o.Read, "SELECT "+s.feedColumns()+" FROM change_version WHERE id = 1")
 	if err != nil {
 		return ports.Feed{}, s.fail(err)
@@ -111,6 +113,8 @@ func (s changes) Since(ctx context.Context, version int64) (ports.Feed, error) {
 }
 
 func (s changes) Forget(ctx context.Context, before time.Time) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	_, err := s.exec(ctx, "DELETE FROM changes WHERE at < ?", toMicros(before))
 	return s.fail(err)
 }
@@ -118,6 +122,8 @@ func (s changes) Forget(ctx context.Context, before time.Time) error {
 type audit struct{ *repo }
 
 func (s audit) List(ctx context.Context, actor string, t ports.TimeRange, p ports.Page) ([]domain.AuditEntry, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	if err := checkLimit(p.Limit); err != nil {
 		return nil, err
 	}
@@ -154,6 +160,8 @@ func (r *repo) record(ctx context.Context, tx bun.Tx, e *domain.AuditEntry) erro
 type leases struct{ *repo }
 
 func (s leases) Acquire(ctx context.Context, name, holder string, now, until time.Time) (bool, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	if err := checkText(name, holder); err != nil {
 		return false, err
 	}
@@ -171,6 +179,8 @@ func (s leases) Acquire(ctx context.Context, name, holder string, now, until tim
 }
 
 func (s leases) Release(ctx context.Context, name, holder string) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	if err := checkText(name, holder); err != nil {
 		return err
 	}

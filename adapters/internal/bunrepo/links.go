@@ -34,6 +34,8 @@ func (s links) Create(ctx context.Context, l domain.Link) error {
 }
 
 func (s links) ByToken(ctx context.Context, token domain.SecretHash) (domain.Link, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	var row linkRow
 	if err := s.o.Read.NewSelect().Model(&row).Where("token_hash = ?", token[:]).Scan(ctx); err != nil {
 		return domain.Link{}, s.notFound(err, "link")
@@ -50,6 +52,8 @@ func tokenOf(ctx context.Context, in bun.IDB, ownerID, id domain.ID) (token doma
 }
 
 func (s links) Get(ctx context.Context, ownerID, id domain.ID) (domain.Link, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	token, err := tokenOf(ctx, s.o.Read, ownerID, id)
 	if err != nil {
 		return domain.Link{}, s.notFound(err, "link")
@@ -58,6 +62,8 @@ func (s links) Get(ctx context.Context, ownerID, id domain.ID) (domain.Link, err
 }
 
 func (s links) List(ctx context.Context, ownerID, imageID domain.ID, p ports.Page) ([]domain.Link, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	if err := checkLimit(p.Limit); err != nil {
 		return nil, err
 	}
@@ -121,6 +127,8 @@ func (s links) byTokens(ctx context.Context, hashes [][]byte) ([]domain.Link, er
 }
 
 func (s links) ListAll(ctx context.Context, t ports.TimeRange, p ports.Page) ([]domain.Link, domain.ID, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	if err := checkLimit(p.Limit); err != nil {
 		return nil, domain.ID{}, err
 	}
@@ -162,6 +170,8 @@ func (s linkChanges) Revoke(ctx context.Context, ownerID, id domain.ID, audit *d
 }
 
 func (s linkChanges) TakeView(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	n, err := s.exec(ctx, "UPDATE links SET views = views + 1 WHERE token_hash = ? AND views < max_views AND revoked_at = 0 AND expires_at > ?",
 		token[:], toMicros(now))
 	return n > 0, s.fail(err)
@@ -244,6 +254,8 @@ func (s linkChanges) DeleteOld(ctx context.Context, madeBefore time.Time, limit 
 }
 
 func (s linkChanges) Owner(ctx context.Context, id domain.ID) (domain.ID, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	var owner []byte
 	err := s.o.Read.NewSelect().Model((*linkOwnerRow)(nil)).Column("owner_id").Where("id = ?", id[:]).Scan(ctx, &owner)
 	if err != nil {

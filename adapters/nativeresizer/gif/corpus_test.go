@@ -3,60 +3,35 @@ package gif
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"errors"
 	"image"
-	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"testing"
 	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/imagify-api/imagify/adapters/internal/corpustest"
 )
 
-// corpusRow is a line of the corpus's manifest.
+// corpusRow is a file of the corpus, and its bytes.
 type corpusRow struct {
-	path, format, expectation string
-	width, height, frames     int
-	data                      []byte
+	corpustest.Row
+	data []byte
 }
 
-// corpus returns the GIF files of the corpus, a folder of valid and hostile images
-// with a manifest, or skips the test.
+// corpus returns the GIF files of the corpus.
 func corpus(t testing.TB) (rows []corpusRow) {
 	t.Helper()
-	dir := os.Getenv("IMAGIFY_CORPUS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "..", "shared", "corpus")
-	}
-	f, err := os.Open(filepath.Join(dir, "manifest.tsv"))
-	if err != nil {
-		t.Skipf("no corpus (set IMAGIFY_CORPUS to its folder): %v", err)
-	}
-	defer f.Close()
-	r := csv.NewReader(f)
-	r.Comma, r.LazyQuotes, r.FieldsPerRecord = '\t', true, -1
-	lines, err := r.ReadAll()
-	require.NoError(t, err)
-	column := map[string]int{}
-	for i, name := range lines[0] {
-		column[name] = i
-	}
-	for _, l := range lines[1:] {
-		row := corpusRow{path: l[column["path"]], format: l[column["format"]], expectation: l[column["expectation"]]}
-		row.width, _ = strconv.Atoi(l[column["width"]])
-		row.height, _ = strconv.Atoi(l[column["height"]])
-		row.frames, _ = strconv.Atoi(l[column["frames"]])
-		row.data, err = os.ReadFile(filepath.Join(dir, row.path))
-		require.NoError(t, err)
-		if row.format != "GIF" {
-			row.expectation = "reject" // it only has the name
+	for _, r := range corpustest.Open(t) {
+		row := corpusRow{Row: r, data: r.Read(t)}
+		if row.Format != "GIF" {
+			row.Expectation = "reject" // it only has the name
 		}
-		if row.format == "GIF" || filepath.Ext(row.path) == ".gif" {
+		if row.Format == "GIF" || filepath.Ext(row.Path) == ".gif" {
 			rows = append(rows, row)
 		}
 	}
@@ -72,7 +47,7 @@ func typed(err error) bool {
 // TestCorpus decodes every GIF file of the corpus at several factors.
 func TestCorpus(t *testing.T) {
 	for _, row := range corpus(t) {
-		t.Run(row.path, func(t *testing.T) {
+		t.Run(row.Path, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			var whole error
@@ -83,7 +58,7 @@ func TestCorpus(t *testing.T) {
 				defer d.Close()
 				h, err := d.Header(ctx)
 				if err == nil && h.Pixels() > 60e6 {
-					require.NotEqual(t, "accept", row.expectation)
+					require.NotEqual(t, "accept", row.Expectation)
 					return
 				}
 				p, err := d.Decode(ctx, f, f)
@@ -96,16 +71,16 @@ func TestCorpus(t *testing.T) {
 				require.True(t, err == nil || typed(err), "%v", err)
 				if f == 1 {
 					whole = err
-					if row.expectation != "accept" && testing.Verbose() {
-						t.Logf("%s: %v", row.expectation, err)
+					if row.Expectation != "accept" && testing.Verbose() {
+						t.Logf("%s: %v", row.Expectation, err)
 					}
 				}
 				require.Equal(t, whole, err, "at 1/%d", f)
-				switch row.expectation {
+				switch row.Expectation {
 				case "accept":
 					require.NoError(t, err)
-					assert.Equal(t, [2]int{row.width, row.height}, [2]int{h.Width, h.Height})
-					assert.Equal(t, row.frames, p.Frames)
+					assert.Equal(t, [2]int{row.Width, row.Height}, [2]int{h.Width, h.Height})
+					assert.Equal(t, row.Frames, p.Frames)
 				case "reject":
 					// A thousand frames are the most that is served.
 					require.True(t, err != nil || p.Frames > 1000)

@@ -81,9 +81,8 @@ func NewDecoder(r io.Reader, o Options) *Decoder {
 		o.MaxPixels = 1<<63 - 1
 	}
 	w := workspaces.Get().(*workspace)
-	s := &w.source
-	s.r, s.ctx, s.err, s.rd, s.wr = r, context.Background(), nil, 0, 0
-	return &Decoder{options: o, src: s, workspace: w}
+	w.source.Reset(r, ErrTruncated)
+	return &Decoder{options: o, src: &w.source, workspace: w}
 }
 
 // Close gives the decoder's buffers back. Decode does so itself; a caller that
@@ -97,7 +96,7 @@ func (d *Decoder) Close() {
 	if d.failed == nil {
 		d.failed = ErrUsed
 	}
-	w.source.r, w.source.ctx = nil, nil
+	w.source.Reset(nil, nil)
 	workspaces.Put(w)
 }
 
@@ -112,7 +111,7 @@ func (d *Decoder) Header(ctx context.Context) (*Header, error) {
 	if d.failed != nil {
 		return nil, d.failed
 	}
-	d.src.ctx = ctx
+	d.src.Use(ctx)
 	h, err := d.readHeader()
 	if err != nil {
 		d.failed = err
@@ -133,14 +132,14 @@ const (
 
 func (d *Decoder) readHeader() (*Header, error) {
 	s := d.src
-	b, err := s.take(6) // 17
+	b, err := s.Take(6) // 17
 	if err != nil {
 		return nil, err
 	}
 	if v := string(b); v != "GIF87a" && v != "GIF89a" {
 		return nil, FormatError("not a GIF file")
 	}
-	if b, err = s.take(7); err != nil { // 18
+	if b, err = s.Take(7); err != nil { // 18
 		return nil, err
 	}
 	h := &Header{
@@ -153,7 +152,7 @@ func (d *Decoder) readHeader() (*Header, error) {
 		}
 	}
 	for {
-		label, err := s.byte()
+		label, err := s.Byte()
 		if err != nil {
 			return nil, err
 		}
@@ -179,7 +178,7 @@ func (d *Decoder) readHeader() (*Header, error) {
 // of the flags (GIF89a 19 and 21).
 func (h *Header) readColors(s *source, flags byte) error {
 	n := 2 << (flags & 7)
-	b, err := s.take(3 * n)
+	b, err := s.Take(3 * n)
 	if err != nil {
 		return err
 	}
@@ -193,7 +192,7 @@ func (h *Header) readColors(s *source, flags byte) error {
 // readExtension reads the graphic control extension (GIF89a 23) that applies to the
 // first frame, and passes over others.
 func (h *Header) readExtension(s *source) error {
-	label, err := s.byte()
+	label, err := s.Byte()
 	if err != nil {
 		return err
 	}
@@ -216,7 +215,7 @@ func (h *Header) readExtension(s *source) error {
 // readDescriptor reads the image descriptor and the local colour table of the first
 // frame (GIF89a 20 and 21).
 func (h *Header) readDescriptor(s *source) error {
-	b, err := s.take(9)
+	b, err := s.Take(9)
 	if err != nil {
 		return err
 	}
@@ -256,31 +255,50 @@ type Decoded struct {
 // can be done once. The errors are those of [Decoder.Header] and [ErrTooLarge]; with
 // each of them there is no image.
 func (d *Decoder) Decode(ctx context.Context, fx, fy int) (*Decoded, error) {
-	if fx < 1 || fy < 1 || fx > MaxFactor || fy > MaxFactor {
-		return nil, fmt.Errorf("gif: cannot shrink by %d × %d", fx, fy)
+	images, frames, err := d.DecodeShrunk(ctx, image.Pt(fx, fy))
+	if err != nil {
+		return nil, err
+	}
+	return &Decoded{Image: images[0], Frames: frames}, nil
+}
+
+// DecodeShrunk is [Decoder.Decode] by several pairs of factors at once, each of which gives the
+// image that it would give alone. It returns the number of frames, too.
+func (d *Decoder) DecodeShrunk(ctx context.Context, factors ...image.Point) ([]*image.RGBA, int, error) {
+	for _, f := range factors {
+		if f.X < 1 || f.Y < 1 || f.X > MaxFactor || f.Y > MaxFactor {
+			return nil, 0, fmt.Errorf("gif: cannot shrink by %d × %d", f.X, f.Y)
+		}
 	}
 	h, err := d.Header(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if d.workspace == nil {
-		return nil, ErrUsed
+		return nil, 0, ErrUsed
 	}
 	defer d.Close()
 	if h.Pixels() > d.options.MaxPixels {
-		return nil, ErrTooLarge
+		return nil, 0, ErrTooLarge
 	}
-	d.src.ctx = ctx
-	s := newShrinker(h, fx, fy)
-	if err := d.decodeFrame(ctx, s); err != nil {
-		return nil, err
+	d.src.Use(ctx)
+	shrinkers := make([]*shrinker, len(factors))
+	for i, f := range factors {
+		shrinkers[i] = newShrinker(h, f.X, f.Y)
 	}
-	s.finish()
+	if err := d.decodeFrame(ctx, shrinkers); err != nil {
+		return nil, 0, err
+	}
+	images := make([]*image.RGBA, len(factors))
+	for i, s := range shrinkers {
+		s.finish()
+		images[i] = s.out
+	}
 	frames, err := d.countFrames()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return &Decoded{Image: s.out, Frames: frames}, nil
+	return images, frames, nil
 }
 
 // MemoryNeeded returns an upper bound of the memory in bytes that decoding an image
@@ -303,9 +321,9 @@ func MemoryNeeded(h *Header, fx, fy int) int64 {
 var interlacing = [4][2]int{{0, 8}, {4, 8}, {2, 4}, {1, 2}}
 
 // decodeFrame decompresses the first frame (GIF89a 22).
-func (d *Decoder) decodeFrame(ctx context.Context, s *shrinker) error {
+func (d *Decoder) decodeFrame(ctx context.Context, shrinkers []*shrinker) error {
 	h := d.header
-	minimum, err := d.src.byte()
+	minimum, err := d.src.Byte()
 	if err != nil {
 		return err
 	}
@@ -326,7 +344,9 @@ func (d *Decoder) decodeFrame(ctx context.Context, s *shrinker) error {
 			if filled += n; filled < width {
 				break
 			}
-			s.add(y, row)
+			for _, s := range shrinkers {
+				s.add(y, row)
+			}
 			filled = 0
 			y += step
 			for h.Interlaced && y >= height && pass < 3 {
@@ -354,7 +374,7 @@ func (d *Decoder) countFrames() (int, error) {
 	s := d.src
 	frames := 1
 	for {
-		label, err := s.byte()
+		label, err := s.Byte()
 		if errors.Is(err, ErrTruncated) {
 			return frames, nil
 		}
@@ -363,7 +383,7 @@ func (d *Decoder) countFrames() (int, error) {
 		}
 		switch label {
 		case labelExtension:
-			if _, err = s.byte(); err == nil {
+			if _, err = s.Byte(); err == nil {
 				err = s.skipSubBlocks()
 			}
 			if errors.Is(err, ErrTruncated) {
@@ -383,16 +403,16 @@ func (d *Decoder) countFrames() (int, error) {
 
 // skipFrame passes over a frame (GIF89a 20 to 22).
 func skipFrame(s *source) error {
-	b, err := s.take(9)
+	b, err := s.Take(9)
 	if err != nil {
 		return err
 	}
 	if flags := b[8]; flags&0x80 != 0 {
-		if _, err := s.take(6 << (flags & 7)); err != nil {
+		if _, err := s.Take(6 << (flags & 7)); err != nil {
 			return err
 		}
 	}
-	if _, err := s.byte(); err != nil {
+	if _, err := s.Byte(); err != nil {
 		return err
 	}
 	return s.skipSubBlocks()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"math"
+	"slices"
 	"sync"
 )
 
@@ -91,7 +92,7 @@ type Decoder struct {
 	restartInterval int
 	pendingMarker   byte // read but not yet acted upon
 
-	size         int // samples a block has in each direction at this scale
+	size         int // samples a block has in each direction at the largest scale
 	mcusX, mcusY int // of the current scan
 	slot         [64]uint8
 	pred         [4]int32
@@ -175,12 +176,23 @@ func (d *Decoder) readHeader() error {
 	return nil
 }
 
-// Decode decodes the image at a scale, which it can do once. It reads the header
-// if that has not been done.
+// Decode decodes the image at a scale. It reads the header if that has not been
+// done. A decoder decodes once.
 //
 // Truncated and damaged data is no error, see [Planes]. The errors are those
 // of [Decoder.Header] and [ErrTooMuchWork]; with each of them there are no planes.
 func (d *Decoder) Decode(ctx context.Context, s Scale) (*Planes, error) {
+	all, err := d.DecodeScales(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// DecodeScales is [Decoder.Decode] at several scales at once, in the order asked for. It
+// costs little more than the largest of them alone, and each has the samples that
+// decoding it alone gives.
+func (d *Decoder) DecodeScales(ctx context.Context, scales ...Scale) ([]*Planes, error) {
 	if _, err := d.Header(ctx); err != nil {
 		d.Close()
 		return nil, err
@@ -189,10 +201,14 @@ func (d *Decoder) Decode(ctx context.Context, s Scale) (*Planes, error) {
 		return nil, ErrUsed
 	}
 	defer d.Close()
-	if !s.valid() {
-		return nil, UnsupportedError("scale")
+	largest := Eighth
+	for _, s := range scales {
+		if !s.valid() {
+			return nil, UnsupportedError("scale")
+		}
+		largest = min(largest, s)
 	}
-	if MemoryNeeded(&d.header, s) > math.MaxInt/2 {
+	if MemoryNeeded(&d.header, scales...) > math.MaxInt/2 {
 		return nil, UnsupportedError("image too large for the address space")
 	}
 	d.ctx, d.src.ctx = ctx, ctx
@@ -202,9 +218,9 @@ func (d *Decoder) Decode(ctx context.Context, s Scale) (*Planes, error) {
 	if d.opts.MaxWork == 0 {
 		d.opts.MaxWork = max(DefaultMaxWork, defaultVisits*d.frame.blocks)
 	}
-	d.size = 8 / int(s)
+	d.size = 8 / int(largest)
 	fillSlot(&d.slot, d.size)
-	planes := d.allocate(s)
+	planes := d.allocate(scales)
 	for {
 		if err := d.decodeScan(); err != nil {
 			return nil, err
@@ -228,17 +244,19 @@ func (d *Decoder) Decode(ctx context.Context, s Scale) (*Planes, error) {
 	for i := range d.frame.comps[:d.frame.n] {
 		d.damaged = d.damaged || !d.frame.comps[i].seen && !d.truncated
 	}
-	planes.Truncated, planes.Damaged = d.truncated, d.damaged
+	for _, p := range planes {
+		p.Truncated, p.Damaged = d.truncated, d.damaged
+	}
 	return planes, nil
 }
 
 func (s Scale) valid() bool { return s == Full || s == Half || s == Quarter || s == Eighth }
 
-// MemoryNeeded returns an upper bound of the memory in bytes that decoding an image at a
-// scale allocates: its planes, the coefficients of a progressive file and the
+// MemoryNeeded returns an upper bound of the memory in bytes that decoding an image at
+// these scales at once allocates: its planes, the coefficients of a progressive file and the
 // buffers of the decoder. It does not count the header's own EXIF and ICC.
-func MemoryNeeded(h *Header, s Scale) int64 {
-	if !s.valid() || len(h.Components) > 4 {
+func MemoryNeeded(h *Header, scales ...Scale) int64 {
+	if len(h.Components) > 4 {
 		return 0
 	}
 	f := frame{width: h.Width, height: h.Height, n: len(h.Components)}
@@ -246,11 +264,21 @@ func MemoryNeeded(h *Header, s Scale) int64 {
 		f.comps[i].h, f.comps[i].v = c.H, c.V
 	}
 	f.layout()
-	size := int64(8 / s)
-	block := size * size
+	var block, largest int64
+	for i, s := range scales {
+		if !s.valid() {
+			return 0
+		}
+		if slices.Contains(scales[:i], s) {
+			continue
+		}
+		size := int64(8 / s)
+		block += size * size
+		largest = max(largest, size)
+	}
 	if h.Progressive {
-		block += 2 * size * size
-		if size > 1 {
+		block += 2 * largest * largest
+		if largest > 1 {
 			block += 8
 		}
 	}
@@ -258,21 +286,46 @@ func MemoryNeeded(h *Header, s Scale) int64 {
 }
 
 // allocate makes the planes and what a progressive file needs beside them.
-func (d *Decoder) allocate(s Scale) *Planes {
+func (d *Decoder) allocate(scales []Scale) []*Planes {
 	f := &d.frame
-	block := d.size * d.size
+	if f.progressive {
+		block := d.size * d.size
+		coef := make([]int16, f.blocks*int64(block))
+		var nonzero []uint64
+		if d.size > 1 {
+			nonzero = make([]uint64, f.blocks)
+		}
+		at := 0
+		for i := range f.comps[:f.n] {
+			c := &f.comps[i]
+			blocks := c.gridX * c.gridY
+			c.coef = coef[at*block : (at+blocks)*block]
+			if nonzero != nil {
+				c.nonzero = nonzero[at : at+blocks]
+			}
+			at += blocks
+		}
+	}
+	planes := make([]*Planes, len(scales))
+	for i, s := range scales {
+		if at := slices.Index(scales, s); at < i {
+			planes[i] = planes[at]
+			continue
+		}
+		planes[i] = d.allocateScale(s)
+	}
+	return planes
+}
+
+// allocateScale makes the planes of a scale. Those of the largest are the first of each component's.
+func (d *Decoder) allocateScale(s Scale) *Planes {
+	f := &d.frame
+	size := 8 / int(s)
+	block := size * size
 	samples := make([]byte, f.blocks*int64(block))
 	if !f.progressive {
 		// What is not decoded stays neutral.
 		fill(samples, 128)
-	}
-	var coef []int16
-	var nonzero []uint64
-	if f.progressive {
-		coef = make([]int16, len(samples))
-		if d.size > 1 {
-			nonzero = make([]uint64, f.blocks)
-		}
 	}
 	p := &Planes{
 		Scale:    s,
@@ -288,18 +341,19 @@ func (d *Decoder) allocate(s Scale) *Planes {
 	for i := range p.Planes {
 		c := &f.comps[i]
 		blocks := c.gridX * c.gridY
-		c.stride = c.gridX * d.size
-		c.pix = samples[at*block : (at+blocks)*block : (at+blocks)*block]
-		if coef != nil {
-			c.coef = coef[at*block : (at+blocks)*block]
+		r := raster{
+			pix:  samples[at*block : (at+blocks)*block : (at+blocks)*block],
+			size: size, stride: c.gridX * size,
 		}
-		if nonzero != nil {
-			c.nonzero = nonzero[at : at+blocks]
+		if size == d.size {
+			c.raster = r
+		} else {
+			c.smaller = append(c.smaller, r)
 		}
 		at += blocks
 		p.Planes[i] = Plane{
-			Pix:    c.pix,
-			Stride: c.stride,
+			Pix:    r.pix,
+			Stride: r.stride,
 			Width:  ceilDiv(c.width, int(s)),
 			Height: ceilDiv(c.height, int(s)),
 			H:      c.h,

@@ -85,8 +85,8 @@ type component struct {
 	seen  bool       // in a scan
 	quant [64]uint16 // in zigzag order, as it was at the first scan
 
-	pix    []byte
-	stride int
+	raster           // at the largest scale
+	smaller []raster // at the others
 
 	// Progressive files only. coef holds the low n×n coefficients of every
 	// block of the grid in natural order; nonzero has a bit, by zigzag index,
@@ -94,6 +94,15 @@ type component struct {
 	coef    []int16
 	nonzero []uint64
 }
+
+// raster is the samples of a component at a scale, size×size for each block of the grid.
+type raster struct {
+	pix          []byte
+	size, stride int
+}
+
+// at returns the samples from a block on.
+func (r *raster) at(x, y int) []byte { return r.pix[(y*r.stride+x)*r.size:] }
 
 // layout lays out a frame from its size and sampling factors. f.comps[:f.n]
 // must have h and v.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +20,7 @@ import (
 var scales = []Scale{Full, Half, Quarter, Eighth}
 
 // decodeAny decodes at each scale what may be broken, and checks what has to hold then:
-// the same error at every scale.
+// the same error at every scale, and the same samples of a scale whatever is decoded with it.
 func decodeAny(t testing.TB, data []byte) (planes []*Planes) {
 	t.Helper()
 	var first error
@@ -46,8 +47,19 @@ func decodeAny(t testing.TB, data []byte) (planes []*Planes) {
 		p.Image()
 		planes = append(planes, p)
 	}
-	for _, p := range planes {
-		require.Equal(t, planes[0].Truncated, p.Truncated)
+	for _, together := range [][]Scale{{Eighth, Half, Full, Quarter}, {Quarter, Eighth}, {Half, Half, Eighth}} {
+		all, err := NewDecoder(bytes.NewReader(data), Options{}).DecodeScales(context.Background(), together...)
+		require.Equal(t, first, err)
+		if err != nil {
+			require.Nil(t, all)
+			continue
+		}
+		for i, s := range together {
+			alone := planes[slices.Index(scales, s)]
+			require.Equal(t, alone.Truncated, all[i].Truncated)
+			require.True(t, slices.EqualFunc(alone.Planes, all[i].Planes, func(a, b Plane) bool { return bytes.Equal(a.Pix, b.Pix) }),
+				"1/%d differs when it is decoded with %d", s, together)
+		}
 	}
 	return planes
 }
@@ -337,6 +349,21 @@ func TestMemory(t *testing.T) {
 		}
 	}
 	assert.Zero(t, MemoryNeeded(&Header{Width: 1, Height: 1}, 3))
+	for _, progressive := range []bool{false, true} {
+		g := sampled(1030, 700, 0x22, 0x11, 0x11)
+		if g.progressive = progressive; progressive {
+			g.table = flatTable()
+		}
+		data := encode(g)
+		h := header(t, data, Options{})
+		got := allocated(func() {
+			_, err := NewDecoder(bytes.NewReader(data), Options{}).DecodeScales(context.Background(), Eighth, Half, Quarter, Half)
+			assert.NoError(t, err)
+		})
+		assert.LessOrEqual(t, got, MemoryNeeded(h, Eighth, Half, Quarter, Half))
+		assert.Greater(t, got, (MemoryNeeded(h, Eighth, Half, Quarter, Half)-workspaceSize)*9/10)
+		assert.Greater(t, MemoryNeeded(h, Eighth, Half), MemoryNeeded(h, Half))
+	}
 
 	huge := encode(sampled(8, 8, 0x22, 0x11, 0x11))
 	at := bytes.Index(huge, []byte{0xff, markerSOF1})

@@ -125,9 +125,10 @@ func extend(acc uint64, n uint) int32 {
 // dcTable decodes DC differences (T.81 F.2.2.1).
 type dcTable struct {
 	huffman
-	// diff is indexed like lookup: difference<<16 | bits to consume for code
-	// and value, 0 if they do not fit.
-	diff [1 << lookupBits]uint32
+	// diff is indexed like lookup: difference<<4 | bits to consume for code
+	// and value, 0 if they do not fit. The tables of a file should fit in the first
+	// cache, so it is no larger than it must be.
+	diff [1 << lookupBits]int16
 }
 
 func (t *dcTable) build() {
@@ -146,7 +147,7 @@ func (t *dcTable) build() {
 		if size > 0 {
 			v = extend(uint64(w)<<(64-lookupBits)<<length, size)
 		}
-		t.diff[w] = uint32(v)<<16 | uint32(length+size)
+		t.diff[w] = int16(v<<4) | int16(length+size)
 	}
 }
 

@@ -41,9 +41,9 @@ func (d *Decoder) dcInterval(from, to int) (bool, error) {
 					continue
 				}
 				if v := b.diff[e.acc>>(64-lookupBits)]; v != 0 {
-					e.acc <<= v & 63
-					e.n -= uint(v & 63)
-					d.pred[b.index&3] += int32(v) >> 16
+					e.acc <<= v & 15
+					e.n -= uint(v & 15)
+					d.pred[b.index&3] += int32(v >> 4)
 				} else {
 					length, size := b.dc.decode(e.acc)
 					if length == 0 {
@@ -312,12 +312,15 @@ func (d *Decoder) acRefine(c *component, t *acTable, first, count int) bool {
 	return true
 }
 
+// nowhere is the slot of a coefficient that is not kept.
+const nowhere = 255
+
 // fillSlot tells by zigzag index where in a block of size×size coefficients
-// each one is kept; 255 is nowhere.
+// each one is kept.
 func fillSlot(slot *[64]uint8, size int) {
 	for k, natural := range zigzag {
 		x, y := int(natural)&7, int(natural)>>3
-		slot[k] = 255
+		slot[k] = nowhere
 		if x < size && y < size {
 			slot[k] = uint8(y*size + x)
 		}
@@ -326,43 +329,56 @@ func fillSlot(slot *[64]uint8, size int) {
 
 // reconstruct turns the coefficients of a progressive frame into samples.
 func (d *Decoder) reconstruct() error {
-	size := d.size
-	perBlock := size * size
-	needed := uint64(2)<<lastNeeded(size) - 1
-	var block, quant [64]int32
 	for ci := range d.frame.comps[:d.frame.n] {
 		c := &d.frame.comps[ci]
-		for k, at := range d.slot {
-			if at != 255 {
-				quant[at] = int32(c.quant[k])
-			}
+		if err := d.reconstructAt(c, &c.raster); err != nil {
+			return err
 		}
-		for y := range c.blocksY {
-			row := c.pix[y*size*c.stride:]
-			for x := range c.blocksX {
-				i := y*c.gridX + x
-				coef := c.coef[i*perBlock : (i+1)*perBlock]
-				if size == 1 {
-					row[x] = clamp((int32(coef[0])*quant[0]+4)>>3 + 128)
-					continue
-				}
-				block[0] = int32(coef[0]) * quant[0]
-				mask := c.nonzero[i] & needed
-				top := uint(0)
-				if mask != 0 {
-					top = uint(bits.Len64(mask)) - 1
-					clear(block[1:])
-					for ; mask != 0; mask &= mask - 1 {
-						if at := d.slot[bits.TrailingZeros64(mask)&63]; int(at) < len(coef) {
-							block[at&63] = int32(coef[at]) * quant[at&63]
-						}
-					}
-				}
-				inverse(&block, top, size, row[x*size:], c.stride)
-			}
-			if err := d.tick(c.blocksX); err != nil {
+		for i := range c.smaller {
+			if err := d.reconstructAt(c, &c.smaller[i]); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// reconstructAt does so for a component at one of its scales.
+func (d *Decoder) reconstructAt(c *component, r *raster) error {
+	perBlock := d.size * d.size
+	needed := uint64(2)<<lastNeeded(r.size) - 1
+	var slot [64]uint8
+	fillSlot(&slot, r.size)
+	var block, quant [64]int32
+	for k, q := range c.quant {
+		quant[k] = int32(q)
+	}
+	for y := range c.blocksY {
+		row := r.at(0, y)
+		for x := range c.blocksX {
+			i := y*c.gridX + x
+			coef := c.coef[i*perBlock : (i+1)*perBlock]
+			if r.size == 1 {
+				row[x] = clamp((int32(coef[0])*quant[0]+4)>>3 + 128)
+				continue
+			}
+			block[0] = int32(coef[0]) * quant[0]
+			mask := c.nonzero[i] & needed
+			top := uint(0)
+			if mask != 0 {
+				top = uint(bits.Len64(mask)) - 1
+				clear(block[1:])
+				for ; mask != 0; mask &= mask - 1 {
+					k := bits.TrailingZeros64(mask) & 63
+					if from := d.slot[k]; slot[k] != nowhere && int(from) < len(coef) {
+						block[slot[k]&63] = int32(coef[from]) * quant[k]
+					}
+				}
+			}
+			inverse(&block, top, r.size, row[x*r.size:], r.stride)
+		}
+		if err := d.tick(c.blocksX); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -3,8 +3,8 @@ package jpeg
 // mcuBlock is one of the blocks of an MCU of the scan being decoded, with all
 // that its decoding needs at hand.
 type mcuBlock struct {
-	diff  *[1 << lookupBits]uint32 // dc.diff
-	skip  *[1 << skipBits]uint16   // ac.skip
+	diff  *[1 << lookupBits]int16 // dc.diff
+	skip  *[1 << skipBits]uint16  // ac.skip
 	dc    *dcTable
 	ac    *acTable
 	c     *component
@@ -13,6 +13,8 @@ type mcuBlock struct {
 	index uint8 // of the component in the scan: its DC predictor
 	dx    int   // place in the MCU, in blocks
 	dy    int
+	x     int // place in the component, in blocks; only kept for smaller scales
+	y     int
 	off   int // where in pix (or of which block) the next one goes
 	step  int // from one MCU to the next
 	// place tells by zigzag index what to do with a coefficient: its index in
@@ -94,7 +96,8 @@ func (d *Decoder) sequentialInterval(from, to int) (bool, error) {
 			if d.scan.n == 1 {
 				h, v = 1, 1
 			}
-			b.off = ((y*v+b.dy)*b.c.stride + x*h + b.dx) * d.size
+			b.x, b.y = x*h+b.dx, y*v+b.dy
+			b.off = (b.y*b.c.stride + b.x) * d.size
 		}
 		var ok bool
 		if d.size == 1 {
@@ -139,9 +142,9 @@ row:
 			n |= 56
 			p := pred[b.index&3]
 			if v := b.diff[acc>>(64-lookupBits)]; v != 0 {
-				acc <<= v & 63
-				n -= uint(v & 63)
-				p += int32(v) >> 16
+				acc <<= v & 15
+				n -= uint(v & 15)
+				p += int32(v >> 4)
 			} else {
 				length, size := b.dc.decode(acc)
 				if length == 0 {
@@ -235,7 +238,7 @@ func (d *Decoder) rowBlocks(mcus int) bool {
 	e := &d.bits
 	size := d.size
 	last := lastNeeded(size)
-	var coef [64]int32
+	var coef, part [64]int32
 	for range mcus {
 		for i := range d.blocks {
 			b := &d.blocks[i]
@@ -248,12 +251,25 @@ func (d *Decoder) rowBlocks(mcus int) bool {
 				clear(coef[:16])
 			}
 			top, ok := d.block(b, &coef, last)
+			if top >= 0 {
+				inverse(&coef, uint(top), size, b.pix[b.off:], b.c.stride)
+				for j := range b.c.smaller {
+					r := &b.c.smaller[j]
+					if r.size == 1 {
+						r.at(b.x, b.y)[0] = clamp((coef[0]+4)>>3 + 128)
+						continue
+					}
+					for y := range r.size {
+						copy(part[y*r.size:(y+1)*r.size], coef[y*size:])
+					}
+					inverse(&part, uint(top), r.size, r.at(b.x, b.y), r.stride)
+				}
+			}
 			if !ok {
 				return false
 			}
-			out := b.pix[b.off:]
 			b.off += b.step
-			inverse(&coef, top, size, out, b.c.stride)
+			b.x += b.step / size
 		}
 	}
 	return true
@@ -261,8 +277,9 @@ func (d *Decoder) rowBlocks(mcus int) bool {
 
 // block decodes a block of a sequential scan (T.81 F.2.2) up to zigzag index
 // last and steps over the rest. coef is n×n in natural order and dequantized.
-// top is the greatest zigzag index that has been stored.
-func (d *Decoder) block(b *mcuBlock, coef *[64]int32, last uint) (top uint, ok bool) {
+// top is the greatest zigzag index that has been stored, -1 if there was not even a
+// DC coefficient. It is not ok if the data makes no sense; what came before counts.
+func (d *Decoder) block(b *mcuBlock, coef *[64]int32, last uint) (top int, ok bool) {
 	e := &d.bits
 	buf := &e.buf
 	acc, n, pos := e.acc, e.n, e.pos
@@ -271,13 +288,13 @@ func (d *Decoder) block(b *mcuBlock, coef *[64]int32, last uint) (top uint, ok b
 	n |= 56
 	p := d.pred[b.index&3]
 	if v := b.diff[acc>>(64-lookupBits)]; v != 0 {
-		acc <<= v & 63
-		n -= uint(v & 63)
-		p += int32(v) >> 16
+		acc <<= v & 15
+		n -= uint(v & 15)
+		p += int32(v >> 4)
 	} else {
 		length, size := b.dc.decode(acc)
 		if length == 0 {
-			return 0, false
+			return -1, false
 		}
 		acc <<= length & 63
 		n -= length
@@ -307,12 +324,12 @@ func (d *Decoder) block(b *mcuBlock, coef *[64]int32, last uint) (top uint, ok b
 			}
 			pl := place[(k-1)&63]
 			coef[pl>>16&63] += (int32(v) >> 16) * int32(pl&0xffff)
-			top = k - 1
+			top = int(k) - 1
 			continue
 		}
 		length, value := ac.decode(acc)
 		if length == 0 {
-			return 0, false
+			return top, false
 		}
 		acc <<= length & 63
 		n -= length
@@ -329,7 +346,7 @@ func (d *Decoder) block(b *mcuBlock, coef *[64]int32, last uint) (top uint, ok b
 		if k <= 64 {
 			pl := place[(k-1)&63]
 			coef[pl>>16&63] += extend(acc, size) * int32(pl&0xffff)
-			top = k - 1
+			top = int(k) - 1
 		}
 		acc <<= size & 63
 		n -= size
@@ -350,7 +367,7 @@ func (d *Decoder) block(b *mcuBlock, coef *[64]int32, last uint) (top uint, ok b
 		}
 		length, value := ac.decode(acc)
 		if length == 0 {
-			return 0, false
+			return top, false
 		}
 		size := uint(value & 15)
 		acc <<= length & 63

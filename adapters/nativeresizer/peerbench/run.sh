@@ -9,7 +9,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${IMAGIFY_PEERBENCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/imagify-peerbench}
 
-packages="gcc libc6-dev pkg-config libvips-tools libvips-dev python3-pil libjpeg-turbo-progs lomiri-wallpapers-20.04 mate-backgrounds ukui-wallpapers"
+packages="gcc libc6-dev pkg-config libvips-tools libvips-dev python3-pil libjpeg-turbo-progs lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 mate-backgrounds ukui-wallpapers"
 missing=
 for p in $packages; do
 	dpkg -s "$p" >/dev/null 2>&1 || missing="$missing $p"
@@ -56,9 +56,12 @@ progressive() { jpegtran -copy none -progressive -outfile "$2" "$1"; }
 prepare p12-progressive.jpg progressive in/p12.jpg
 prepare p24-progressive.jpg progressive in/p24.jpg
 copy() { vips copy "$1" "$3$2"; }
-prepare p12.png copy in/p12.jpg ''
+prepare p12.png copy in/p12.jpg '[filter=all]' # as libpng does unless told otherwise
+prepare p12-unfiltered.png copy in/p12.jpg '[filter=none]'
 prepare p12.webp copy in/p12.jpg '[Q=80]'
 prepare p2-lossless.webp copy in/p2.jpg '[lossless]'
+# What a lossy WebP shows, by libwebp: x/image takes its range of luma for JPEG's.
+[ -e shown/p12.webp.png ] || { mkdir -p shown && vips copy in/p12.webp shown/p12.webp.png; }
 
 cp "$here/pillow.py" pillow.py
 rm -f loop

@@ -3,7 +3,6 @@ package png
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"errors"
 	"image"
 	stdpng "image/png"
@@ -11,56 +10,33 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/imagify-api/imagify/adapters/internal/corpustest"
 )
 
-// corpusRow is a line of the corpus's manifest.
+// corpusRow is a file of the corpus, and its bytes.
 type corpusRow struct {
-	path, format, expectation string
-	width, height, frames     int
-	data                      []byte
+	corpustest.Row
+	data []byte
 }
 
-// corpus returns the PNG files of the corpus, a folder of valid and hostile images
-// with a manifest, or skips the test.
+// corpus returns the PNG files of the corpus.
 func corpus(t testing.TB) (rows []corpusRow) {
 	t.Helper()
-	dir := os.Getenv("IMAGIFY_CORPUS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "..", "shared", "corpus")
-	}
-	f, err := os.Open(filepath.Join(dir, "manifest.tsv"))
-	if err != nil {
-		t.Skipf("no corpus (set IMAGIFY_CORPUS to its folder): %v", err)
-	}
-	defer f.Close()
-	r := csv.NewReader(f)
-	r.Comma, r.LazyQuotes, r.FieldsPerRecord = '\t', true, -1
-	lines, err := r.ReadAll()
-	require.NoError(t, err)
-	column := map[string]int{}
-	for i, name := range lines[0] {
-		column[name] = i
-	}
-	for _, l := range lines[1:] {
-		row := corpusRow{path: l[column["path"]], format: l[column["format"]], expectation: l[column["expectation"]]}
-		row.width, _ = strconv.Atoi(l[column["width"]])
-		row.height, _ = strconv.Atoi(l[column["height"]])
-		row.frames, _ = strconv.Atoi(l[column["frames"]])
-		row.data, err = os.ReadFile(filepath.Join(dir, row.path))
-		require.NoError(t, err)
-		if row.format != "PNG" {
-			row.expectation = "reject" // it only has the name
+	for _, r := range corpustest.Open(t) {
+		row := corpusRow{Row: r, data: r.Read(t)}
+		if row.Format != "PNG" {
+			row.Expectation = "reject" // it only has the name
 		}
-		if row.width*row.height > 500_000 && row.expectation == "accept" && os.Getenv("IMAGIFY_FULL") != "1" {
+		if row.Width*row.Height > 500_000 && row.Expectation == "accept" && os.Getenv("IMAGIFY_FULL") != "1" {
 			continue // takes long under the race detector
 		}
-		if row.format == "PNG" || filepath.Ext(row.path) == ".png" {
+		if row.Format == "PNG" || filepath.Ext(row.Path) == ".png" {
 			rows = append(rows, row)
 		}
 	}
@@ -77,7 +53,7 @@ func typed(err error) bool {
 // TestCorpus decodes every PNG file of the corpus at several factors.
 func TestCorpus(t *testing.T) {
 	for _, row := range corpus(t) {
-		t.Run(row.path, func(t *testing.T) {
+		t.Run(row.Path, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			var whole error
@@ -88,7 +64,7 @@ func TestCorpus(t *testing.T) {
 				defer d.Close()
 				h, err := d.Header(ctx)
 				if err == nil && int64(h.Width)*int64(h.Height) > 60e6 {
-					require.NotEqual(t, "accept", row.expectation)
+					require.NotEqual(t, "accept", row.Expectation)
 					return
 				}
 				p, err := d.Decode(ctx, f, f)
@@ -104,16 +80,16 @@ func TestCorpus(t *testing.T) {
 					whole = err
 				}
 				require.Equal(t, whole, err, "at 1/%d", f)
-				switch row.expectation {
+				switch row.Expectation {
 				case "accept":
 					require.NoError(t, err)
-					assert.Equal(t, [2]int{row.width, row.height}, [2]int{h.Width, h.Height})
-					assert.Equal(t, row.frames, p.Frames)
+					assert.Equal(t, [2]int{row.Width, row.Height}, [2]int{h.Width, h.Height})
+					assert.Equal(t, row.Frames, p.Frames)
 				case "reject":
 					require.Error(t, err)
 				default:
 					if f == 1 && testing.Verbose() {
-						t.Logf("%s: %v", row.expectation, err)
+						t.Logf("%s: %v", row.Expectation, err)
 					}
 				}
 				if err != nil {
@@ -140,12 +116,12 @@ func TestCorpusPieces(t *testing.T) {
 		o := Options{MaxPixels: 10e6}
 		_, want := NewDecoder(bytes.NewReader(row.data), o).Decode(t.Context(), 8, 8)
 		_, got := NewDecoder(&pieces{row.data, io.EOF}, o).Decode(t.Context(), 8, 8)
-		require.Equal(t, want, got, row.path)
+		require.Equal(t, want, got, row.Path)
 		_, got = NewDecoder(&pieces{row.data, broken}, o).Decode(t.Context(), 8, 8)
 		if errors.Is(want, ErrTruncated) {
 			want = broken
 		}
-		require.Equal(t, want, got, row.path)
+		require.Equal(t, want, got, row.Path)
 	}
 }
 

@@ -142,25 +142,48 @@ type Trailer struct {
 // can be done once. The errors are those of [Decoder.Header] and [ErrTooLarge]; with each
 // of them there is no image.
 func (d *Decoder) Decode(ctx context.Context, fx, fy int) (*Decoded, error) {
-	if fx < 1 || fy < 1 || fx > MaxFactor || fy > MaxFactor {
-		return nil, fmt.Errorf("png: cannot shrink by %d × %d", fx, fy)
+	images, t, err := d.DecodeShrunk(ctx, image.Pt(fx, fy))
+	if err != nil {
+		return nil, err
+	}
+	return &Decoded{Image: images[0], Trailer: *t}, nil
+}
+
+// DecodeShrunk is [Decoder.Decode] by several pairs of factors at once, each of which gives the
+// image that it would give alone.
+func (d *Decoder) DecodeShrunk(ctx context.Context, factors ...image.Point) ([]image.Image, *Trailer, error) {
+	for _, f := range factors {
+		if f.X < 1 || f.Y < 1 || f.X > MaxFactor || f.Y > MaxFactor {
+			return nil, nil, fmt.Errorf("png: cannot shrink by %d × %d", f.X, f.Y)
+		}
 	}
 	h, err := d.Header(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := d.ready(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	s, err := newShrinker(h, fx, fy)
+	shrinkers := make([]*shrinker, len(factors))
+	for i, f := range factors {
+		if shrinkers[i], err = newShrinker(h, f.X, f.Y); err != nil {
+			return nil, nil, err
+		}
+	}
+	t, err := d.rows(ctx, func(r Row) error {
+		for _, s := range shrinkers {
+			s.add(r)
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	t, err := d.rows(ctx, s.add)
-	if err != nil {
-		return nil, err
+	images := make([]image.Image, len(factors))
+	for i, s := range shrinkers {
+		images[i] = s.image()
 	}
-	return &Decoded{Image: s.image(), Trailer: *t}, nil
+	return images, t, nil
 }
 
 // A Row is pixels of one row of an image, or, if the image is interlaced, of one
@@ -289,10 +312,11 @@ func (d *Decoder) readRows(ctx context.Context, fn func(Row) error) (*Trailer, e
 					return nil, err
 				}
 			}
-			if err := readFull(z, raw[:n+1]); err != nil {
-				return nil, err
+			row, err := z.Take(n+1, raw)
+			if err != nil {
+				return nil, streamError(err)
 			}
-			if !unfilter(raw[0], cur, raw[1:], prev, n, bpp) {
+			if !unfilter(row[0], cur, row[1:cap(row)], prev, n, bpp) {
 				return nil, FormatError("invalid filter type")
 			}
 			pix := cur[bpp : bpp+n]
@@ -313,18 +337,6 @@ func (d *Decoder) readRows(ctx context.Context, fn func(Row) error) (*Trailer, e
 		return nil, streamError(err)
 	}
 	return d.readTrailer(data)
-}
-
-// readFull fills p with image data.
-func readFull(z *inflate.Reader, p []byte) error {
-	for len(p) > 0 {
-		n, err := z.Read(p)
-		if err != nil {
-			return streamError(err)
-		}
-		p = p[n:]
-	}
-	return nil
 }
 
 // streamError is the error of the image data. That of the input stays as it is.

@@ -66,14 +66,14 @@ func (s *shrinker) image() image.Image {
 }
 
 // add takes a row in.
-func (s *shrinker) add(r Row) error {
+func (s *shrinker) add(r Row) {
 	switch {
 	case s.fx == 1 && s.fy == 1:
 		s.put(r)
-		return nil
+		return
 	case s.interlaced:
 		s.scatter(r)
-		return nil
+		return
 	case s.channels&1 == 1:
 		s.addLanes(r.Pix)
 	default:
@@ -89,7 +89,6 @@ func (s *shrinker) add(r Row) error {
 		}
 		s.rowsIn = 0
 	}
-	return nil
 }
 
 // put copies pixels to the result, which is of the same size.
@@ -280,10 +279,10 @@ func (s *shrinker) emptyLanes(y, rows int) {
 			continue
 		}
 		var r, g, b uint32
-		for ; len(box) >= 3; box = box[3:] {
-			r += uint32(box[0])
-			g += uint32(box[1])
-			b += uint32(box[2])
+		for i := 2; i < len(box); i += 3 {
+			r += uint32(box[i-2])
+			g += uint32(box[i-1])
+			b += uint32(box[i])
 		}
 		px := s.pix[4*(y*s.outW+x):][:4:4]
 		px[0], px[1], px[2], px[3] = byte((r+n/2)/n), byte((g+n/2)/n), byte((b+n/2)/n), 0xff

@@ -3,61 +3,36 @@ package webp
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"errors"
 	"image"
-	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"testing"
 	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/imagify-api/imagify/adapters/internal/corpustest"
 	stdwebp "golang.org/x/image/webp"
 )
 
-// corpusRow is a line of the corpus's manifest.
+// corpusRow is a file of the corpus, and its bytes.
 type corpusRow struct {
-	path, format, expectation string
-	width, height, frames     int
-	data                      []byte
+	corpustest.Row
+	data []byte
 }
 
-// corpus returns the WebP files of the corpus, a folder of valid and hostile images
-// with a manifest, or skips the test.
+// corpus returns the WebP files of the corpus.
 func corpus(t testing.TB) (rows []corpusRow) {
 	t.Helper()
-	dir := os.Getenv("IMAWebPY_CORPUS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "..", "shared", "corpus")
-	}
-	f, err := os.Open(filepath.Join(dir, "manifest.tsv"))
-	if err != nil {
-		t.Skipf("no corpus (set IMAWebPY_CORPUS to its folder): %v", err)
-	}
-	defer f.Close()
-	r := csv.NewReader(f)
-	r.Comma, r.LazyQuotes, r.FieldsPerRecord = '\t', true, -1
-	lines, err := r.ReadAll()
-	require.NoError(t, err)
-	column := map[string]int{}
-	for i, name := range lines[0] {
-		column[name] = i
-	}
-	for _, l := range lines[1:] {
-		row := corpusRow{path: l[column["path"]], format: l[column["format"]], expectation: l[column["expectation"]]}
-		row.width, _ = strconv.Atoi(l[column["width"]])
-		row.height, _ = strconv.Atoi(l[column["height"]])
-		row.frames, _ = strconv.Atoi(l[column["frames"]])
-		row.data, err = os.ReadFile(filepath.Join(dir, row.path))
-		require.NoError(t, err)
-		if row.format != "WEBP" {
-			row.expectation = "reject" // it only has the name
+	for _, r := range corpustest.Open(t) {
+		row := corpusRow{Row: r, data: r.Read(t)}
+		if row.Format != "WEBP" {
+			row.Expectation = "reject" // it only has the name
 		}
-		if row.format == "WEBP" || filepath.Ext(row.path) == ".webp" {
+		if row.Format == "WEBP" || filepath.Ext(row.Path) == ".webp" {
 			rows = append(rows, row)
 		}
 	}
@@ -74,7 +49,7 @@ func typed(err error) bool {
 // TestCorpus decodes every WebP file of the corpus.
 func TestCorpus(t *testing.T) {
 	for _, row := range corpus(t) {
-		t.Run(row.path, func(t *testing.T) {
+		t.Run(row.Path, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			var before, after runtime.MemStats
@@ -83,7 +58,7 @@ func TestCorpus(t *testing.T) {
 			defer d.Close()
 			h, err := d.Header(ctx)
 			if err == nil && int64(h.Width)*int64(h.Height) > 60e6 {
-				require.NotEqual(t, "accept", row.expectation)
+				require.NotEqual(t, "accept", row.Expectation)
 				return
 			}
 			p, err := d.Decode(ctx)
@@ -97,17 +72,17 @@ func TestCorpus(t *testing.T) {
 			}
 			require.LessOrEqual(t, int64(after.TotalAlloc-before.TotalAlloc), allowed, "memory")
 			require.True(t, err == nil || typed(err), "%v", err)
-			switch row.expectation {
+			switch row.Expectation {
 			case "accept":
 				require.NoError(t, err)
-				assert.Equal(t, [2]int{row.width, row.height}, [2]int{h.Width, h.Height})
-				assert.Equal(t, row.frames, p.Frames)
+				assert.Equal(t, [2]int{row.Width, row.Height}, [2]int{h.Width, h.Height})
+				assert.Equal(t, row.Frames, p.Frames)
 			case "reject":
 				// A thousand frames are the most that is served.
 				require.True(t, err != nil || p.Frames > 1000)
 			default:
 				if testing.Verbose() {
-					t.Logf("%s: %v", row.expectation, err)
+					t.Logf("%s: %v", row.Expectation, err)
 				}
 			}
 			if err != nil {

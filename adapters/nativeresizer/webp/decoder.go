@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/image/vp8l"
 
+	"github.com/imagify-api/imagify/adapters/nativeresizer/internal/input"
 	"github.com/imagify-api/imagify/adapters/nativeresizer/webp/internal/vp8"
 )
 
@@ -40,7 +41,7 @@ type Options struct {
 // Decoder decodes one WebP file from a reader. It is not safe for concurrent use.
 type Decoder struct {
 	options Options
-	src     *source // nil once the decoder is used up
+	src     *input.Source // nil once the decoder is used up
 	header  *Header
 	failed  error // of Header
 
@@ -64,7 +65,9 @@ func NewDecoder(r io.Reader, o Options) *Decoder {
 	if o.MaxEXIF == 0 {
 		o.MaxEXIF = DefaultMaxEXIF
 	}
-	return &Decoder{options: o, src: &source{r: r, ctx: context.Background()}}
+	d := &Decoder{options: o, src: new(input.Source)}
+	d.src.Reset(r, ErrTruncated)
+	return d
 }
 
 // Close lets the decoder's buffers go. Decode does so itself; a caller that reads a
@@ -120,7 +123,7 @@ func (d *Decoder) decode(ctx context.Context, deblock bool) (*Decoded, error) {
 	if int64(h.Width)*int64(h.Height) > d.options.MaxPixels {
 		return nil, ErrTooLarge
 	}
-	d.src.ctx = ctx
+	d.src.Use(ctx)
 	data, err := d.list.rest(d.data)
 	if err != nil {
 		return nil, err
@@ -135,7 +138,7 @@ func (d *Decoder) decode(ctx context.Context, deblock bool) (*Decoded, error) {
 		if err := d.frame.end(); err != nil {
 			return nil, err
 		}
-		if err := d.src.skip(d.frame.left); err != nil {
+		if err := d.src.Skip(d.frame.left); err != nil {
 			return nil, err
 		}
 	}

@@ -52,7 +52,7 @@ func (d *Decoder) Header(ctx context.Context) (*Header, error) {
 	if d.failed != nil {
 		return nil, d.failed
 	}
-	d.src.ctx = ctx
+	d.src.Use(ctx)
 	h, err := d.readHeader()
 	if err != nil {
 		d.failed = err
@@ -64,7 +64,7 @@ func (d *Decoder) Header(ctx context.Context) (*Header, error) {
 }
 
 func (d *Decoder) readHeader() (*Header, error) {
-	b, err := d.src.take(12)
+	b, err := d.src.Take(12)
 	if err != nil {
 		return nil, err
 	}

@@ -19,12 +19,12 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/imagify-api/imagify/adapters/bildresizer"
 	"github.com/imagify-api/imagify/adapters/fileblob"
 	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/adapters/lambdaresizer"
 	"github.com/imagify-api/imagify/adapters/memory"
 	"github.com/imagify-api/imagify/adapters/mysqlrepo"
+	"github.com/imagify-api/imagify/adapters/nativeresizer"
 	"github.com/imagify-api/imagify/adapters/redisstate"
 	"github.com/imagify-api/imagify/adapters/s3blob"
 	"github.com/imagify-api/imagify/adapters/sqliterepo"
@@ -85,7 +85,7 @@ func New(ctx context.Context, getenv func(string) string) (h http.Handler, stop 
 			err = errors.Join(err, closeAll())
 		}
 	}()
-	resizer, err := bildresizer.New(bildresizer.Options{})
+	resizer, err := nativeresizer.New(nativeresizer.Options{})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -31,6 +31,7 @@ Dir::State::status "$apt/status";
 Dir::State::lists "$apt/lists";
 Dir::Cache "$apt/cache";
 Acquire::Retries "3";
+Acquire::Check-Valid-Until "false"; // a mirror may be frozen; signatures count all the same
 Acquire::Languages "none";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";

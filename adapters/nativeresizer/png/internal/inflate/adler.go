@@ -26,14 +26,14 @@ func (s *adler) value() uint32 { return uint32(s.b<<16 | s.a) }
 func (s *adler) add(p []byte) {
 	a, b := s.a, s.b
 	for len(p) >= 8*adlerWords {
-		q := p[: 8*adlerWords : 8*adlerWords]
+		q := (*[8 * adlerWords]byte)(p)
 		p = p[8*adlerWords:]
 		// even and odd are the sums of the bytes at even and odd places of the words so
 		// far; before, of all words the sums of the words before them.
 		var even, odd, before uint64
 		var beforeOdd uint64
-		for ; len(q) >= 8; q = q[8:] {
-			v := binary.LittleEndian.Uint64(q)
+		for i := 0; i < len(q); i += 8 {
+			v := binary.LittleEndian.Uint64(q[i:])
 			before += even
 			beforeOdd += odd
 			even += v & lanes

@@ -103,6 +103,28 @@ func (z *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Take returns the next n bytes, n ≤ len(buf), valid until the next call: in place where
+// they lie together, else copied to buf. In place, its capacity reaches at least
+// as far behind n as a match may overshoot. The errors are those of Read.
+func (z *Reader) Take(n int, buf []byte) ([]byte, error) {
+	if z.rd == z.w && n > 0 && z.err == nil {
+		z.run()
+	}
+	if z.w-z.rd >= n {
+		b := z.out[z.rd : z.rd+n]
+		z.rd += n
+		return b, nil
+	}
+	for got := 0; got < n; {
+		k, err := z.Read(buf[got:n])
+		if err != nil {
+			return nil, err
+		}
+		got += k
+	}
+	return buf[:n], nil
+}
+
 // run decompresses until the buffer is full, the stream ends or an error is met.
 // What was written before an error stays readable.
 func (z *Reader) run() {
@@ -207,6 +229,12 @@ func (z *Reader) bits(k uint) (uint, error) {
 // need makes k bits available, k ≤ 32.
 func (z *Reader) need(k uint) error {
 	for z.n < k {
+		if z.end-z.p >= loadBytes {
+			z.acc |= binary.LittleEndian.Uint64(z.in[z.p:]) << (z.n & 63)
+			z.p += int((63 - z.n) >> 3)
+			z.n |= 56
+			return nil
+		}
 		if z.p >= z.end {
 			if z.rErr == nil {
 				if err := z.fill(); err != nil {
@@ -425,6 +453,25 @@ func (z *Reader) dynamic() error {
 	return z.dist.build(lengths[nlit : nlit+ndist])
 }
 
+// A pattern of fewer than eight bytes, by its length; that of eight is any eight bytes.
+type pattern struct {
+	mask, repeat uint64 // the pattern of a word, and what it is multiplied by to fill a word
+	distance     int    // the least multiple of its length that is 8 or more
+}
+
+var patterns = makePatterns()
+
+func makePatterns() (p [9]pattern) {
+	for n := 1; n <= 8; n++ {
+		p[n].mask = ^uint64(0) >> (64 - 8*n)
+		for at := 0; at < 8; at += n {
+			p[n].repeat |= 1 << (8 * at)
+		}
+		p[n].distance = (8 + n - 1) / n * n
+	}
+	return p
+}
+
 // codes decodes the symbols of a block (RFC 1951, 3.2.3 and 3.2.5) until it ends
 // or the output is full.
 //
@@ -541,28 +588,17 @@ func (z *Reader) codes() error {
 			err = FormatError("distance too far back")
 			break
 		}
-		if distance >= 8 {
-			// Eight bytes at a time, with up to seven too many that will be overwritten.
-			for to := w + length; ; {
-				binary.LittleEndian.PutUint64(out[w:], binary.LittleEndian.Uint64(out[from:]))
-				w += 8
-				from += 8
-				if w >= to {
-					w = to
-					break
-				}
-			}
-			continue
-		}
-		// The match overlaps itself: its first bytes are a pattern to repeat.
-		v := binary.LittleEndian.Uint64(out[from:]) & (1<<(8*uint(distance)) - 1)
-		v |= v << (8 * uint(distance))
-		v |= v << (16 * uint(distance))
-		v |= v << (32 * uint(distance))
-		step := 8 - 8%distance
+		// Eight bytes at a time, with some too many that will be overwritten. A match that
+		// overlaps its own first eight bytes repeats a pattern: the bytes after these are
+		// those of a multiple of the distance before.
+		near := &patterns[min(distance, 8)]
+		binary.LittleEndian.PutUint64(out[w:], binary.LittleEndian.Uint64(out[from:])&near.mask*near.repeat)
+		from = w + 8 - max(distance, near.distance)
+		binary.LittleEndian.PutUint64(out[w+8:], binary.LittleEndian.Uint64(out[from:]))
 		to := w + length
-		for ; w < to; w += step {
-			binary.LittleEndian.PutUint64(out[w:], v)
+		for w += 16; w < to; w += 8 {
+			from += 8
+			binary.LittleEndian.PutUint64(out[w:], binary.LittleEndian.Uint64(out[from:]))
 		}
 		w = to
 	}

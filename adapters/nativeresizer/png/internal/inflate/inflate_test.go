@@ -260,3 +260,37 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+func TestTake(t *testing.T) {
+	data := make([]byte, 300_000)
+	for i := range data {
+		data[i] = byte(i * i >> 7)
+	}
+	var packed bytes.Buffer
+	w := zlib.NewWriter(&packed)
+	_, err := w.Write(data)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	for _, n := range []int{1, 7, 12001, 65536, 100_000} {
+		var z Reader
+		z.Reset(bytes.NewReader(packed.Bytes()))
+		buf := make([]byte, n)
+		for rest := data; len(rest) >= n; rest = rest[n:] {
+			got, err := z.Take(n, buf)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(rest[:n], got))
+		}
+		for err == nil {
+			_, err = z.Take(n, buf)
+		}
+		require.ErrorIs(t, err, io.EOF)
+		err = nil
+
+		z.Reset(bytes.NewReader(packed.Bytes()[:packed.Len()/2]))
+		for err == nil {
+			_, err = z.Take(n, buf)
+		}
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		err = nil
+	}
+}

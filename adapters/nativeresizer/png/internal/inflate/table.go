@@ -26,7 +26,7 @@ const (
 const (
 	maxCode  = 15 // bits of the longest code (RFC 1951, 3.2.7)
 	litBits  = 11 // bits that index the literal and length table
-	distBits = 9  // bits that index the distance table
+	distBits = 10 // bits that index the distance table
 
 	// Second tables are as large as the codes below their prefix ask for. These bounds
 	// are those of zlib's enough.c, for 286 and 30 symbols, with the two unused symbols of the
@@ -106,7 +106,17 @@ func (t *litTable) build(lengths []uint8) error {
 	if err := build(t.entries[:], litBits, lengths, litSymbols[:]); err != nil {
 		return err
 	}
-	// Two literals whose codes fit together are taken at once. Going down, the
+	// Two literals whose codes fit together are taken at once.
+	shortest := uint8(litBits)
+	for _, l := range lengths[:min(256, len(lengths))] {
+		if l != 0 {
+			shortest = min(shortest, l)
+		}
+	}
+	if 2*shortest > litBits {
+		return nil
+	}
+	// Going down, the
 	// entry of what follows the first literal is at a lower index, thus still that of
 	// a single one, except at index 0, which follows itself.
 	first := t.entries[0]
@@ -155,11 +165,6 @@ func build(entries []uint32, tableBits int, lengths []uint8, symbols []uint32) e
 	if left > 0 && (used > 1 || used == 1 && count[1] == 0) {
 		return FormatError("incomplete code")
 	}
-	if left > 0 {
-		for i := range 1 << tableBits {
-			entries[i] = noCode
-		}
-	}
 	// Symbols sorted by length, so that the second tables come one after another.
 	var sorted [288]uint16
 	for s, l := range lengths {
@@ -171,10 +176,14 @@ func build(entries []uint32, tableBits int, lengths []uint8, symbols []uint32) e
 	at := 0
 	// Codes of up to tableBits bits: the table grows from one entry by doubling,
 	// since the first 2^l entries say all about codes of up to l bits.
+	entries[0] = noCode
 	free := 1 << tableBits
 	prefix, subBits, subStart := -1, 0, 0
 	for l := 1; l <= maxCode; l++ {
 		code := next[l]
+		if l <= tableBits {
+			copy(entries[1<<(l-1):1<<l], entries[:1<<(l-1)])
+		}
 		for range count[l] {
 			s := sorted[at]
 			at++
@@ -182,9 +191,7 @@ func build(entries []uint32, tableBits int, lengths []uint8, symbols []uint32) e
 			r := int(bits.Reverse16(uint16(code)) >> (16 - l))
 			code++
 			if l <= tableBits {
-				for ; r < 1<<tableBits; r += 1 << l {
-					entries[r] = e
-				}
+				entries[r] = e
 				continue
 			}
 			if p := r & (1<<tableBits - 1); p != prefix {
