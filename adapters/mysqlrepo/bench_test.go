@@ -134,7 +134,7 @@ func drain(b *testing.B, db *DB, query string) {
 	b.Helper()
 	rows, err := db.db.DB.QueryContext(b.Context(), query)
 	require.NoError(b, err)
-	for rows.Next() { //nolint:revive // only how many the server reads is wanted
+	for rows.Next() { // only how many the server reads is wanted
 	}
 	require.NoError(b, rows.Err())
 	require.NoError(b, rows.Close())

@@ -87,7 +87,7 @@ func start(t testing.TB, program, addr string) *cluster {
 	for range nodes {
 		listen := realserver.FreeAddr(t)
 		url := "http://" + listen
-		c.nodes = append(c.nodes, &node{url: url, Process: realserver.Start(t, dir, append([]string{"IMAGIFY_ADDR=" + listen}, env...), answers(url), program, "serve")})
+		c.nodes = append(c.nodes, &node{url: url, Process: realserver.Start(t, dir, append([]string{"IMAGIFY_ADDR=" + listen}, env...), answers(t, url), program, "serve")})
 	}
 	c.startNginx(t, addr)
 	for _, u := range []user{{name: "basic", tier: "BasicTierUsers"}, {name: "premium", tier: "PremiumTierUsers"}, {name: "enterprise", tier: "EnterpriseTierUsers"}} {
@@ -106,7 +106,7 @@ func (c *cluster) prepareMySQL(t testing.TB, password string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	for _, statement := range []string{
 		"CREATE DATABASE imagify",
 		"CREATE USER imagify IDENTIFIED BY '" + password + "'",
@@ -131,7 +131,7 @@ func (c *cluster) startNginx(t testing.TB, addr string) {
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	realserver.Start(t, dir, nil, answers(c.url), program, "-p", dir, "-e", "stderr", "-c", path)
+	realserver.Start(t, dir, nil, answers(t, c.url), program, "-p", dir, "-e", "stderr", "-c", path)
 }
 
 // nginxConf is a whole configuration around the template, with its files in dir.
@@ -155,10 +155,14 @@ func nginxConf(dir string, values map[string]string) string {
 }
 
 // answers is a ready function for a server that is ready when /readyz says so.
-func answers(url string) func() error {
+func answers(t testing.TB, url string) func() error {
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	return func() error {
-		res, err := client.Get(url + "/readyz")
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		res, err := client.Do(req)
 		if err != nil {
 			return err
 		}
