@@ -99,7 +99,7 @@ bench-cold: ## CPU of an upload and of a cold thumbnail over HTTP, with the fast
 	@./bin/coldbench
 
 .PHONY: bench-lambda
-bench-lambda: ## The function's start, its warm thumbnail beside the same by Pillow, its memory
+bench-lambda: needs-pillow ## The function's start, its warm thumbnail beside the same by Pillow, its memory
 	@$(GO) run -tags $(TAGS) ./cmd/imagify-lambda/lambdabench
 
 .PHONY: lambda
@@ -117,6 +117,15 @@ needs-gcc:
 			apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev; \
 		else \
 			echo "the race detector needs gcc: run 'sudo apt-get install -y gcc libc6-dev' (or your system's like) and try again"; exit 1; \
+		fi; }
+
+.PHONY: needs-pillow
+needs-pillow:
+	@/usr/bin/python3 -c 'import PIL' 2>/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-pil; \
+		else \
+			echo "without Pillow there is nothing to compare with: sudo apt-get install -y python3-pil"; \
 		fi; }
 
 $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION):

@@ -1,7 +1,6 @@
 package domain
 
 import (
-	"regexp"
 	"slices"
 	"time"
 	"unicode"
@@ -43,11 +42,23 @@ func PredefinedTiers(now time.Time) []Tier {
 	}
 }
 
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+// validTierName reports whether a name is 1 to 64 letters, digits, '.', '_' or '-', and
+// begins with a letter or a digit.
+func validTierName(name string) bool {
+	for i := 0; i < len(name); i++ {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case i > 0 && (c == '.' || c == '_' || c == '-'):
+		default:
+			return false
+		}
+	}
+	return name != "" && len(name) <= 64
+}
 
 // Validate refuses a tier that may not be kept.
 func (t Tier) Validate() error {
-	if !namePattern.MatchString(t.Name) {
+	if !validTierName(t.Name) {
 		return InvalidField("name", "format", "1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or a digit")
 	}
 	if err := validText("title", t.Title, 100); err != nil {

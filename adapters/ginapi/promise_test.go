@@ -708,15 +708,15 @@ func promiseT1(t *testing.T) {
 	assert.Equal(t, "/v1/images", a.header.Get("Location"))
 	require.NotNil(t, first)
 	fixed := strings.Repeat("A", len(first.Value))
-	a, second := w.signIn(cookie("imagify_session", fixed), "anna", password, "/")
+	a, second := w.signIn(cookie(first.Name, fixed), "anna", password, "/")
 	a.want(303)
 	assert.NotEqual(t, fixed, second.Value, "a session set by the client is never adopted")
-	w.get(cookie("imagify_session", fixed), "/v1/me").want(401)
-	_, third := w.signIn(cookie("imagify_session", first.Value), "anna", password, "/")
+	w.get(cookie(first.Name, fixed), "/v1/me").want(401)
+	_, third := w.signIn(cookie(first.Name, first.Value), "anna", password, "/")
 	assert.NotEqual(t, first.Value, third.Value)
-	w.get(cookie("imagify_session", first.Value), "/v1/me").want(401) // replaced
-	w.get(cookie("imagify_session", second.Value), "/v1/me").want(200)
-	w.get(cookie("imagify_session", third.Value), "/v1/me").want(200)
+	w.get(cookie(first.Name, first.Value), "/v1/me").want(401) // replaced
+	w.get(cookie(first.Name, second.Value), "/v1/me").want(200)
+	w.get(cookie(first.Name, third.Value), "/v1/me").want(200)
 }
 
 func promiseT2(t *testing.T) {

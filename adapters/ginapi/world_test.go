@@ -36,27 +36,39 @@ import (
 	"github.com/imagify-api/imagify/app"
 	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
+	"github.com/imagify-api/imagify/ports/porttest/realserver"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(),
+		goleak.IgnoreTopFunction("github.com/imagify-api/imagify/ports/porttest/realserver.init.func1.1")) // starts servers, ends with the process
+}
 
 var ctx = context.Background()
 
 const password = "correct horse"
 
-// clock is a clock that tests move.
+// clock is a clock that tests move. A real one takes the time that it is moved by.
 type clock struct {
-	mu sync.Mutex
-	t  time.Time
+	mu   sync.Mutex
+	t    time.Time
+	real bool
 }
 
 func (c *clock) now() time.Time {
+	if c.real {
+		return time.Now()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.t
 }
 
 func (c *clock) advance(d time.Duration) {
+	if c.real {
+		time.Sleep(d)
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.t = c.t.Add(d)
@@ -90,7 +102,8 @@ type world struct {
 	blobs ports.Blobs
 	logs  *logBuffer
 	root  domain.Actor
-	http  *http.Client // validates every answer against the OpenAPI document; follows no redirect
+	redis *realserver.RedisServer // a function's
+	http  *http.Client            // validates every answer against the OpenAPI document; follows no redirect
 }
 
 type setup struct {
@@ -123,14 +136,11 @@ func newWorld(t testing.TB, change ...func(*setup)) *world {
 	for _, c := range change {
 		c(&s)
 	}
-	w.blobs = s.app.Blobs
-	w.svc, err = app.New(s.app)
-	require.NoError(t, err)
-	run, stop := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() { defer close(done); w.svc.Run(run) }()
-	_, err = w.svc.Bootstrap(ctx, "admin password")
-	require.NoError(t, err)
+	if strings.HasPrefix(t.Name(), "TestPromiseFunctionURL/") {
+		w.startFunction(t, s)
+		return w
+	}
+	stop := w.startService(t, s.app)
 	w.srv, err = ginapi.New(w.svc, s.api)
 	require.NoError(t, err)
 
@@ -157,10 +167,27 @@ func newWorld(t testing.TB, change ...func(*setup)) *world {
 		hs.Close()
 		<-served
 		stop()
-		<-done
-		require.NoError(t, w.svc.Close())
 	})
 	return w
+}
+
+// startService starts the service in this process.
+func (w *world) startService(t testing.TB, c app.Config) (stop func()) {
+	t.Helper()
+	w.blobs = c.Blobs
+	var err error
+	w.svc, err = app.New(c)
+	require.NoError(t, err)
+	run, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); w.svc.Run(run) }()
+	_, err = w.svc.Bootstrap(ctx, "admin password")
+	require.NoError(t, err)
+	return func() {
+		cancel()
+		<-done
+		require.NoError(t, w.svc.Close())
+	}
 }
 
 // embedded is SQLite and files, as the embedded default has them.
@@ -187,12 +214,11 @@ type validator struct {
 
 func newValidator(t testing.TB, w *world, next http.RoundTripper) *validator {
 	t.Helper()
-	rec, err := http.Get(w.url + "/openapi.json")
+	rec, err := (&http.Client{Transport: next}).Get(w.url + "/openapi.json")
 	require.NoError(t, err)
 	defer rec.Body.Close()
 	raw, err := io.ReadAll(rec.Body)
 	require.NoError(t, err)
-	http.DefaultClient.CloseIdleConnections()
 	// Most servers have the same document: it is loaded once.
 	routersOf.mu.Lock()
 	defer routersOf.mu.Unlock()

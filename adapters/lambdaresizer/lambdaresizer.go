@@ -3,8 +3,9 @@
 // it reads from the same bucket and puts into it.
 //
 // The caller's credentials need lambda:InvokeFunction on the function; the function's
-// own need s3:GetObject and s3:PutObject on the bucket's objects, and s3:ListBucket on
-// the bucket (without it a missing original looks like a refusal).
+// own need s3:GetObject, s3:PutObject and s3:AbortMultipartUpload on the bucket's
+// objects, and s3:ListBucket on the bucket (without it a missing original looks like a
+// refusal).
 //
 // A call costs a few milliseconds over the resizing itself, and some hundred when a
 // function has to start first. Calls are repeated where the network or Lambda fails,

@@ -146,9 +146,9 @@ func pipeline(t *testing.T) string {
 	return r.Pipeline()
 }
 
-// someJob is a job that keeps its rules.
+// someJob is a job that keeps its rules, of a pipeline that no function has.
 func someJob() ports.StoredJob {
-	return ports.StoredJob{Source: "a", Size: 1, Pipeline: "native1", Thumbnails: []ports.StoredThumbnail{{Height: 1, Key: "b"}, {Height: 2, Key: "c"}}}
+	return ports.StoredJob{Source: "a", Size: 1, Pipeline: "none", Thumbnails: []ports.StoredThumbnail{{Height: 1, Key: "b"}, {Height: 2, Key: "c"}}}
 }
 
 // Whatever becomes of the function, it is neither the picture's nor the client's fault.
@@ -239,12 +239,12 @@ func TestBackPressure(t *testing.T) {
 	data := noise(t, 400, 300)
 	require.NoError(t, blobs.Put(t.Context(), "src", bytes.NewReader(data), ports.PutOptions{Size: -1}))
 	l, r := platform(t, lambdatest.Function{Path: bootstrap(t), Env: []string{"IMAGIFY_STORAGE_URL=file://" + dir}, MaxConcurrency: 1}, "imagify", "")
-	errs := make([]error, 40)
+	own, errs := pipeline(t), make([]error, 40)
 	var all sync.WaitGroup
 	for i := range errs {
 		all.Go(func() {
 			errs[i] = r.ResizeStored(t.Context(), ports.StoredJob{
-				Source: "src", Size: int64(len(data)), Pipeline: "native1", Thumbnails: []ports.StoredThumbnail{{Height: 100, Key: fmt.Sprintf("t%d", i)}},
+				Source: "src", Size: int64(len(data)), Pipeline: own, Thumbnails: []ports.StoredThumbnail{{Height: 100, Key: fmt.Sprintf("t%d", i)}},
 			})
 		})
 	}
@@ -294,7 +294,7 @@ func TestFunction(t *testing.T) {
 	resizer, err := nativeresizer.New(nativeresizer.Options{})
 	require.NoError(t, err)
 	data := noise(t, 40, 30)
-	good := fmt.Sprintf(`{"resize":{"source":"src","size":%d,"pipeline":"native1","timeout_ms":%%d,"thumbnails":[{"height":10,"key":"t"}]}}`, len(data))
+	good := fmt.Sprintf(`{"resize":{"source":"src","size":%d,"pipeline":%q,"timeout_ms":%%d,"thumbnails":[{"height":10,"key":"t"}]}}`, len(data), resizer.Pipeline())
 	for _, c := range []struct {
 		name, event, want string
 		left              time.Duration // of the function's time; 0: it has no end
@@ -306,7 +306,7 @@ func TestFunction(t *testing.T) {
 		{"no time to answer", fmt.Sprintf(good, 0), `"code":"unavailable"`, 400 * time.Millisecond, 1},
 		{"no job", `{}`, `"code":"invalid_request"`, 0, 1},
 		{"no JSON", `x`, `"code":"invalid_request"`, 0, 1},
-		{"another release", strings.Replace(fmt.Sprintf(good, 0), "native1", "nat7", 1), `"code":"conflict"`, 0, 1},
+		{"another release", strings.Replace(fmt.Sprintf(good, 0), resizer.Pipeline(), "another7", 1), `"code":"conflict"`, 0, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

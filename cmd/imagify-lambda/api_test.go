@@ -59,7 +59,7 @@ func (c client) do(method, path string, body []byte, header ...string) (*http.Re
 func TestAPI(t *testing.T) {
 	t.Parallel()
 	path := bootstrap(t)
-	for _, front := range []lambdatest.Front{lambdatest.FunctionURL, lambdatest.APIGateway} {
+	for _, front := range []lambdatest.Front{lambdatest.FunctionURL, lambdatest.HTTPAPI, lambdatest.RESTAPI} {
 		t.Run(string(front), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()

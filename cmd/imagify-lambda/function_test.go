@@ -141,6 +141,14 @@ func TestColdThumbnailByFunction(t *testing.T) {
 	assert.EqualValues(t, 1, l.Starts(), "a warm function")
 	assert.EqualValues(t, 2, l.Calls())
 
+	// Where the function's policy lets it write (see examples/serverless).
+	keys, err := blobs.List(ctx, "", "", 10)
+	require.NoError(t, err)
+	require.Len(t, keys, 3)
+	for _, k := range keys {
+		assert.Regexp(t, `^images/.+/(original|thumbnails/.+)$`, k.Key)
+	}
+
 	// The function's environments are gone: the next call starts one.
 	l.Recycle()
 	require.NoError(t, svc.DeleteImage(ctx, anna, img.ID))

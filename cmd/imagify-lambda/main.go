@@ -7,7 +7,8 @@
 //     that still have one (AWS takes no new customers since 7 November 2025; see package
 //     objectlambda);
 //   - the whole HTTP API behind a function URL with invoke mode RESPONSE_STREAM, or
-//     behind an HTTP API of API Gateway; and its sweep, for a schedule to ask for
+//     behind API Gateway, an HTTP API (payload format 2.0 or 1.0) or a REST API (with
+//     */* among its binary media types); and its sweep, for a schedule to ask for
 //     ({"sweep":{}}): in Lambda nothing runs in the background.
 //
 // It is configured by the same variables as imagify. The first two use
@@ -24,6 +25,8 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"runtime/debug"
+	"strconv"
 	"sync"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -34,7 +37,20 @@ var version = "dev"
 
 func main() {
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, nil)))
+	if limit := memoryLimit(os.Getenv); limit > 0 {
+		debug.SetMemoryLimit(limit)
+	}
 	lambda.Start(newFunction(os.Getenv).handle)
+}
+
+// memoryLimit is what the garbage collector is told, in bytes: four fifths of the
+// function's memory. 0: nothing, because GOMEMLIMIT is set or the size is not known.
+func memoryLimit(getenv func(string) string) int64 {
+	mb, err := strconv.ParseInt(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), 10, 32)
+	if err != nil || mb <= 0 || getenv("GOMEMLIMIT") != "" {
+		return 0
+	}
+	return mb << 20 / 5 * 4
 }
 
 // serve answers events of one kind.
@@ -47,7 +63,7 @@ type function struct {
 }
 
 // errEvent is an event of no kind that the function serves.
-var errEvent = errors.New(`the event is neither {"resize":…}, nor {"sweep":{}}, nor one of S3 Object Lambda, nor an HTTP request of payload format 2.0`)
+var errEvent = errors.New(`the event is neither {"resize":…}, nor {"sweep":{}}, nor one of S3 Object Lambda, nor an HTTP request of a function URL or of API Gateway`)
 
 // handle serves an event.
 func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, error) {
@@ -56,7 +72,8 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 		Sweep          json.RawMessage `json:"sweep"`
 		GetObject      json.RawMessage `json:"getObjectContext"`
 		RequestContext struct {
-			HTTP json.RawMessage `json:"http"`
+			HTTP     json.RawMessage `json:"http"`     // payload format 2.0
+			Identity json.RawMessage `json:"identity"` // payload format 1.0
 		} `json:"requestContext"`
 	}
 	if err := json.Unmarshal(payload, &kind); err != nil {
@@ -64,7 +81,7 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 	}
 	var open func(ctx context.Context) (serve, error)
 	switch {
-	case kind.RequestContext.HTTP != nil: // first: what a client sends is below this
+	case kind.RequestContext.HTTP != nil, kind.RequestContext.Identity != nil:
 		open = f.http
 	case kind.Resize != nil:
 		open = f.resize

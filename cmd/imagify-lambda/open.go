@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,12 +13,17 @@ import (
 	"github.com/imagify-api/imagify/adapters/lambdaresizer"
 	"github.com/imagify-api/imagify/adapters/lambdaresizer/objectlambda"
 	"github.com/imagify-api/imagify/cmd/internal/wiring"
-	"github.com/imagify-api/imagify/ports"
 )
 
 // newFunction returns a function of the configuration; it opens nothing yet.
 func newFunction(getenv func(string) string) *function {
-	stored := once(func(ctx context.Context) (stored, error) { return openStored(ctx, getenv) })
+	stored := once(func(ctx context.Context) (*wiring.Backends, error) {
+		storage := getenv("IMAGIFY_STORAGE_URL")
+		if storage == "" {
+			return nil, errors.New("IMAGIFY_STORAGE_URL must name the store that the server uses too, such as s3://bucket?region=eu-central-1")
+		}
+		return wiring.Config{Storage: storage}.OpenStored(ctx)
+	})
 	api := once(func(ctx context.Context) (*api, error) { return openAPI(ctx, getenv) })
 	return &function{
 		resize: once(func(ctx context.Context) (serve, error) {
@@ -27,7 +31,7 @@ func newFunction(getenv func(string) string) *function {
 			if err != nil {
 				return nil, err
 			}
-			f, err := lambdaresizer.NewFunction(s.blobs, s.resizer)
+			f, err := lambdaresizer.NewFunction(s.Blobs, s.Resizer)
 			if err != nil {
 				return nil, err
 			}
@@ -42,7 +46,7 @@ func newFunction(getenv func(string) string) *function {
 			if err != nil {
 				return nil, fmt.Errorf("AWS's configuration: %w", err)
 			}
-			h, err := objectlambda.New(s.blobs, s.resizer, s3.NewFromConfig(cfg))
+			h, err := objectlambda.New(s.Blobs, s.Resizer, s3.NewFromConfig(cfg))
 			if err != nil {
 				return nil, err
 			}
@@ -63,39 +67,6 @@ func newFunction(getenv func(string) string) *function {
 			return a.sweep, nil
 		},
 	}
-}
-
-// stored is all that is needed where no database is.
-type stored struct {
-	blobs   ports.Blobs
-	resizer ports.Resizer
-}
-
-// openStored opens the store, which has to be one that the server uses too.
-func openStored(ctx context.Context, getenv func(string) string) (stored, error) {
-	if getenv("IMAGIFY_STORAGE_URL") == "" {
-		return stored{}, errors.New("IMAGIFY_STORAGE_URL must name the store that the server uses too, such as s3://bucket?region=eu-central-1")
-	}
-	// Of the settings the store's alone counts here: a database's secrets are not the function's to have.
-	c, err := wiring.Load(func(name string) string {
-		switch name {
-		case "IMAGIFY_STORAGE_URL":
-			return getenv(name)
-		case "IMAGIFY_DATABASE_URL":
-			return "mem:"
-		case "IMAGIFY_SECRET_KEY":
-			return rand.Text() // signs nothing
-		}
-		return ""
-	})
-	if err != nil {
-		return stored{}, err
-	}
-	b, err := c.Open(ctx, slog.Default())
-	if err != nil {
-		return stored{}, err
-	}
-	return stored{b.Blobs, b.Resizer}, nil
 }
 
 // openAPI opens what the settings name and makes the API on it.

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -30,49 +31,85 @@ const (
 	maxBuffered = 4_500_000
 )
 
-// web serves HTTP requests that arrive as events of payload format 2.0: from a
+// answerTime is kept of the function's own time for its answer: one that is cut off by
+// Lambda's time-out ends the environment with it.
+const answerTime = 500 * time.Millisecond
+
+// web serves HTTP requests that arrive as events: of payload format 2.0 from a
 // function URL, whose invoke mode has to be RESPONSE_STREAM, or from an HTTP API of
-// API Gateway, which takes answers in one piece.
+// API Gateway, and of format 1.0 from a REST API. API Gateway gets answers in one piece.
 //
 // aws-lambda-go's own adapter (package lambdaurl) is not used because it drops
 // cookies, which come apart from the headers, and ends a body that was cut off as if
 // it were whole.
 type web struct{ handler http.Handler }
 
+// webEvent is what is used of an HTTP event
+// (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html).
+type webEvent struct {
+	Body            string `json:"body"`
+	IsBase64Encoded bool   `json:"isBase64Encoded"`
+	RequestContext  struct {
+		DomainName string `json:"domainName"`
+		Stage      string `json:"stage"`
+		HTTP       *struct {
+			Method   string `json:"method"`
+			SourceIP string `json:"sourceIp"`
+		} `json:"http"` // format 2.0 alone has it
+		Identity struct {
+			SourceIP string `json:"sourceIp"`
+		} `json:"identity"`
+	} `json:"requestContext"`
+
+	// Format 2.0.
+	RawPath        string            `json:"rawPath"`
+	RawQueryString string            `json:"rawQueryString"`
+	Headers        map[string]string `json:"headers"`
+	Cookies        []string          `json:"cookies"`
+
+	// Format 1.0.
+	HTTPMethod        string              `json:"httpMethod"`
+	Path              string              `json:"path"`
+	MultiValueHeaders map[string][]string `json:"multiValueHeaders"`
+	MultiValueQuery   url.Values          `json:"multiValueQueryStringParameters"` // decoded
+}
+
 func (w web) serve(ctx context.Context, payload []byte) (any, error) {
-	var e events.LambdaFunctionURLRequest
+	var e webEvent
 	if err := json.Unmarshal(payload, &e); err != nil {
-		return nil, fmt.Errorf("the event is no HTTP request of payload format 2.0: %w", err)
+		return nil, fmt.Errorf("the event is no HTTP request: %w", err)
 	}
-	var answer *events.LambdaFunctionURLStreamingResponse
-	if r, err := newRequest(ctx, &e, payload); err != nil {
-		answer = problem(http.StatusBadRequest, domain.Invalid, "The request cannot be read.")
+	var a answer
+	if r, err := newRequest(ctx, &e); err != nil {
+		a = problem(http.StatusBadRequest, domain.Invalid, "The request cannot be read.")
 	} else {
-		answer = w.start(r)
+		a = w.start(r)
 	}
 	if strings.Contains(e.RequestContext.DomainName, ".lambda-url.") {
-		return answer, nil
+		headers, cookies := a.format2()
+		return &events.LambdaFunctionURLStreamingResponse{StatusCode: a.status, Headers: headers, Cookies: cookies, Body: a.body}, nil
 	}
-	defer func() { _ = answer.Close() }()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, maxBuffered+1))
-	if err != nil {
+	body, err := io.ReadAll(io.LimitReader(a.body, maxBuffered+1))
+	if err = errors.Join(err, a.body.Close()); err != nil {
 		return nil, err
 	}
 	if len(body) > maxBuffered {
-		answer = problem(http.StatusInternalServerError, domain.Internal,
+		a = problem(http.StatusInternalServerError, domain.Internal,
 			fmt.Sprintf("API Gateway carries answers of at most %d bytes: ask for a Range of this one, or use the function's URL.", maxBuffered))
-		if body, err = io.ReadAll(answer.Body); err != nil {
+		if body, err = io.ReadAll(a.body); err != nil {
 			return nil, err
 		}
 	}
-	return events.LambdaFunctionURLResponse{
-		StatusCode: answer.StatusCode, Headers: answer.Headers, Cookies: answer.Cookies,
-		Body: base64.StdEncoding.EncodeToString(body), IsBase64Encoded: true,
-	}, nil
+	text := base64.StdEncoding.EncodeToString(body)
+	if e.RequestContext.HTTP == nil {
+		return events.APIGatewayProxyResponse{StatusCode: a.status, MultiValueHeaders: a.header, Body: text, IsBase64Encoded: true}, nil
+	}
+	headers, cookies := a.format2()
+	return events.APIGatewayV2HTTPResponse{StatusCode: a.status, Headers: headers, Cookies: cookies, Body: text, IsBase64Encoded: true}, nil
 }
 
 // newRequest is the request that an event tells of.
-func newRequest(ctx context.Context, e *events.LambdaFunctionURLRequest, payload []byte) (*http.Request, error) {
+func newRequest(ctx context.Context, e *webEvent) (*http.Request, error) {
 	body := []byte(e.Body)
 	if e.IsBase64Encoded {
 		var err error
@@ -80,46 +117,75 @@ func newRequest(ctx context.Context, e *events.LambdaFunctionURLRequest, payload
 			return nil, err
 		}
 	}
-	path := e.RawPath
-	var stage struct {
-		RequestContext struct {
-			Stage string `json:"stage"`
-		} `json:"requestContext"`
-	}
-	if err := json.Unmarshal(payload, &stage); err == nil && stage.RequestContext.Stage != "" {
-		// A stage that has a name is the first element of the path.
-		if rest, ok := strings.CutPrefix(path, "/"+stage.RequestContext.Stage+"/"); ok {
-			path = "/" + rest
+	method, path, query, source := e.HTTPMethod, e.Path, e.MultiValueQuery.Encode(), e.RequestContext.Identity.SourceIP
+	header := http.Header{}
+	if e.RequestContext.HTTP != nil {
+		method, path, query, source = e.RequestContext.HTTP.Method, e.RawPath, e.RawQueryString, e.RequestContext.HTTP.SourceIP
+		for name, value := range e.Headers {
+			header.Set(name, value)
+		}
+		if len(e.Cookies) > 0 {
+			header.Set("Cookie", strings.Join(e.Cookies, "; "))
+		}
+	} else {
+		for name, values := range e.MultiValueHeaders {
+			for _, value := range values {
+				header.Add(name, value)
+			}
 		}
 	}
-	u := url.URL{Scheme: "https", Host: e.RequestContext.DomainName, RawQuery: e.RawQueryString}
+	// A stage that has a name is the first element of a path of format 2.0.
+	if rest, ok := strings.CutPrefix(path, "/"+e.RequestContext.Stage+"/"); ok && e.RequestContext.HTTP != nil {
+		path = "/" + rest
+	}
+	u := url.URL{Scheme: "https", Host: e.RequestContext.DomainName, RawPath: path, RawQuery: query}
 	var err error
 	if u.Path, err = url.PathUnescape(path); err != nil {
 		return nil, err
 	}
-	u.RawPath = path
-	r, err := http.NewRequestWithContext(ctx, e.RequestContext.HTTP.Method, u.String(), bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range e.Headers {
-		r.Header.Add(name, value)
-	}
-	if len(e.Cookies) > 0 {
-		r.Header.Set("Cookie", strings.Join(e.Cookies, "; "))
-	}
-	if host := r.Header.Get("Host"); host != "" {
+	if host := header.Get("Host"); host != "" {
 		r.Host = host
-		r.Header.Del("Host")
 	}
+	header.Del("Host")
+	r.Header = header
 	r.RequestURI = u.RequestURI()
-	r.RemoteAddr = net.JoinHostPort(e.RequestContext.HTTP.SourceIP, "0")
-	r.TLS = &tls.ConnectionState{} // both fronts speak https only
+	r.RemoteAddr = net.JoinHostPort(source, "0") // the front says so, not the client
+	r.TLS = &tls.ConnectionState{}               // all fronts speak https only
 	return r, nil
 }
 
+// answer is a response whose head is known.
+type answer struct {
+	status int
+	header http.Header
+	body   io.ReadCloser
+}
+
+// format2 are an answer's headers as payload format 2.0 has them.
+func (a answer) format2() (headers map[string]string, cookies []string) {
+	headers = map[string]string{}
+	for name, values := range a.header {
+		if name == "Set-Cookie" {
+			cookies = values
+		} else {
+			headers[name] = strings.Join(values, ", ")
+		}
+	}
+	return headers, cookies
+}
+
 // start lets the handler serve the request, and returns when it begins its answer.
-func (w web) start(r *http.Request) *events.LambdaFunctionURLStreamingResponse {
+func (w web) start(r *http.Request) answer {
+	cancel := func() {}
+	if deadline, ok := r.Context().Deadline(); ok {
+		var ctx context.Context
+		ctx, cancel = context.WithDeadline(r.Context(), deadline.Add(-answerTime))
+		r = r.WithContext(ctx)
+	}
 	from, to := io.Pipe()
 	a := &writer{header: http.Header{}, to: to, begun: make(chan struct{}), bodyless: r.Method == http.MethodHead}
 	go func() {
@@ -132,29 +198,19 @@ func (w web) start(r *http.Request) *events.LambdaFunctionURLStreamingResponse {
 				}
 				if !a.hasBegun() {
 					internal := problem(http.StatusInternalServerError, domain.Internal, "")
-					a.header = http.Header{}
-					for name, value := range internal.Headers {
-						a.header.Set(name, value)
-					}
-					a.WriteHeader(internal.StatusCode)
-					_, failed = io.Copy(a, internal.Body)
+					a.header = internal.header
+					a.WriteHeader(internal.status)
+					_, failed = io.Copy(a, internal.body)
 				}
 			}
 			a.WriteHeader(http.StatusOK)
 			_ = to.CloseWithError(failed) // nil ends it as whole
+			cancel()
 		}()
 		w.handler.ServeHTTP(a, r)
 	}()
 	<-a.begun
-	answer := &events.LambdaFunctionURLStreamingResponse{StatusCode: a.status, Body: from, Headers: map[string]string{}}
-	for name, values := range a.sent {
-		if name == "Set-Cookie" {
-			answer.Cookies = values
-		} else {
-			answer.Headers[name] = strings.Join(values, ", ")
-		}
-	}
-	return answer
+	return answer{status: a.status, header: a.sent, body: from}
 }
 
 // writer is the http.ResponseWriter of a request.
@@ -203,7 +259,7 @@ func (w *writer) hasBegun() bool {
 }
 
 // problem is an error answer of RFC 9457, as the API's own are.
-func problem(status int, code domain.Code, detail string) *events.LambdaFunctionURLStreamingResponse {
+func problem(status int, code domain.Code, detail string) answer {
 	body, _ := json.Marshal(struct {
 		Type   string      `json:"type"`
 		Title  string      `json:"title"`
@@ -211,8 +267,8 @@ func problem(status int, code domain.Code, detail string) *events.LambdaFunction
 		Detail string      `json:"detail,omitempty"`
 		Code   domain.Code `json:"code"`
 	}{"about:blank", http.StatusText(status), status, detail, code}) // strings and numbers: cannot fail
-	return &events.LambdaFunctionURLStreamingResponse{
-		StatusCode: status, Body: bytes.NewReader(body),
-		Headers: map[string]string{"Content-Type": "application/problem+json", "Cache-Control": "no-store"},
+	return answer{
+		status: status, body: io.NopCloser(bytes.NewReader(body)),
+		header: http.Header{"Content-Type": {"application/problem+json"}, "Cache-Control": {"no-store"}},
 	}
 }

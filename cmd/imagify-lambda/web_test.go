@@ -11,11 +11,11 @@ import (
 	"os"
 	"strings"
 	"testing"
-
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/imagify-api/imagify/adapters/lambdaresizer/lambdatest"
 )
@@ -64,6 +64,9 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	case "/late-panic":
 		_, _ = io.WriteString(w, "begun")
 		panic(http.ErrAbortHandler)
+	case "/slow":
+		<-r.Context().Done()
+		w.WriteHeader(http.StatusServiceUnavailable)
 	case "/big":
 		_, _ = w.Write(bytes.Repeat([]byte("x"), maxBuffered+1))
 	default:
@@ -83,7 +86,7 @@ func TestWeb(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	for _, front := range []lambdatest.Front{lambdatest.FunctionURL, lambdatest.APIGateway} {
+	for _, front := range []lambdatest.Front{lambdatest.FunctionURL, lambdatest.HTTPAPI, lambdatest.RESTAPI} {
 		t.Run(string(front), func(t *testing.T) {
 			t.Parallel()
 			l := lambdatest.New(lambdatest.Function{Path: self, Env: []string{webEnv + "=1"}})
@@ -110,7 +113,7 @@ func TestWeb(t *testing.T) {
 				method, path, body string
 				want               seen
 			}{
-				{"GET", "/v1/images?limit=30&cursor=a%2Fb", "", seen{Path: "/v1/images", RawPath: "/v1/images", Query: "limit=30&cursor=a%2Fb"}},
+				{"GET", "/v1/images?cursor=a%2Fb&limit=30", "", seen{Path: "/v1/images", RawPath: "/v1/images", Query: "cursor=a%2Fb&limit=30"}},
 				{"POST", "/a%2Fb/%C3%A4%20", "\x00\xff", seen{Path: "/a/b/ä ", RawPath: "/a%2Fb/%C3%A4%20", Length: 2, Body: "\x00\xff"}},
 				{"DELETE", "/x", "", seen{Path: "/x", RawPath: "/x"}},
 			} {
@@ -135,7 +138,7 @@ func TestWeb(t *testing.T) {
 			res, _ = do("GET", "/cookies", nil)
 			assert.Equal(t, http.StatusTeapot, res.StatusCode)
 			assert.Equal(t, []string{"a=1", "b=2"}, res.Header.Values("Set-Cookie"))
-			assert.Equal(t, "Accept, Cookie", res.Header.Get("Vary"))
+			assert.Equal(t, "Accept, Cookie", strings.Join(res.Header.Values("Vary"), ", "))
 			assert.Empty(t, res.Header.Get("X-Late"))
 			res, body = do("GET", "/unchanged", nil)
 			assert.Equal(t, http.StatusNotModified, res.StatusCode)
@@ -149,7 +152,7 @@ func TestWeb(t *testing.T) {
 			assert.Equal(t, http.StatusInternalServerError, res.StatusCode)
 			assert.Equal(t, "application/problem+json", res.Header.Get("Content-Type"))
 			assert.JSONEq(t, `{"type":"about:blank","title":"Internal Server Error","status":500,"code":"internal"}`, body)
-			assert.Contains(t, l.Output(), "secret", "the log has it")
+			assert.Eventually(t, func() bool { return strings.Contains(l.Output(), "secret") }, 10*time.Second, 10*time.Millisecond, "the log has it")
 
 			res, body = do("GET", "/big", nil)
 			if front == lambdatest.FunctionURL {
@@ -174,6 +177,24 @@ func TestWeb(t *testing.T) {
 	}
 }
 
+// A request that takes too long is answered before Lambda ends the environment.
+func TestOutOfTime(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	l := lambdatest.New(lambdatest.Function{Path: self, Env: []string{webEnv + "=1"}, Timeout: 2 * time.Second})
+	t.Cleanup(l.Close)
+	server := httptest.NewServer(l.Handler(lambdatest.FunctionURL))
+	t.Cleanup(server.Close)
+	for range 2 {
+		res, err := server.Client().Get(server.URL + "/slow")
+		require.NoError(t, err)
+		res.Body.Close()
+		assert.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+	}
+	assert.EqualValues(t, 1, l.Starts(), "the environment goes on")
+}
+
 // A stage of API Gateway that has a name begins every path.
 func TestStage(t *testing.T) {
 	t.Parallel()
@@ -190,6 +211,17 @@ func TestStage(t *testing.T) {
 		assert.Equal(t, want, got.Path)
 		assert.Equal(t, "[2001:db8::1]:0", got.Remote)
 	}
+}
+
+func TestMemoryLimit(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[string]int64{"1024": 858993456, "": 0, "x": 0, "0": 0} {
+		got := memoryLimit(func(name string) string { return map[string]string{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": size}[name] })
+		assert.Equal(t, want, got, size)
+	}
+	assert.Zero(t, memoryLimit(func(name string) string {
+		return map[string]string{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024", "GOMEMLIMIT": "1GiB"}[name]
+	}))
 }
 
 // Events that nobody sends.

@@ -1,9 +1,9 @@
 // Package lambdatest is enough of AWS Lambda to run a function's real binary on one
 // machine, for tests and benchmarks: the Runtime API that the binary asks for work
-// (next, response, error), the Invoke API that a caller's SDK speaks to, and a
-// function URL. Environments are processes, started on demand and used again, one
-// call at a time; they die, time out, are throttled and refuse big payloads as AWS
-// documents it. It checks no credentials.
+// (next, response, error), the Invoke API that a caller's SDK speaks to, and what
+// stands before a function on the web. Environments are processes, started on demand
+// and used again, one call at a time; they stand still between calls, die, time out,
+// are throttled and refuse big payloads as AWS documents it. It checks no credentials.
 package lambdatest
 
 import (
@@ -19,9 +19,9 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -37,6 +37,10 @@ type Function struct {
 	Timeout time.Duration
 	// MaxConcurrency is how many environments there may be; zero means 10.
 	MaxConcurrency int
+	// Freeze stops an environment (SIGSTOP) while it waits for its next call.
+	Freeze bool
+	// Log, if set, gets what the environments print, beside Lambda.Output.
+	Log io.Writer
 }
 
 // Lambda is a running platform with one function, which answers to every name but "missing".
@@ -231,6 +235,11 @@ type environment struct {
 	events chan work
 	answer chan reply
 	stop   context.CancelFunc
+	freeze bool
+
+	mu     sync.Mutex
+	wanted bool // there is an event for it
+	frozen bool
 }
 
 type work struct {
@@ -245,7 +254,7 @@ func (l *Lambda) start() (*environment, error) {
 		return nil, err
 	}
 	life, stop := context.WithCancel(context.Background())
-	e := &environment{exited: make(chan struct{}), events: make(chan work), answer: make(chan reply, 1), stop: stop}
+	e := &environment{exited: make(chan struct{}), events: make(chan work), answer: make(chan reply, 1), stop: stop, freeze: l.fn.Freeze}
 	const base = "/2018-06-01/runtime/"
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+base+"invocation/next", e.next)
@@ -257,7 +266,11 @@ func (l *Lambda) start() (*environment, error) {
 	e.cmd = exec.CommandContext(life, l.fn.Path)
 	e.cmd.Env = append(append(os.Environ(), "AWS_LAMBDA_RUNTIME_API="+listener.Addr().String(), "AWS_LAMBDA_FUNCTION_NAME=imagify",
 		"AWS_EXECUTION_ENV=AWS_Lambda_provided.al2023"), l.fn.Env...)
-	e.cmd.Stdout, e.cmd.Stderr = &l.output, &l.output
+	var out io.Writer = &l.output
+	if l.fn.Log != nil {
+		out = io.MultiWriter(out, l.fn.Log)
+	}
+	e.cmd.Stdout, e.cmd.Stderr = out, out
 	if err := e.cmd.Start(); err != nil {
 		stop()
 		_ = e.api.Close()
@@ -275,6 +288,7 @@ func (l *Lambda) start() (*environment, error) {
 func (e *environment) run(ctx context.Context, payload []byte, timeout time.Duration) (reply, bool) {
 	over := time.NewTimer(timeout)
 	defer over.Stop()
+	e.thaw()
 	w := work{id: strconv.FormatInt(time.Now().UnixNano(), 36), payload: payload, deadline: time.Now().Add(timeout)}
 	select {
 	case e.events <- w:
@@ -299,9 +313,33 @@ func (e *environment) run(ctx context.Context, payload []byte, timeout time.Dura
 	}
 }
 
+// thaw lets the process run for an event that is about to be handed to it.
+func (e *environment) thaw() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.wanted = true
+	if e.frozen {
+		_ = e.cmd.Process.Signal(syscall.SIGCONT)
+		e.frozen = false
+	}
+}
+
+// rest stops the process until there is an event for it.
+func (e *environment) rest() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.freeze && !e.wanted {
+		e.frozen = e.cmd.Process.Signal(syscall.SIGSTOP) == nil
+	}
+}
+
 func (e *environment) next(w http.ResponseWriter, r *http.Request) {
+	e.rest()
 	select {
 	case job := <-e.events:
+		e.mu.Lock()
+		e.wanted = false
+		e.mu.Unlock()
 		h := w.Header()
 		h.Set("Lambda-Runtime-Aws-Request-Id", job.id)
 		h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(job.deadline.UnixMilli(), 10))
@@ -353,6 +391,3 @@ func (t *tail) String() string {
 	defer t.mu.Unlock()
 	return string(t.b)
 }
-
-// headerValue joins what HTTP allows to join, as AWS does.
-func headerValue(values []string) string { return strings.Join(values, ",") }

@@ -137,6 +137,17 @@ func (c Config) openKeys(_ context.Context, b *Backends) (err error) {
 	return err
 }
 
+// OpenStored opens the store and this process's Resizer alone: what a process needs
+// that has nothing to do with the database and its secrets.
+func (c Config) OpenStored(ctx context.Context) (*Backends, error) {
+	b := &Backends{}
+	var err error
+	if b.Resizer, err = NewResizer(); err != nil {
+		return nil, err
+	}
+	return b, c.openStorage(ctx, b)
+}
+
 // openResizer opens the Resizer, which reads what is uploaded wherever thumbnails are made.
 func (c Config) openResizer(ctx context.Context, b *Backends) (err error) {
 	if b.Resizer, err = NewResizer(); err != nil {

@@ -1,5 +1,13 @@
 // Package handler is imagify's HTTP API as one Go function of Vercel, and an example
-// of imagify composed by hand. vercel.json sends it every path.
+// of imagify composed by hand. Copy this folder's parent into a project of your own,
+// make it a Go module that requires github.com/imagify-api/imagify, and set
+//
+//	IMAGIFY_DATABASE_URL=mysql://user:password@host:3306/name?tls=true
+//	IMAGIFY_STORAGE_URL=s3://bucket?region=eu-central-1 (and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)
+//	IMAGIFY_SECRET_KEY, IMAGIFY_PUBLIC_URL, and for the first start IMAGIFY_ADMIN_PASSWORD
+//
+// and, if you like, IMAGIFY_REDIS_URL and IMAGIFY_RESIZER_URL. vercel.json sends the
+// function every path.
 //
 // Vercel takes requests and gives answers of at most 4.5 MB: uploads are bounded below
 // that, and originals come in one piece only where they are no larger (a Range of them
@@ -16,10 +24,8 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"strings"
 	"sync"
 
-	"github.com/imagify-api/imagify/adapters/fileblob"
 	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/adapters/lambdaresizer"
 	"github.com/imagify-api/imagify/adapters/memory"
@@ -27,17 +33,19 @@ import (
 	"github.com/imagify-api/imagify/adapters/nativeresizer"
 	"github.com/imagify-api/imagify/adapters/redisstate"
 	"github.com/imagify-api/imagify/adapters/s3blob"
-	"github.com/imagify-api/imagify/adapters/sqliterepo"
 	imagify "github.com/imagify-api/imagify/app"
-	"github.com/imagify-api/imagify/ports"
 )
 
 // maxUpload is what Vercel's 4.5 MB leave for a picture, in bytes.
 const maxUpload = 4_400_000
 
+// maxConns bounds an instance's connections to the database: there are many instances.
+const maxConns = 4
+
 var instance struct {
 	sync.Mutex
 	handler http.Handler
+	stop    func() error // for tests: Vercel needs no such call
 }
 
 // Handler serves one request. What it needs is opened with the first one; where that
@@ -61,16 +69,16 @@ func handlerOf(ctx context.Context) (http.Handler, error) {
 	if instance.handler != nil {
 		return instance.handler, nil
 	}
-	h, _, err := New(ctx, os.Getenv)
+	h, stop, err := New(ctx, os.Getenv)
 	if err != nil {
 		return nil, err
 	}
-	instance.handler = h
+	instance.handler, instance.stop = h, stop
 	return h, nil
 }
 
 // New composes imagify by the variables that the server uses too. stop ends what
-// goes on in the background and closes what is open; Vercel needs no such call.
+// goes on in the background and closes what is open.
 func New(ctx context.Context, getenv func(string) string) (h http.Handler, stop func() error, err error) {
 	var opened []io.Closer
 	closeAll := func() error {
@@ -85,45 +93,37 @@ func New(ctx context.Context, getenv func(string) string) (h http.Handler, stop 
 			err = errors.Join(err, closeAll())
 		}
 	}()
+	db, err := mysqlrepo.Open(ctx, getenv("IMAGIFY_DATABASE_URL"), mysqlrepo.Options{MaxConns: maxConns})
+	if err != nil {
+		return nil, nil, fmt.Errorf("IMAGIFY_DATABASE_URL: %w", err)
+	}
+	opened = append(opened, db)
+	if _, err := db.MigrateUp(ctx); err != nil {
+		return nil, nil, err
+	}
+	blobs, err := s3blob.Open(ctx, getenv("IMAGIFY_STORAGE_URL"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("IMAGIFY_STORAGE_URL: %w", err)
+	}
 	resizer, err := nativeresizer.New(nativeresizer.Options{})
 	if err != nil {
 		return nil, nil, err
 	}
 	c := imagify.Config{
-		Resizer: resizer, RateLimits: memory.NewRateLimits(memory.Options{}),
+		Records: db.Records(), Blobs: blobs, Resizer: resizer, RateLimits: memory.NewRateLimits(memory.Options{}),
 		SecretKeys: [][]byte{[]byte(getenv("IMAGIFY_SECRET_KEY"))},
 		Caps:       imagify.Caps{UploadBytes: maxUpload},
 		SweepEvery: -1,
 	}
-	db, err := database(ctx, getenv("IMAGIFY_DATABASE_URL"))
-	if err != nil {
-		return nil, nil, err
-	}
-	opened = append(opened, db)
-	c.Records = db.Records()
-	switch storage := getenv("IMAGIFY_STORAGE_URL"); scheme(storage) {
-	case "s3":
-		c.Blobs, err = s3blob.Open(ctx, storage)
-	case "file": // for development
-		var files *fileblob.Store
-		if files, err = fileblob.New(strings.TrimPrefix(storage, "file:")); err == nil {
-			c.Blobs, opened = files, append(opened, files)
-		}
-	default:
-		err = errors.New("IMAGIFY_STORAGE_URL must be like s3://bucket?region=eu-central-1")
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	if u := getenv("IMAGIFY_RESIZER_URL"); scheme(u) == "lambda" {
+	if u := getenv("IMAGIFY_RESIZER_URL"); u != "" {
 		if c.StoredResizer, err = lambdaresizer.Open(ctx, u); err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("IMAGIFY_RESIZER_URL: %w", err)
 		}
 	}
 	if u := getenv("IMAGIFY_REDIS_URL"); u != "" {
 		state, err := redisstate.Open(u, redisstate.Options{})
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("IMAGIFY_REDIS_URL: %w", err)
 		}
 		opened = append(opened, state)
 		c.RateLimits, c.LinkLife, c.Notices = state, state, state
@@ -153,36 +153,4 @@ func New(ctx context.Context, getenv func(string) string) (h http.Handler, stop 
 	done := make(chan struct{})
 	go func() { defer close(done); svc.Run(life) }()
 	return api, func() error { end(); <-done; return closeAll() }, nil
-}
-
-func scheme(rawURL string) string {
-	name, _, _ := strings.Cut(rawURL, ":")
-	return name
-}
-
-// records is a database that holds them.
-type records interface {
-	Records() ports.Records
-	MigrateUp(ctx context.Context) ([]sqliterepo.Migration, error)
-	io.Closer
-}
-
-// database opens the records and brings their schema up to date. SQLite is for
-// development: a function of Vercel keeps no file.
-func database(ctx context.Context, rawURL string) (db records, err error) {
-	switch scheme(rawURL) {
-	case "mysql":
-		db, err = mysqlrepo.Open(ctx, rawURL, mysqlrepo.Options{MaxConns: 4}) // each environment has its own
-	case "sqlite":
-		db, err = sqliterepo.Open(ctx, strings.TrimPrefix(rawURL, "sqlite:"), sqliterepo.Options{})
-	default:
-		err = errors.New("IMAGIFY_DATABASE_URL must be like mysql://user:password@host/name?tls=true")
-	}
-	if err != nil {
-		return nil, err
-	}
-	if _, err := db.MigrateUp(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return db, nil
 }
