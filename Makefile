@@ -28,6 +28,11 @@ help: ## List the targets
 run: build ## Start imagify with sample users and pictures on a temporary folder; prints the address and credentials
 	@./bin/imagify demo
 
+.PHONY: cluster
+cluster: build servers ## Start three nodes behind nginx with MySQL, Redis and an S3 service on free local ports; prints the address
+	@$(GO) build -tags $(TAGS) -o bin/cluster ./examples/compose
+	@./bin/cluster -imagify bin/imagify
+
 .PHONY: build
 build: ## Build bin/imagify, one static binary
 	@mkdir -p bin
@@ -75,8 +80,9 @@ bench: ## The project's own benchmarks
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem ./...
 
 .PHONY: bench-list
-bench-list: ## A page of the list at the front and at the back of 1,000,000 images, with its query plan
+bench-list: ## A page at the front and at the back of one user's 1,000,000 images: SQLite, and MySQL and MariaDB among 10,000,000 (5 minutes)
 	$(GO) test -tags $(TAGS) -run '^$$' -bench ImageList -benchtime 2000x ./adapters/sqliterepo
+	IMAGIFY_BENCH_ROWS=1000000 $(GO) test -tags $(TAGS) -run '^$$' -bench ImageList -benchtime 2000x -timeout 60m ./adapters/mysqlrepo
 
 .PHONY: bench-serve
 bench-serve: build ## CPU a request of warm thumbnail, list and link beside a bare gin handler, in one run

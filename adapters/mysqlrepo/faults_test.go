@@ -93,6 +93,17 @@ func TestOpenFails(t *testing.T) {
 		_, err = Open(t.Context(), u.String(), Options{})
 		require.ErrorContains(t, err, "check the user")
 		assert.NotContains(t, err.Error(), "SECRET")
+		_, err = s.admin.ExecContext(t.Context(), "CREATE USER IF NOT EXISTS nobody IDENTIFIED BY 'SECRET'")
+		require.NoError(t, err)
+		u.User = url.UserPassword("nobody", "SECRET")
+		_, err = Open(t.Context(), u.String(), Options{})
+		require.ErrorContains(t, err, "GRANT the user rights")
+		_, err = Open(t.Context(), u.String()+"?tls=true", Options{})
+		if s.MariaDB { // 10.11 has no certificate unless told so
+			require.ErrorContains(t, err, "leave tls away")
+		} else {
+			require.ErrorContains(t, err, "tls=skip-verify")
+		}
 	})
 }
 

@@ -44,6 +44,7 @@ type DB struct {
 	name    string // host and database, for messages
 	db      *bun.DB
 	patient *sql.DB // waits for an answer as long as it takes: a migration's step may take hours
+	schema  *bunrepo.Schema
 	records ports.Records
 }
 
@@ -71,7 +72,8 @@ const (
 // The port is 3306 where none is given. tls is false (the default), true,
 // skip-verify (encrypted, but the server may be anyone) or preferred (encrypted if
 // the server can). The database must exist; its tables are MigrateUp's business. A
-// schema that is newer than this program is refused.
+// schema that is newer than this program is refused where it says that it needs a
+// newer one.
 func Open(ctx context.Context, address string, o Options) (*DB, error) {
 	cfg, err := parse(address)
 	if err != nil {
@@ -117,9 +119,12 @@ func Open(ctx context.Context, address string, o Options) (*DB, error) {
 	db.patient.SetMaxOpenConns(minConns)
 	db.patient.SetConnMaxIdleTime(time.Second)    // it is used at the start, if at all
 	if err := pool.PingContext(ctx); err != nil { // before bun asks for the version, which it does without a context
-		return nil, errors.Join(db.unreachable(err), pool.Close())
+		return nil, errors.Join(db.unreachable(err), pool.Close(), db.patient.Close())
 	}
-	db.db = bun.NewDB(pool, mysqldialect.New()).WithQueryHook(hooks(o.Hooks))
+	db.db = bun.NewDB(pool, mysqldialect.New()).WithQueryHook(bunrepo.Hooks(o.Hooks))
+	if db.schema, err = newSchema(db.patient); err != nil {
+		return nil, errors.Join(fmt.Errorf("mysql: %w", err), db.Close())
+	}
 	if err := db.check(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -129,14 +134,26 @@ func Open(ctx context.Context, address string, o Options) (*DB, error) {
 
 // unreachable says what to do about a first connection that failed.
 func (db *DB) unreachable(err error) error {
-	hint := "check the host, the port and that the server runs"
-	var e *mysql.MySQLError
-	if errors.As(err, &e) {
+	hint := "check the host, the port, that the server runs, and the firewall"
+	var (
+		e         *mysql.MySQLError
+		untrusted *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.As(err, &untrusted):
+		hint = "name the server by the host name in its certificate; for a certificate of your own, tls=skip-verify encrypts without proving who answers"
+	case errors.Is(err, mysql.ErrNoTLS):
+		hint = "the server has no TLS: leave tls away, or have it set up there"
+	case errors.As(err, &e):
 		switch e.Number {
-		case errAccessDenied, errDBAccessDenied:
-			hint = "check the user, the password and the user's rights"
+		case errAccessDenied:
+			hint = "check the user and the password"
+		case errDBAccessDenied:
+			hint = "GRANT the user rights on the database, or correct its name"
 		case errNoDatabase:
 			hint = "make it with CREATE DATABASE, or correct the name"
+		case errInsecureTransport:
+			hint = "add ?tls=true to the address"
 		default:
 			hint = "see the server's log"
 		}
@@ -226,22 +243,6 @@ func (s sessions) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// hooks is several hooks as one.
-type hooks []bun.QueryHook
-
-func (hs hooks) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Context {
-	for _, h := range hs {
-		ctx = h.BeforeQuery(ctx, e)
-	}
-	return ctx
-}
-
-func (hs hooks) AfterQuery(ctx context.Context, e *bun.QueryEvent) {
-	for i := len(hs) - 1; i >= 0; i-- {
-		hs[i].AfterQuery(ctx, e)
-	}
-}
-
 // Records returns the record ports.
 func (db *DB) Records() ports.Records { return db.records }
 
@@ -252,6 +253,9 @@ func (db *DB) Ping(ctx context.Context) error {
 	}
 	return nil
 }
+
+// PoolStats tells what the connections do.
+func (db *DB) PoolStats() sql.DBStats { return db.db.Stats() }
 
 // Close closes the connections once their running statements are done.
 func (db *DB) Close() error { return errors.Join(db.db.Close(), db.patient.Close()) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,6 +22,23 @@ import (
 	"github.com/imagify-api/imagify/ports/porttest/realserver"
 )
 
+// migrateEnv has the test's program migrate the database at its value, and do nothing else.
+const migrateEnv = "IMAGIFY_TEST_MIGRATE"
+
+func TestMain(m *testing.M) {
+	if address := os.Getenv(migrateEnv); address != "" {
+		db, err := Open(context.Background(), address, Options{})
+		if err == nil {
+			_, err = db.MigrateUp(context.Background())
+		}
+		if err != nil {
+			panic(err)
+		}
+		return
+	}
+	m.Run()
+}
+
 // server is a real server and its databases.
 type server struct {
 	*realserver.MySQL
@@ -30,12 +48,14 @@ type server struct {
 	free []string // addresses of databases that no test uses now
 }
 
+var starters = map[string]func(testing.TB) *realserver.MySQL{
+	"MySQL": realserver.StartMySQL, "MariaDB": realserver.StartMariaDB,
+}
+
 // servers runs a test on MySQL and on MariaDB.
 func servers(t *testing.T, test func(t *testing.T, s *server)) {
 	t.Parallel()
-	for name, start := range map[string]func(testing.TB) *realserver.MySQL{
-		"MySQL": realserver.StartMySQL, "MariaDB": realserver.StartMariaDB,
-	} {
+	for name, start := range starters {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, newServer(t, start(t)))

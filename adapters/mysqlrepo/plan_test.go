@@ -254,7 +254,24 @@ func checkPlan(t *testing.T, db *DB, s, query string) {
 	if strings.HasPrefix(s, "INSERT") {
 		return // looks nothing up
 	}
-	rows, err := db.db.DB.QueryContext(t.Context(), "EXPLAIN "+query)
+	for _, step := range planOf(t, db, query) {
+		if step["table"] == "tiers" {
+			continue // a handful of rows, and all are wanted
+		}
+		assert.NotEqualf(t, "ALL", step["type"], "%s: reads all of a table: %v", s, step)
+		assert.NotContainsf(t, step["Extra"], "Using filesort", "%s: sorts: %v", s, step)
+		if step["type"] == "index" {
+			// The first page of a list walks an index in its order and stops at the limit;
+			// a condition would make it skip any number of rows on the way.
+			assert.Truef(t, strings.Contains(s, " LIMIT ") && !strings.Contains(s, " WHERE "), "%s: %v", s, step)
+		}
+	}
+}
+
+// planOf is the server's plan of a statement: for each step its columns by name.
+func planOf(t testing.TB, db *DB, query string) (steps []map[string]string) {
+	t.Helper()
+	rows, err := db.db.DB.QueryContext(t.Context(), "EXPLAIN FORMAT=TRADITIONAL "+query)
 	require.NoError(t, err, query)
 	defer rows.Close()
 	names, err := rows.Columns()
@@ -270,32 +287,26 @@ func checkPlan(t *testing.T, db *DB, s, query string) {
 		for i, name := range names {
 			step[name] = values[i].String
 		}
-		if step["table"] == "tiers" {
-			continue // a handful of rows, and all are wanted
-		}
-		assert.NotEqualf(t, "ALL", step["type"], "%s: reads all of a table: %v", s, step)
-		assert.NotContainsf(t, step["Extra"], "Using filesort", "%s: sorts: %v", s, step)
-		if step["type"] == "index" {
-			// The first page of a list walks an index in its order and stops at the limit;
-			// a condition would make it skip any number of rows on the way.
-			assert.Truef(t, strings.Contains(s, " LIMIT ") && !strings.Contains(s, " WHERE "), "%s: %v", s, step)
-		}
+		// Newer servers explain as a tree unless told otherwise, and then this finds nothing.
+		require.Contains(t, step, "type", query)
+		steps = append(steps, step)
 	}
 	require.NoError(t, rows.Err())
+	return steps
 }
 
 // The steps of the schema keep to the common rules too.
 func TestMigrationsFollowTheRules(t *testing.T) {
 	t.Parallel()
-	all, err := steps()
+	all, err := migrations.ReadDir("migrations")
 	require.NoError(t, err)
-	for i, s := range all {
-		assert.EqualValues(t, i+1, s.Version, s.Name)
-		for _, statement := range []string{s.up, s.down} {
-			assert.NotRegexp(t, forbidden, statement, s.Name)
-			assert.Equal(t, 1, strings.Count(statement, ";"), "%s: one statement a direction", s.Name)
+	for _, file := range all {
+		up, down := statementsOf(t, file.Name())
+		for _, statement := range []string{up, down} {
+			assert.NotRegexp(t, forbidden, statement, file.Name())
+			assert.Equal(t, 1, strings.Count(statement, ";"), "%s: one statement a direction", file.Name())
 			_, err := parser.New().ParseOneStmt(statement, "", "")
-			assert.NoError(t, err, s.Name)
+			assert.NoError(t, err, file.Name())
 		}
 	}
 }

@@ -4,7 +4,8 @@
 // It runs on Redis 6.2 or later, and on what speaks the same: one server, Sentinel
 // or a Cluster. Each script touches one key, so that it needs no hash tags. The
 // commands used are EVAL, EVALSHA, GET, SET, DEL, PTTL, TIME, INFO, PUBLISH,
-// SUBSCRIBE, PING; a user for imagify alone needs no other.
+// SUBSCRIBE, PING, and in a Cluster CLUSTER SLOTS; a user for imagify alone needs no
+// other.
 //
 // Redis is the fast path and may vanish at any moment. Every key has a time to live.
 // Every call ends within Options.Timeout, and while Redis does not answer they fail
@@ -25,6 +26,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,18 +118,76 @@ func (s *State) Ping(ctx context.Context) error {
 // Doctor reports whether Redis does what imagify needs, and if not, what to do
 // about it. It writes one key that lives for a second.
 func (s *State) Doctor(ctx context.Context) error {
-	const advice = "check IMAGIFY_REDIS_URL, and that the user may run the commands and keys that imagify uses"
+	const rights = "check that the user may run the commands and keys that imagify uses"
 	if err := s.Ping(ctx); err != nil {
-		return fmt.Errorf("Redis does not answer: %w; %s", err, advice) //nolint:staticcheck // a name
+		advice := "check the host and the port in IMAGIFY_REDIS_URL, that it runs, whether it wants TLS (rediss://), and the firewall"
+		var reply redis.Error
+		if errors.As(err, &reply) { // it answers, with a refusal
+			advice = "check the user and the password in IMAGIFY_REDIS_URL; " + rights
+		}
+		return fmt.Errorf("Redis does not let imagify in: %w; %s", cause(err), advice) //nolint:staticcheck // a name
 	}
 	probe := domain.SecretHash(sha256.Sum256([]byte("imagify doctor")))
-	if err := s.Keep(ctx, probe, time.Second); err != nil {
-		return fmt.Errorf("Redis answers but does not keep a key: %w; it must be a master of version 6.2 or later with memory left; %s", err, advice) //nolint:staticcheck // a name
+	for _, try := range []struct {
+		does, advice string
+		call         func() error
+	}{
+		{"keep a key", "it must be a master of version 6.2 or later with memory left; " + rights, func() error {
+			return s.Keep(ctx, probe, time.Second)
+		}},
+		{"run a script", rights, func() error {
+			_, err := s.Peek(ctx, "doctor", ports.Rate{Limit: 1, Per: time.Second, Burst: 1})
+			return err
+		}},
+		{"publish", rights + ", and the channel " + s.channel(), func() error { return s.Publish(ctx) }},
+	} {
+		err := try.call()
+		if redis.HasErrorPrefix(err, "MOVED") {
+			return errors.New("Redis is one of a Cluster: write redis+cluster://, or rediss+cluster://, and some of its nodes") //nolint:staticcheck // a name
+		}
+		if err != nil {
+			return fmt.Errorf("Redis answers but does not %s: %w; %s", try.does, cause(err), try.advice) //nolint:staticcheck // a name
+		}
 	}
-	if _, err := s.Peek(ctx, "doctor", ports.Rate{Limit: 1, Per: time.Second, Burst: 1}); err != nil {
-		return fmt.Errorf("Redis answers but does not run a script: %w; %s", err, advice) //nolint:staticcheck // a name
+	return s.checkEviction(ctx)
+}
+
+// checkEviction reports a Redis that throws away keys however young they are.
+func (s *State) checkEviction(ctx context.Context) error {
+	policies := make(chan string, 1)
+	ask := func(ctx context.Context, c redis.Cmdable) error {
+		info, err := c.Info(ctx, "memory").Result()
+		for line := range strings.Lines(info) {
+			if policy, ok := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:allkeys-"); ok {
+				select {
+				case policies <- "allkeys-" + policy:
+				default: // one is enough
+				}
+			}
+		}
+		return err
 	}
-	return nil
+	err := s.do(ctx, func(ctx context.Context) error {
+		if c, ok := s.client.(*redis.ClusterClient); ok {
+			return c.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return ask(ctx, c) })
+		}
+		return ask(ctx, s.client)
+	})
+	select {
+	case policy := <-policies:
+		return fmt.Errorf("Redis throws away any key when its memory is full (maxmemory-policy %s), and with it who has made how many requests: set volatile-ttl or noeviction", policy) //nolint:staticcheck // a name
+	default:
+		return cause(err)
+	}
+}
+
+// cause is what Redis or the network said, without the text for the public.
+func cause(err error) error {
+	var e *domain.Error
+	if errors.As(err, &e) && e.Err != nil {
+		return e.Err
+	}
+	return err
 }
 
 // do makes one call of Redis, bounded in time.

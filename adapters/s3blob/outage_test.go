@@ -3,12 +3,14 @@ package s3blob_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -379,8 +381,63 @@ func TestDoctor(t *testing.T) {
 
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
 	wrong := open(t, s.URL, bucket, "")
-	require.ErrorContains(t, wrong.Doctor(t.Context()), "credentials")
+	require.ErrorContains(t, wrong.Doctor(t.Context()), "correct AWS_SECRET_ACCESS_KEY")
 	wantAway(t, wrong.Put(t.Context(), "a", bytes.NewReader(nil), ports.PutOptions{}))
+	t.Setenv("AWS_ACCESS_KEY_ID", "nobody")
+	require.ErrorContains(t, open(t, s.URL, bucket, "").Doctor(t.Context()), "correct AWS_ACCESS_KEY_ID")
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	require.ErrorContains(t, open(t, s.URL, bucket, "").Doctor(t.Context()), "there are no credentials")
+}
+
+// The actions that the package's comment names are enough; Doctor names each that is missing.
+func TestNeededActions(t *testing.T) {
+	s, bucket := service(t, "--iam-dir", t.TempDir())
+	const user, secret = "imagify", "imagifysecret"
+	s.User(t, user, secret)
+	admin := client(s)
+	grant := func(actions ...string) {
+		t.Helper()
+		policy, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": []any{map[string]any{
+			"Effect": "Allow", "Principal": map[string]any{"AWS": []string{user}}, "Action": actions,
+			"Resource": []string{"arn:aws:s3:::" + bucket, "arn:aws:s3:::" + bucket + "/*"},
+		}}})
+		require.NoError(t, err)
+		_, err = admin.PutBucketPolicy(t.Context(), &s3.PutBucketPolicyInput{Bucket: &bucket, Policy: aws.String(string(policy))})
+		require.NoError(t, err)
+	}
+	needed := []string{
+		"s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload",
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", user)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", secret)
+	b := open(t, s.URL, bucket, "")
+	for i, missing := range needed {
+		grant(slices.Concat(needed[:i], needed[i+1:])...)
+		if missing != "s3:AbortMultipartUpload" { // nothing to abort
+			require.ErrorContains(t, b.Doctor(t.Context()), "grant "+missing)
+		}
+	}
+	grant(needed...)
+	for _, err := range []error{b.Doctor(t.Context()), b.Ping(t.Context())} {
+		require.NoError(t, err)
+	}
+	data := noise(11 << 20)
+	put(t, b, "many/parts", data)
+	got, err := read(t, b, "many/parts")
+	require.NoError(t, err)
+	require.Equal(t, data, got)
+	require.ErrorIs(t, b.Put(t.Context(), "many/parts", bytes.NewReader(data), ports.PutOptions{Size: -1, IfAbsent: true}), domain.Conflict)
+	_, err = b.Open(t.Context(), "missing")
+	require.ErrorIs(t, err, domain.NotFound)
+	require.Error(t, b.Put(t.Context(), "broken", io.MultiReader(bytes.NewReader(data), iotest.ErrReader(io.ErrUnexpectedEOF)), ports.PutOptions{Size: -1}))
+	_, err = client(s).CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: aws.String("left")})
+	require.NoError(t, err)
+	n, err := b.SweepPartial(t.Context(), time.Now().Add(time.Hour), false)
+	require.NoError(t, err)
+	require.Equal(t, 1, n, "the Put that failed aborted its own")
+	require.NoError(t, b.Delete(t.Context(), "many/parts"))
 }
 
 // TestPromiseA5Anonymous asks for a blob without a signature.

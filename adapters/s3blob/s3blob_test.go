@@ -19,9 +19,9 @@ import (
 
 // service starts an S3 service with a bucket, and sets the environment so that
 // Open finds its account; tests that use it are not parallel.
-func service(t *testing.T) (s *realserver.S3Server, bucket string) {
+func service(t *testing.T, args ...string) (s *realserver.S3Server, bucket string) {
 	t.Helper()
-	s = realserver.S3(t)
+	s = realserver.S3(t, args...)
 	t.Setenv("AWS_ACCESS_KEY_ID", s.AccessKey)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", s.SecretKey)
 	for _, name := range []string{"AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"} {

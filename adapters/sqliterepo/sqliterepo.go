@@ -43,12 +43,13 @@ type DB struct {
 	path    string
 	write   *bun.DB
 	read    *bun.DB
+	schema  *bunrepo.Schema
 	records ports.Records
 }
 
 // Open opens the database file at path, making it (mode 0600) and its folder
-// (mode 0700) if they are missing. The schema is Migrate's business; a file whose
-// schema is newer than this program is refused.
+// (mode 0700) if they are missing. The schema is MigrateUp's business; a file whose
+// schema is newer than this program is refused where it says that it needs a newer one.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	switch {
 	case path == "" || strings.HasPrefix(path, ":"):
@@ -82,6 +83,9 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	}
 	if db.read, err = open(path, o, o.Readers, "_pragma=query_only(1)"); err != nil {
 		return nil, errors.Join(err, db.write.Close())
+	}
+	if db.schema, err = newSchema(db.write.DB); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite: %w", err), db.Close())
 	}
 	if err := db.check(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -161,23 +165,7 @@ func open(path string, o Options, conns int, extra string) (*bun.DB, error) {
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	db := bun.NewDB(pool, sqlitedialect.New())
-	return db.WithQueryHook(hooks(o.Hooks)), nil
-}
-
-// hooks is several hooks as one.
-type hooks []bun.QueryHook
-
-func (hs hooks) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Context {
-	for _, h := range hs {
-		ctx = h.BeforeQuery(ctx, e)
-	}
-	return ctx
-}
-
-func (hs hooks) AfterQuery(ctx context.Context, e *bun.QueryEvent) {
-	for i := len(hs) - 1; i >= 0; i-- {
-		hs[i].AfterQuery(ctx, e)
-	}
+	return db.WithQueryHook(bunrepo.Hooks(o.Hooks)), nil
 }
 
 // Records returns the record ports.
@@ -192,6 +180,9 @@ func (db *DB) Ping(ctx context.Context) error {
 	return nil
 }
 
+// PoolStats tells what the connections that read do.
+func (db *DB) PoolStats() sql.DBStats { return db.read.Stats() }
+
 // Close closes the database once its running statements are done.
 func (db *DB) Close() error { return errors.Join(db.read.Close(), db.write.Close()) }
 
@@ -200,6 +191,10 @@ func isBusy(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }
+
+// Away reports whether an error of a statement, as Options.Hooks see it, means that
+// the database did not answer.
+func Away(err error) bool { return bunrepo.Unavailable(classify, err) }
 
 // classify tells what an error of SQLite means (https://sqlite.org/rescode.html).
 func classify(err error) bunrepo.Class {

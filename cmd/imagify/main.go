@@ -75,6 +75,7 @@ type cli struct {
 	Explain   explainCmd   `cmd:"" help:"Say why a user may do a thing with an image, or not."`
 	Sweep     sweepCmd     `cmd:"" help:"Remove what no record points at."`
 	Doctor    doctorCmd    `cmd:"" help:"Check the configuration and every backend."`
+	Ready     readyCmd     `cmd:"" help:"Ask a running server whether it is ready."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 

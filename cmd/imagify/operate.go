@@ -3,12 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/imagify-api/imagify/app"
@@ -102,6 +106,9 @@ func (c migrateStatusCmd) Run(p *program) error {
 		views := make([]view, len(all))
 		for i, m := range all {
 			views[i] = view{Version: m.Version, Name: m.Name}
+			if m.Newer {
+				views[i].Name = "(newer than this program)"
+			}
 			if !m.AppliedAt.IsZero() {
 				at := m.AppliedAt.UTC()
 				views[i].Applied = &at
@@ -220,69 +227,95 @@ func (c sweepCmd) sweep(ctx context.Context, svc *app.Service) (app.SweepReport,
 
 type doctorCmd struct{}
 
+func (doctorCmd) Help() string {
+	return "Says for each backend whether it does what imagify needs, and if not, what to do. It\nputs a small object into the store and removes it again."
+}
+
 // Run checks one thing after the other; a line each.
 func (doctorCmd) Run(p *program) (err error) {
 	failed := 0
-	check := func(what string, err error, good string) {
+	check := func(what string, good string, err error) {
+		word := "ok  "
 		if err != nil {
 			failed++
-			fmt.Fprintf(p.out, "FAIL  %-14s %s\n", what, message(err))
-			return
+			word, good = "FAIL", message(err)
 		}
-		fmt.Fprintf(p.out, "ok    %-14s %s\n", what, good)
+		fmt.Fprintf(p.out, "%s  %-14s %s\n", word, what, strings.ReplaceAll(good, "\n", "; "))
 	}
 	c, err := p.loadConfig(nil)
 	if err != nil {
 		return err
 	}
-	check("configuration", nil, fmt.Sprintf("database %s:, storage %s:, data folder %s", wiring.Scheme(c.Database), wiring.Scheme(c.Storage), c.Data))
-	b, err := c.Open(p.ctx, slog.New(slog.DiscardHandler))
-	if err != nil {
-		check("backends", err, "")
-		return fmt.Errorf("%d checks failed", failed)
-	}
+	b := &wiring.Backends{Config: app.Config{Logger: slog.New(slog.DiscardHandler)}}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	check("secret key", nil, fmt.Sprintf("%d in use", len(b.SecretKeys)))
-	check("database", p.checkDatabase(b), "answers, and the schema is up to date")
-	check("storage", checkStorage(p.ctx, b.Blobs), "keeps, gives back and removes a blob")
-	if b.State != nil {
-		check("Redis", b.State.Doctor(p.ctx), "keeps a key and runs a script")
+	check("configuration", fmt.Sprintf("database %s:, storage %s:, data folder %s", wiring.Scheme(c.Database), wiring.Scheme(c.Storage), c.Data), nil)
+	checks := map[string]func(context.Context, *wiring.Backends) (good string, err error){
+		wiring.PartRedis: checkRedis, wiring.PartResizer: checkResizers, wiring.PartDatabase: checkDatabase,
+		wiring.PartStorage: checkStorage, wiring.PartSecretKey: checkKeys,
 	}
-	check("resizer", checkResizer(p.ctx, b.Resizer), "makes a thumbnail ("+b.Resizer.Pipeline()+")")
-	if failed > 0 {
-		return fmt.Errorf("%d checks failed", failed)
+	for _, part := range c.Parts() {
+		err, good := part.Open(p.ctx, b), ""
+		if err == nil {
+			good, err = checks[part.Name](p.ctx, b)
+		}
+		check(part.Name, good, err)
 	}
-	return nil
+	switch failed {
+	case 0:
+		return nil
+	case 1:
+		return errors.New("1 check failed")
+	}
+	return fmt.Errorf("%d checks failed", failed)
 }
 
-func (p *program) checkDatabase(b *wiring.Backends) error {
+func checkKeys(_ context.Context, b *wiring.Backends) (string, error) {
+	return fmt.Sprintf("%d in use", len(b.SecretKeys)), nil
+}
+
+func checkRedis(ctx context.Context, b *wiring.Backends) (string, error) {
+	if b.State == nil {
+		return "none is set: rate limits are this process's own, and other nodes hear of changes by their poll", nil
+	}
+	return "keeps a key and runs a script", b.State.Doctor(ctx)
+}
+
+func checkDatabase(ctx context.Context, b *wiring.Backends) (string, error) {
+	good := "answers, and the schema is up to date"
 	if b.Database != nil {
-		all, err := b.Database.MigrationStatus(p.ctx)
+		all, err := b.Database.MigrationStatus(ctx)
 		if err != nil {
-			return err
+			return "", err
 		}
 		for _, m := range all {
 			if m.AppliedAt.IsZero() {
-				return errors.New("the schema is not up to date: run 'imagify migrate up', or start the server, which does it")
+				return "", errors.New("the schema is not up to date: run 'imagify migrate up', or start the server, which does it")
 			}
 		}
+		if newest := all[len(all)-1]; newest.Newer {
+			good = fmt.Sprintf("answers; the schema (version %d) is a newer program's, which this one can live with", newest.Version)
+		}
 	}
-	feed, err := b.Records.Changes.Since(p.ctx, 0)
+	feed, err := b.Records.Changes.Since(ctx, 0)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if off := time.Since(feed.Now).Abs(); off > 30*time.Second {
-		return fmt.Errorf("its clock differs from this machine's by %v: set up time synchronisation", off.Round(time.Second))
+		return "", fmt.Errorf("its clock differs from this machine's by %v: set up time synchronisation", off.Round(time.Second))
 	}
-	return nil
+	return good, nil
 }
 
-func checkStorage(ctx context.Context, blobs ports.Blobs) error {
-	if d, ok := blobs.(interface {
+func checkStorage(ctx context.Context, b *wiring.Backends) (string, error) {
+	if d, ok := b.Blobs.(interface {
 		Doctor(ctx context.Context) error
 	}); ok {
-		return d.Doctor(ctx)
+		return "keeps, gives back and removes a blob, and shows it to nobody else", d.Doctor(ctx)
 	}
+	return "keeps, gives back and removes a blob", tryBlob(ctx, b.Blobs)
+}
+
+func tryBlob(ctx context.Context, blobs ports.Blobs) error {
 	key := "doctor/" + fmt.Sprint(os.Getpid(), "-", time.Now().UnixNano())
 	want := []byte("imagify doctor")
 	if err := blobs.Put(ctx, key, bytes.NewReader(want), ports.PutOptions{Size: int64(len(want)), IfAbsent: true}); err != nil {
@@ -300,15 +333,66 @@ func checkStorage(ctx context.Context, blobs ports.Blobs) error {
 	return blobs.Delete(ctx, key)
 }
 
-func checkResizer(ctx context.Context, r ports.Resizer) error {
+func checkResizers(ctx context.Context, b *wiring.Backends) (string, error) {
 	data, err := asJPEG(draw(64, 64, sunset))
 	if err != nil {
-		return err
+		return "", err
 	}
-	got, err := r.Resize(ctx, bytes.NewReader(data), []int{16})
+	got, err := b.Resizer.Resize(ctx, bytes.NewReader(data), []int{16})
 	if err == nil && (len(got) != 1 || got[0].Width != 16 || got[0].Height != 16) {
 		err = errors.New("makes thumbnails of a wrong size")
 	}
+	good := "makes a thumbnail (" + b.Resizer.Pipeline() + ")"
+	if there, ok := b.StoredResizer.(ports.Pinger); ok && err == nil {
+		good, err = good+", and the function answers", there.Ping(ctx)
+	}
+	return good, err
+}
+
+type readyCmd struct {
+	Server string `help:"The server's address; by default the one that this configuration serves on." placeholder:"http://127.0.0.1:8080"`
+}
+
+func (readyCmd) Help() string {
+	return "Exits 0 if every backend of the server answers, 1 if not: the health check of a\ncontainer without a shell.\n\nExample:\n  imagify ready --server https://img.example.org"
+}
+
+// readyTimeout is a little more than the server's own bound on asking its backends.
+const readyTimeout = 6 * time.Second
+
+func (c readyCmd) Run(p *program) error {
+	if c.Server == "" {
+		cfg, err := p.loadConfig(nil)
+		if err != nil {
+			return err
+		}
+		host, port, err := net.SplitHostPort(cfg.Addr)
+		if err != nil {
+			return err
+		}
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		c.Server = "http://" + net.JoinHostPort(host, port)
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, readyTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(c.Server, "/")+"/readyz", nil)
+	if err != nil {
+		return usagef("--server %s: write it like https://img.example.org", c.Server)
+	}
+	req.Header.Set("Accept", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("the server does not answer: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		var problem struct{ Detail string }
+		_ = json.NewDecoder(io.LimitReader(res.Body, 1<<16)).Decode(&problem) // a proxy may say something else
+		return fmt.Errorf("%s says %s: %s", c.Server, res.Status, problem.Detail)
+	}
+	_, err = fmt.Fprintln(p.out, "ready")
 	return err
 }
 

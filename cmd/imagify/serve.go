@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/app"
 	"github.com/imagify-api/imagify/cmd/internal/wiring"
@@ -54,6 +56,8 @@ func (c serveCmd) Run(p *program) error {
 
 // serve runs the server until p.ctx ends. prepare is called once it listens, and before it accepts.
 func (p *program) serve(cfg wiring.Config, log *slog.Logger, prepare func(svc *app.Service, url string) error) (err error) {
+	registry := prometheus.NewRegistry()
+	cfg.Metrics = registry
 	b, err := cfg.Open(p.ctx, log)
 	if err != nil {
 		return err
@@ -69,6 +73,7 @@ func (p *program) serve(cfg wiring.Config, log *slog.Logger, prepare func(svc *a
 	defer func() { err = errors.Join(err, svc.Close()) }()
 	api, err := ginapi.New(svc, ginapi.Options{
 		PublicURL: cfg.PublicURL, TrustedProxies: cfg.TrustedProxies, CDNMaxAge: cfg.CDNMaxAge, Logger: log, Version: version,
+		Registry: registry,
 	})
 	if err != nil {
 		return usageError{err}

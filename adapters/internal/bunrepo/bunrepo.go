@@ -44,8 +44,8 @@ const (
 	Other Class = iota
 	// Duplicate: a unique key is taken; the statement had no effect.
 	Duplicate
-	// Retry: the whole transaction was rolled back for the sake of another (a
-	// deadlock), so that running it again is safe and likely to succeed.
+	// Retry: the whole transaction, or the one statement outside of one, was rolled
+	// back for the sake of another (a deadlock), so that running it again is safe and likely to succeed.
 	Retry
 	// Lost: the connection broke. A transaction whose COMMIT was not yet sent is rolled
 	// back by that and is run again; after a COMMIT, or outside of a transaction, nobody
@@ -107,13 +107,31 @@ func New(db *bun.DB, o Options) ports.Records {
 	}
 }
 
+// Hooks is several hooks as one.
+type Hooks []bun.QueryHook
+
+// BeforeQuery implements bun.QueryHook.
+func (hs Hooks) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Context {
+	for _, h := range hs {
+		ctx = h.BeforeQuery(ctx, e)
+	}
+	return ctx
+}
+
+// AfterQuery implements bun.QueryHook, the last hook first.
+func (hs Hooks) AfterQuery(ctx context.Context, e *bun.QueryEvent) {
+	for i := len(hs) - 1; i >= 0; i-- {
+		hs[i].AfterQuery(ctx, e)
+	}
+}
+
 type repo struct {
 	db *bun.DB
 	o  Options
 }
 
 const (
-	// attempts is how often a transaction is tried that loses to others, and tryFor for
+	// attempts is how often something is tried that loses to others, and tryFor for
 	// how long another try may begin.
 	attempts = 10
 	tryFor   = 5 * time.Second
@@ -126,26 +144,54 @@ var errLostRace = errors.New("another transaction was quicker")
 
 // write runs fn in one transaction, again where that is known to be safe.
 func (r *repo) write(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
-	began := time.Now()
-	for attempt := 1; ; attempt++ {
+	return r.fail(r.again(ctx, func() (undone bool, err error) {
 		committing := false
-		err := r.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		err = r.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 			err := fn(ctx, tx)
 			committing = err == nil
 			return err
 		})
+		return !committing, err
+	}))
+}
+
+// exec runs one statement outside of a transaction and reports how many rows it
+// matched. A deadlock takes it back whole, so it is run again; after a lost connection
+// nobody knows, and it is not.
+func (r *repo) exec(ctx context.Context, query string, args ...any) (n int64, err error) {
+	err = r.again(ctx, func() (bool, error) {
+		n, err = exec(ctx, r.db, query, args...)
+		return false, err
+	})
+	return n, err
+}
+
+// insert adds one row outside of a transaction, as exec does.
+func (r *repo) insert(ctx context.Context, model any) error {
+	return r.again(ctx, func() (bool, error) {
+		_, err := r.db.NewInsert().Model(model).Exec(ctx)
+		return false, err
+	})
+}
+
+// again runs try until it succeeds or trying is of no use. undone says that what
+// failed has left nothing even if the connection broke.
+func (r *repo) again(ctx context.Context, try func() (undone bool, err error)) error {
+	began := time.Now()
+	for attempt := 1; ; attempt++ {
+		undone, err := try()
 		if err == nil {
 			return nil
 		}
 		class := r.o.Classify(err)
-		again := errors.Is(err, errLostRace) || class == Retry || class == Lost && !committing
-		if !again || attempt == attempts || time.Since(began) > tryFor {
-			return r.fail(err)
+		worth := errors.Is(err, errLostRace) || class == Retry || class == Lost && undone
+		if !worth || attempt == attempts || time.Since(began) > tryFor {
+			return err
 		}
 		pause := time.Millisecond << min(attempt, 6)
 		select {
 		case <-ctx.Done():
-			return r.fail(ctx.Err())
+			return ctx.Err()
 		case <-time.After(pause/2 + rand.N(pause)):
 		}
 	}
@@ -184,15 +230,20 @@ func (r *repo) fail(err error) error {
 	case domain.CodeOf(err) != domain.Internal:
 		return err
 	}
-	var netErr net.Error
-	away := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, errLostRace) || errors.As(err, &netErr)
-	if c := r.o.Classify(err); away || c == Away || c == Lost || c == Retry {
+	if Unavailable(r.o.Classify, err) || errors.Is(err, context.Canceled) || errors.Is(err, errLostRace) || r.o.Classify(err) == Retry {
 		e := domain.Wrap(domain.Unavailable, err, "the database does not answer now, try again")
 		e.RetryAfter = time.Second
 		return e
 	}
 	return fmt.Errorf("database: %w", err)
+}
+
+// Unavailable reports whether an error means that the database did not answer.
+func Unavailable(classify func(error) Class, err error) bool {
+	var network net.Error
+	class := classify(err)
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.As(err, &network) || class == Away || class == Lost
 }
 
 func (r *repo) duplicate(err error) bool { return err != nil && r.o.Classify(err) == Duplicate }

@@ -185,6 +185,50 @@ type failingConnector struct{ err error }
 func (c failingConnector) Connect(context.Context) (driver.Conn, error) { return nil, c.err }
 func (c failingConnector) Driver() driver.Driver                        { return nil }
 
+// One statement outside of a transaction is run again after a deadlock, which took it
+// back, and not after a lost connection, which tells nothing.
+func TestSingleStatementsAreTriedAgain(t *testing.T) {
+	t.Parallel()
+	lost := errors.New("lost")
+	for name, c := range map[string]struct {
+		err   error
+		tries int
+	}{"deadlock": {errDeadlock, 10}, "lost": {lost, 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			connector := &countingConnector{failingConnector: failingConnector{c.err}}
+			db := bun.NewDB(sql.OpenDB(connector), sqlitedialect.New())
+			t.Cleanup(func() { assert.NoError(t, db.Close()) })
+			r := bunrepo.New(db, bunrepo.Options{Classify: func(err error) bunrepo.Class {
+				if errors.Is(err, lost) {
+					return bunrepo.Lost
+				}
+				return classifyDeadlock(err)
+			}})
+			now := time.Now()
+			for what, f := range map[string]func() error{
+				"lease": func() error { _, err := r.Leases.Acquire(t.Context(), "sweep", "me", now, now); return err },
+				"view":  func() error { _, err := r.LinkChanges.TakeView(t.Context(), domain.SecretHash{1}, now); return err },
+				"token": func() error { return r.Tokens.Create(t.Context(), domain.Token{ID: newID()}) },
+			} {
+				connector.n = 0
+				require.ErrorIs(t, f(), domain.Unavailable, what)
+				assert.Equal(t, c.tries, connector.n, what)
+			}
+		})
+	}
+}
+
+type countingConnector struct {
+	failingConnector
+	n int
+}
+
+func (c *countingConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	c.n++
+	return c.failingConnector.Connect(ctx)
+}
+
 // A row that this program cannot read is an error, never a wider permission or an absence.
 func TestUnreadableRows(t *testing.T) {
 	t.Parallel()

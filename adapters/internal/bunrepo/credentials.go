@@ -18,7 +18,7 @@ func (s sessions) Create(ctx context.Context, v domain.Session) error {
 	row := sessionRow{
 		Hash: v.Hash[:], UserID: v.UserID[:], Epoch: v.Epoch, CreatedAt: toMicros(v.CreatedAt), ExpiresAt: toMicros(v.ExpiresAt),
 	}
-	_, err := s.db.NewInsert().Model(&row).Exec(ctx)
+	err := s.insert(ctx, &row)
 	if s.duplicate(err) {
 		return domain.Wrap(domain.Conflict, err, "the session's secret is taken")
 	}
@@ -41,7 +41,7 @@ func (s sessions) Get(ctx context.Context, hash domain.SecretHash) (domain.Sessi
 func (s sessions) Delete(ctx context.Context, hash domain.SecretHash) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	_, err := exec(ctx, s.db, "DELETE FROM sessions WHERE hash = ?", hash[:])
+	_, err := s.exec(ctx, "DELETE FROM sessions WHERE hash = ?", hash[:])
 	return s.fail(err)
 }
 
@@ -75,7 +75,7 @@ func (s tokens) Create(ctx context.Context, t domain.Token) error {
 	row := tokenRow{
 		Hash: t.Hash[:], ID: t.ID[:], UserID: t.UserID[:], Name: t.Name, CreatedAt: toMicros(t.CreatedAt), ExpiresAt: toMicros(t.ExpiresAt),
 	}
-	_, err := s.db.NewInsert().Model(&row).Exec(ctx)
+	err := s.insert(ctx, &row)
 	if s.duplicate(err) {
 		return domain.Wrap(domain.Conflict, err, "the token's secret or id is taken")
 	}

@@ -115,7 +115,7 @@ func (s changes) Since(ctx context.Context, version int64) (ports.Feed, error) {
 func (s changes) Forget(ctx context.Context, before time.Time) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	_, err := exec(ctx, s.db, "DELETE FROM changes WHERE at < ?", toMicros(before))
+	_, err := s.exec(ctx, "DELETE FROM changes WHERE at < ?", toMicros(before))
 	return s.fail(err)
 }
 
@@ -165,13 +165,13 @@ func (s leases) Acquire(ctx context.Context, name, holder string, now, until tim
 	if err := checkText(name, holder); err != nil {
 		return false, err
 	}
-	n, err := exec(ctx, s.db, "UPDATE leases SET holder = ?, lease_until = ? WHERE name = ? AND (holder = ? OR lease_until < ?)",
+	n, err := s.exec(ctx, "UPDATE leases SET holder = ?, lease_until = ? WHERE name = ? AND (holder = ? OR lease_until < ?)",
 		holder, toMicros(until), name, holder, toMicros(now))
 	if err != nil || n > 0 {
 		return err == nil, s.fail(err)
 	}
 	// Somebody has it, or nobody has: of the racers for a new row one gets it.
-	_, err = s.db.NewInsert().Model(&leaseRow{Name: name, Holder: holder, LeaseUntil: toMicros(until)}).Exec(ctx)
+	err = s.insert(ctx, &leaseRow{Name: name, Holder: holder, LeaseUntil: toMicros(until)})
 	if s.duplicate(err) {
 		return false, nil
 	}
@@ -184,6 +184,6 @@ func (s leases) Release(ctx context.Context, name, holder string) error {
 	if err := checkText(name, holder); err != nil {
 		return err
 	}
-	_, err := exec(ctx, s.db, "DELETE FROM leases WHERE name = ? AND holder = ?", name, holder)
+	_, err := s.exec(ctx, "DELETE FROM leases WHERE name = ? AND holder = ?", name, holder)
 	return s.fail(err)
 }

@@ -374,7 +374,7 @@ func (s deletions) Mark(ctx context.Context, ownerID, id domain.ID, audit *domai
 func (s deletions) Finish(ctx context.Context, ownerID, id domain.ID, now time.Time) (bool, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	n, err := exec(ctx, s.db, "DELETE FROM unfinished WHERE id = ? AND owner_id = ? AND (state = ? OR lease_until < ?)",
+	n, err := s.exec(ctx, "DELETE FROM unfinished WHERE id = ? AND owner_id = ? AND (state = ? OR lease_until < ?)",
 		id[:], ownerID[:], string(domain.ImageDeleting), toMicros(now))
 	return n > 0, s.fail(err)
 }

@@ -172,7 +172,7 @@ func (s linkChanges) Revoke(ctx context.Context, ownerID, id domain.ID, audit *d
 func (s linkChanges) TakeView(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	n, err := exec(ctx, s.db, "UPDATE links SET views = views + 1 WHERE token_hash = ? AND views < max_views AND revoked_at = 0 AND expires_at > ?",
+	n, err := s.exec(ctx, "UPDATE links SET views = views + 1 WHERE token_hash = ? AND views < max_views AND revoked_at = 0 AND expires_at > ?",
 		token[:], toMicros(now))
 	return n > 0, s.fail(err)
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/imagify-api/imagify/domain"
 )
 
@@ -27,6 +29,10 @@ type Config struct {
 	AdminPassword  string
 	CDNMaxAge      time.Duration
 	TrustedProxies []netip.Prefix
+
+	// Metrics gets the series of the backends that Open opens; nil: they are not
+	// measured. It is the program's, not a setting.
+	Metrics prometheus.Registerer
 }
 
 // Setting is an environment variable. The list is what .env.example shows.

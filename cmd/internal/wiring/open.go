@@ -2,6 +2,7 @@ package wiring
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/uptrace/bun"
 
 	"github.com/imagify-api/imagify/adapters/fileblob"
 	"github.com/imagify-api/imagify/adapters/lambdaresizer"
@@ -29,6 +31,7 @@ type Database interface {
 	MigrateUp(ctx context.Context) ([]sqliterepo.Migration, error)
 	MigrateDown(ctx context.Context, version int64) ([]sqliterepo.Migration, error)
 	MigrationStatus(ctx context.Context) ([]sqliterepo.Migration, error)
+	PoolStats() sql.DBStats
 	Close() error
 }
 
@@ -38,6 +41,7 @@ type Backends struct {
 	Database Database          // nil for mem:
 	State    *redisstate.State // nil where what it keeps is kept in process
 	close    []func() error
+	measures *measures // nil: nothing is measured
 }
 
 // Close closes what was opened, the last first.
@@ -61,32 +65,76 @@ func (b *Backends) Migrate(ctx context.Context) error {
 // NewResizer returns the Resizer of this process, whatever resizes for the server.
 func NewResizer() (ports.Resizer, error) { return nativeresizer.New(nativeresizer.Options{}) }
 
+// Part is one of the things that a configuration names.
+type Part struct {
+	Name string
+	// Open opens it into b.
+	Open func(ctx context.Context, b *Backends) error
+}
+
+// The parts' names.
+const (
+	PartRedis     = "Redis"
+	PartResizer   = "resizer"
+	PartDatabase  = "database"
+	PartStorage   = "storage"
+	PartSecretKey = "secret key"
+)
+
+// Parts returns what there is to open, in the order in which it is opened: what says
+// at once that it cannot be comes first.
+func (c Config) Parts() []Part {
+	return []Part{
+		{PartRedis, c.openState},
+		{PartResizer, c.openResizer},
+		{PartDatabase, c.openDatabase},
+		{PartStorage, c.openStorage},
+		{PartSecretKey, c.openKeys},
+	}
+}
+
 // Open opens what the configuration names. What cannot be, such as an unknown
 // scheme, is domain.Invalid; what does not answer is found by its first use.
-func (c Config) Open(ctx context.Context, log *slog.Logger) (_ *Backends, err error) {
+func (c Config) Open(ctx context.Context, log *slog.Logger) (*Backends, error) {
 	b := &Backends{Config: app.Config{Logger: log}}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, b.Close())
+	if c.Metrics != nil {
+		var err error
+		if b.measures, err = newMeasures(c.Metrics); err != nil {
+			return nil, err
 		}
-	}()
-	if err := c.openState(b, log); err != nil {
-		return nil, err
 	}
-	if err := c.openResizer(ctx, b); err != nil {
-		return nil, err
+	for _, part := range c.Parts() {
+		if err := part.Open(ctx, b); err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
 	}
-	if err := c.openDatabase(ctx, b); err != nil {
-		return nil, err
+	if b.measures == nil {
+		return b, nil
 	}
-	if err := c.openStorage(ctx, b); err != nil {
-		return nil, err
+	if err := c.measure(b); err != nil {
+		return nil, errors.Join(err, b.Close())
 	}
-	b.SecretKeys = c.SecretKeys
-	if len(b.SecretKeys) == 0 {
+	return b, nil
+}
+
+// measure puts the measuring wrappers around what was opened.
+func (c Config) measure(b *Backends) error {
+	b.Blobs = measuredBlobs{b.Blobs, b.measures}
+	if b.State != nil {
+		state := measuredState{b.State, b.measures}
+		b.RateLimits, b.LinkLife, b.Notices = state, state, state
+	}
+	if b.Database == nil {
+		return nil
+	}
+	return watchPool(c.Metrics, b.Database.PoolStats)
+}
+
+func (c Config) openKeys(_ context.Context, b *Backends) (err error) {
+	if b.SecretKeys = c.SecretKeys; len(b.SecretKeys) == 0 {
 		b.SecretKeys, err = c.keptKey()
 	}
-	return b, err
+	return err
 }
 
 // OpenStored opens the store and this process's Resizer alone: what a process needs
@@ -119,12 +167,12 @@ func (c Config) openResizer(ctx context.Context, b *Backends) (err error) {
 	return noAdapter("IMAGIFY_RESIZER_URL", c.Resizer, "local: or lambda:function-name")
 }
 
-func (c Config) openState(b *Backends, log *slog.Logger) error {
+func (c Config) openState(_ context.Context, b *Backends) error {
 	if c.Redis == "" {
 		b.RateLimits, b.LinkLife = memory.NewRateLimits(memory.Options{}), memory.NewLinkLife(memory.Options{})
 		return nil
 	}
-	redis.SetLogger(redisLog{log})
+	redis.SetLogger(redisLog{b.Logger})
 	state, err := redisstate.Open(c.Redis, redisstate.Options{})
 	if err != nil {
 		return domain.Wrap(domain.Invalid, err, "IMAGIFY_REDIS_URL")
@@ -147,13 +195,13 @@ func (c Config) openDatabase(ctx context.Context, b *Backends) error {
 		b.Records = memory.NewRecords(memory.Options{})
 		return nil
 	case "sqlite":
-		db, err := sqliterepo.Open(ctx, c.pathOr(c.Database, "imagify.db"), sqliterepo.Options{})
+		db, err := sqliterepo.Open(ctx, c.pathOr(c.Database, "imagify.db"), sqliterepo.Options{Hooks: b.hooks(sqliterepo.Away)})
 		if err != nil {
 			return err
 		}
 		b.Database = db
 	case "mysql":
-		db, err := mysqlrepo.Open(ctx, c.Database, mysqlrepo.Options{})
+		db, err := mysqlrepo.Open(ctx, c.Database, mysqlrepo.Options{Hooks: b.hooks(mysqlrepo.Away)})
 		if err != nil {
 			return err
 		}
@@ -164,6 +212,14 @@ func (c Config) openDatabase(ctx context.Context, b *Backends) error {
 	b.close = append(b.close, b.Database.Close)
 	b.Records = b.Database.Records()
 	return nil
+}
+
+// hooks see every statement, if it is measured.
+func (b *Backends) hooks(away func(error) bool) []bun.QueryHook {
+	if b.measures == nil {
+		return nil
+	}
+	return []bun.QueryHook{statements{b.measures, away}}
 }
 
 func (c Config) openStorage(ctx context.Context, b *Backends) error {

@@ -7,25 +7,9 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 bin=$(cd "$here/../../.." && pwd)/.cache/bin
 mkdir -p "$bin"
-
-# go_program NAME PACKAGE VERSION: the file carries its version, so that a new one replaces it.
-go_program() {
-	local name=$1 package=$2 version=$3
-	if [ ! -x "$bin/$name-$version" ]; then
-		local build
-		build=$(mktemp -d "$bin/.build-XXXXXX")
-		# shellcheck disable=SC2064 # the folder of now
-		trap "rm -rf '$build'" EXIT
-		echo "installing $name $version (a minute)"
-		(cd "$build" && GOBIN=$build GOFLAGS='' GOTOOLCHAIN="${GOTOOLCHAIN:-auto}" CGO_ENABLED=0 go install "$package@$version")
-		mv "$build/$(basename "$package")" "$bin/$name-$version"
-		rm -rf "$build"
-	fi
-	ln -sfn "$name-$version" "$bin/$name"
-}
-
-go_program versitygw github.com/versity/versitygw/cmd/versitygw v1.8.0
-go_program toxiproxy-server github.com/Shopify/toxiproxy/v2/cmd/server v2.5.0
+build=
+policy=
+trap 'rm -rf $build $policy' EXIT
 
 # has PROGRAM...: one of them is there; Debian keeps servers outside of a user's PATH.
 has() {
@@ -44,6 +28,16 @@ has mariadbd || packages+=(mariadb-server)
 has nginx || packages+=(nginx-light)
 has chromium chromium-browser google-chrome || packages+=(chromium)
 
+# again COMMAND...: twice more if it fails, for mirrors and locks that are busy.
+again() {
+	local try
+	for try in 1 2; do
+		if "$@"; then return 0; fi
+		sleep $((try * 5))
+	done
+	"$@"
+}
+
 if [ ${#packages[@]} -gt 0 ]; then
 	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 		echo "missing: run 'sudo apt-get update && sudo apt-get install -y --no-install-recommends ${packages[*]}' (or your system's like) and try again" >&2
@@ -51,10 +45,30 @@ if [ ${#packages[@]} -gt 0 ]; then
 	fi
 	echo "installing ${packages[*]}"
 	export DEBIAN_FRONTEND=noninteractive
-	apt-get update -qq
-	apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+	if [ ! -e /usr/sbin/policy-rc.d ]; then # the tests start their own: none is to run on the system
+		policy=/usr/sbin/policy-rc.d
+		printf '#!/bin/sh\nexit 101\n' >"$policy"
+		chmod 755 "$policy"
+	fi
+	again apt-get -o Acquire::Retries=3 update -qq
+	again apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
 
-if [ -f "$here/mysql.sh" ]; then
-	bash "$here/mysql.sh"
-fi
+# go_program NAME PACKAGE VERSION: the file carries its version, so that a new one replaces it.
+go_program() {
+	local name=$1 package=$2 version=$3
+	if [ ! -x "$bin/$name-$version" ]; then
+		build=$(mktemp -d "$bin/.build-XXXXXX")
+		echo "installing $name $version (a minute)"
+		(cd "$build" && GOBIN=$build GOFLAGS='' CGO_ENABLED=0 again go install "$package@$version")
+		mv "$build/$(basename "$package")" "$bin/$name-$version"
+		rm -rf "$build"
+		build=
+	fi
+	ln -sfn "$name-$version" "$bin/$name"
+}
+
+go_program versitygw github.com/versity/versitygw/cmd/versitygw v1.8.0
+go_program toxiproxy-server github.com/Shopify/toxiproxy/v2/cmd/server v2.5.0
+
+bash "$here/mysql.sh"

@@ -2,6 +2,7 @@ package realserver
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -19,8 +20,9 @@ type S3Server struct {
 	Dir string
 }
 
-// S3 starts an S3 service without a bucket.
-func S3(t testing.TB) *S3Server {
+// S3 starts an S3 service without a bucket. args are added to its own, before those of
+// the folder.
+func S3(t testing.TB, args ...string) *S3Server {
 	t.Helper()
 	path := Find(t, "versitygw")
 	dir := t.TempDir()
@@ -32,9 +34,21 @@ func S3(t testing.TB) *S3Server {
 			t.Fatal(err)
 		}
 	}
+	args = append([]string{"--port", s.Addr, "--quiet"}, args...)
 	s.Process = Start(t, dir, []string{"ROOT_ACCESS_KEY=" + s.AccessKey, "ROOT_SECRET_KEY=" + s.SecretKey}, Dialed(s.Addr),
-		path, "--port", s.Addr, "--quiet", "posix", "--versioning-dir", versions, s.Dir)
+		path, append(args, "posix", "--versioning-dir", versions, s.Dir)...)
 	return s
+}
+
+// User adds an account that may do nothing yet. The service must have been started
+// with --iam-dir and a folder.
+func (s *S3Server) User(t testing.TB, accessKey, secretKey string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), s.path, "admin", "--access", s.AccessKey, "--secret", s.SecretKey, "--endpoint-url", s.URL,
+		"create-user", "--access", accessKey, "--secret", secretKey, "--role", "user").CombinedOutput()
+	if err != nil {
+		t.Fatalf("versitygw admin create-user: %v\n%s", err, out)
+	}
 }
 
 // Bucket makes a bucket, as a folder.
