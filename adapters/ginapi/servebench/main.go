@@ -123,6 +123,12 @@ func start(ctx context.Context, env []string, name string, args ...string) (*ser
 	return nil, fmt.Errorf("%s ended before it listened", name)
 }
 
+// stop ends the process: a cancelled context would do so too late, once this program has ended.
+func (s *server) stop() {
+	_ = s.cmd.Process.Kill()
+	_ = s.cmd.Wait()
+}
+
 // cpu is what the process has used so far, to the nanosecond: the run times of all its threads.
 func (s *server) cpu() (time.Duration, error) {
 	files, err := filepath.Glob("/proc/" + strconv.Itoa(s.cmd.Process.Pid) + "/task/*/schedstat")
@@ -169,6 +175,7 @@ func run(binary string, rounds, requests, clients int) error {
 	if err != nil {
 		return err
 	}
+	defer im.stop()
 	command := func(args ...string) (string, error) {
 		c := exec.CommandContext(ctx, binary, args...)
 		c.Env = append(os.Environ(), env...)
@@ -235,6 +242,7 @@ func run(binary string, rounds, requests, clients int) error {
 	if err != nil {
 		return err
 	}
+	defer bare.stop()
 	candidates := []*candidate{
 		{name: "bare gin + HMAC, from memory", server: bare, url: bare.url + bareURL("/memory/x")},
 		{name: "bare gin + HMAC, from a file", server: bare, url: bare.url + bareURL("/file/x")},
