@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -677,4 +679,62 @@ func TestRecheckOfCredentials(t *testing.T) {
 			assert.Equal(t, c.code, domain.CodeOf(got.Recheck(ctx)))
 		})
 	}
+}
+
+// countingImages counts the lists that read whole images.
+type countingImages struct {
+	ports.Images
+	lists atomic.Int64
+}
+
+func (c *countingImages) List(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.Image, error) {
+	c.lists.Add(1)
+	return c.Images.List(ctx, owner, p)
+}
+
+func (c *countingImages) ListIDs(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error) {
+	return c.Images.(ports.ImageLister).ListIDs(ctx, owner, p)
+}
+
+// A page of images that are known is read by ids alone, and what is new, or gone at another node, shows all the same.
+func TestListReadsWhatItDoesNotKnow(t *testing.T) {
+	var count *countingImages
+	w := newWorld(t, func(c *app.Config) {
+		count = &countingImages{Images: c.Records.Images}
+		c.Records.Images = count
+	})
+	anna, eve := w.user("anna", domain.BasicTier), w.user("eve", domain.BasicTier)
+	other := w.node()
+	var want []domain.Image
+	list := func(reads int64) {
+		t.Helper()
+		before := count.lists.Load()
+		views, next, err := w.svc.Images(ctx, anna, ports.Page{Limit: 10})
+		require.NoError(t, err)
+		require.True(t, next.IsZero())
+		require.Len(t, views, len(want))
+		for i, v := range views {
+			assert.Equal(t, want[i], v.Image)
+			assert.Len(t, v.Thumbnails, 1)
+		}
+		assert.Equal(t, reads, count.lists.Load()-before)
+	}
+	for range 3 {
+		want = append([]domain.Image{w.upload(anna)}, want...)
+	}
+	list(1)
+	list(0)
+	w.upload(eve)
+	list(0)
+	want = append([]domain.Image{w.upload(anna)}, want...)
+	list(1)
+	require.NoError(t, other.DeleteImage(ctx, anna, want[1].ID))
+	want = slices.Delete(want, 1, 2)
+	list(0)
+	items, next, err := w.svc.Images(ctx, anna, ports.Page{Limit: 2})
+	require.NoError(t, err)
+	assert.Len(t, items, 2)
+	assert.Equal(t, want[1].ID, next)
+	w.clock.advance(time.Hour) // whatever the caches are worth, the ids are the database's
+	list(0)
 }

@@ -198,6 +198,72 @@ func TestUsersAdministration(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+func TestPreviewTellsWhatAChangeOfATierWillDo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.user("anna", domain.PremiumTier)
+	w.user("ben", domain.PremiumTier, domain.BasicTier)
+	w.user("carl", domain.PremiumTier)
+	w.change("carl", app.UserChange{Permissions: &[]string{"can_access_original_image"}})
+	before, err := w.svc.Tier(ctx, w.root, domain.PremiumTier)
+	require.NoError(t, err)
+
+	e, err := w.svc.PreviewTier(ctx, w.root, domain.PremiumTier, app.TierChange{
+		Permissions: &[]string{"thumbnail:400", "can_access_original_image"}, Limits: map[string]*int64{"max_images": ptr(int64(3))},
+	})
+	require.NoError(t, err)
+	assert.Equal(t, before, e.Before)
+	assert.EqualValues(t, 3, e.After.Limits.MaxImages)
+	assert.Equal(t, 3, e.Members)
+	got := map[string]app.PermissionEffect{}
+	for _, p := range e.Permissions {
+		got[p.Permission.String()] = p
+	}
+	require.Len(t, got, 2, "what stays is no effect")
+	assert.False(t, got["thumbnail:200"].Gained)
+	assert.Equal(t, 2, got["thumbnail:200"].Users, "ben has it from another tier")
+	assert.True(t, got["can_access_original_image"].Gained)
+	assert.Equal(t, 2, got["can_access_original_image"].Users, "carl has it already")
+	after, err := w.svc.Tier(ctx, w.root, domain.PremiumTier)
+	require.NoError(t, err)
+	assert.Equal(t, before, after, "nothing is done")
+
+	_, err = w.svc.PreviewTier(ctx, w.root, "nope", app.TierChange{})
+	require.ErrorIs(t, err, domain.NotFound)
+	_, err = w.svc.PreviewTier(ctx, w.root, domain.PremiumTier, app.TierChange{Permissions: &[]string{"thumbnail:0"}})
+	require.ErrorIs(t, err, domain.Invalid)
+	var many []string
+	for h := range 32 {
+		many = append(many, "thumbnail:"+strconv.Itoa(1000+h))
+	}
+	for _, try := range []func(domain.Actor, app.TierChange) error{
+		func(a domain.Actor, c app.TierChange) error {
+			_, err := w.svc.PreviewTier(ctx, a, domain.PremiumTier, c)
+			return err
+		},
+		func(a domain.Actor, c app.TierChange) error {
+			_, err := w.svc.UpdateTier(ctx, a, domain.PremiumTier, c)
+			return err
+		},
+	} {
+		require.ErrorIs(t, try(w.root, app.TierChange{Permissions: &many}), domain.Invalid, "ben would have 33 heights")
+		require.ErrorIs(t, try(domain.Actor{}, app.TierChange{}), domain.Unauthenticated)
+	}
+}
+
+func TestUserByID(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	anna := w.user("anna", domain.BasicTier)
+	u, err := w.svc.UserByID(ctx, w.root, anna.User.ID)
+	require.NoError(t, err)
+	assert.Equal(t, "anna", u.Username)
+	_, err = w.svc.UserByID(ctx, w.root, domain.ID{1})
+	require.ErrorIs(t, err, domain.NotFound)
+	_, err = w.svc.UserByID(ctx, anna, anna.User.ID)
+	assert.ErrorIs(t, err, domain.Denied)
+}
+
 // No default password; the last admin cannot remove themselves, not even two at once.
 func promiseT9(t *testing.T) {
 	w := newWorld(t)

@@ -169,12 +169,17 @@ func (c *feedCache[K, V]) get(ctx context.Context, key K, load func(context.Cont
 	if err != nil {
 		return v, err
 	}
+	c.keep(key, v, generation)
+	return v, nil
+}
+
+// keep keeps what was read, unless something was forgotten since the reading began, at that generation.
+func (c *feedCache[K, V]) keep(key K, v V, generation uint64) {
 	c.feed.keeping.RLock()
 	defer c.feed.keeping.RUnlock()
 	if c.feed.generation.Load() == generation {
 		c.entries.Set(key, v)
 	}
-	return v, nil
 }
 
 // drop and dropAll are for the feed's forget alone.

@@ -99,13 +99,44 @@ func (s *Service) Images(ctx context.Context, actor domain.Actor, p ports.Page) 
 		return nil, next, err
 	}
 	imgs, next, err := paged(p, func(i domain.Image) domain.ID { return i.ID }, func(p ports.Page) ([]domain.Image, error) {
-		return s.rec.Images.List(ctx, actor.User.ID, p)
+		return s.imagesOf(ctx, actor.User.ID, p)
 	})
 	if err != nil {
 		return nil, next, err
 	}
 	items, err = s.viewAll(ctx, imgs)
 	return items, next, err
+}
+
+// imagesOf lists an owner's images. Which there are, the database says each
+// time; what is known of them already is not read again, because it never changes.
+func (s *Service) imagesOf(ctx context.Context, ownerID domain.ID, p ports.Page) ([]domain.Image, error) {
+	if l, ok := s.rec.Images.(ports.ImageLister); ok {
+		ids, err := l.ListIDs(ctx, ownerID, p)
+		if err != nil {
+			return nil, err
+		}
+		if imgs, known := s.knownImages(ownerID, ids); known {
+			return imgs, nil
+		}
+	}
+	generation := s.feed.generation.Load()
+	imgs, err := s.rec.Images.List(ctx, ownerID, p)
+	for _, img := range imgs {
+		s.images.keep(img.ID, img, generation)
+	}
+	return imgs, err
+}
+
+func (s *Service) knownImages(ownerID domain.ID, ids []domain.ID) ([]domain.Image, bool) {
+	imgs := make([]domain.Image, len(ids))
+	for i, id := range ids {
+		var ok bool
+		if imgs[i], ok = s.images.entries.GetIfPresent(id); !ok || imgs[i].OwnerID != ownerID {
+			return nil, false
+		}
+	}
+	return imgs, true
 }
 
 // Image returns one image that the actor may know of.
@@ -194,7 +225,7 @@ func (s *Service) AllImages(ctx context.Context, actor domain.Actor, f Filter, p
 	if err := s.requireAdmin(ctx, actor, "admin.images"); err != nil {
 		return nil, next, err
 	}
-	imgs, next, err := browse(ctx, s, f, p, func(i domain.Image) domain.ID { return i.ID }, s.rec.Images.List, s.rec.Images.ListAll)
+	imgs, next, err := browse(ctx, s, f, p, func(i domain.Image) domain.ID { return i.ID }, s.imagesOf, s.rec.Images.ListAll)
 	if err != nil {
 		return nil, next, err
 	}

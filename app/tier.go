@@ -95,21 +95,79 @@ func (s *Service) UpdateTier(ctx context.Context, actor domain.Actor, name strin
 	})
 }
 
+// TierEffect is what a change of a tier would do.
+type TierEffect struct {
+	Before, After domain.Tier
+	// Members counts the tier's users.
+	Members int
+	// Permissions are those that the change adds or takes away, in their usual order.
+	Permissions []PermissionEffect
+}
+
+// PermissionEffect is a permission that a tier would gain or lose.
+type PermissionEffect struct {
+	Permission domain.Permission
+	Gained     bool
+	// Users counts the members for whom that makes a difference: those who have
+	// the permission from nowhere else.
+	Users int
+}
+
+// PreviewTier tells what UpdateTier would do, without doing it; where that would
+// refuse the change, this does so with the same error.
+func (s *Service) PreviewTier(ctx context.Context, actor domain.Actor, name string, c TierChange) (TierEffect, error) {
+	var out TierEffect
+	var err error
+	if out.Before, err = s.Tier(ctx, actor, name); err != nil {
+		return out, err
+	}
+	out.After = out.Before
+	if err := c.apply(&out.After); err != nil {
+		return out, err
+	}
+	for _, p := range out.Before.Permissions.Union(out.After.Permissions).All() {
+		if gained := out.After.Permissions.Has(p); gained != out.Before.Permissions.Has(p) {
+			out.Permissions = append(out.Permissions, PermissionEffect{Permission: p, Gained: gained})
+		}
+	}
+	all, err := s.rec.Tiers.List(ctx)
+	if err != nil {
+		return out, err
+	}
+	changed, others := slices.Clone(all), slices.Clone(all)
+	others = slices.DeleteFunc(others, func(t domain.Tier) bool { return t.Name == name })
+	for i := range changed {
+		if changed[i].Name == name {
+			changed[i] = out.After
+		}
+	}
+	return out, eachMember(ctx, s.rec.Users, name, func(u domain.User) error {
+		out.Members++
+		elsewhere := uniteFrom(others, u).Permissions
+		for i := range out.Permissions {
+			if e := &out.Permissions[i]; !elsewhere.Has(e.Permission) {
+				e.Users++
+			}
+		}
+		return uniteFrom(changed, u).CheckHeights()
+	})
+}
+
 // checkMembers refuses heights that would be too many for a member who has others besides.
 func (s *Service) checkMembers(ctx context.Context, tx ports.DirectoryTx, tier string) error {
 	all, err := tx.Tiers().List(ctx)
 	if err != nil {
 		return err
 	}
-	return eachMember(ctx, tx, tier, func(u domain.User) error { return uniteFrom(all, u).CheckHeights() })
+	return eachMember(ctx, tx.Users(), tier, func(u domain.User) error { return uniteFrom(all, u).CheckHeights() })
 }
 
 // eachMember calls fn for every member of a tier.
-func eachMember(ctx context.Context, tx ports.DirectoryTx, tier string, fn func(domain.User) error) error {
+func eachMember(ctx context.Context, all ports.Users, tier string, fn func(domain.User) error) error {
 	const page = 200
 	var before domain.ID
 	for {
-		users, err := tx.Users().List(ctx, tier, ports.Page{Before: before, Limit: page})
+		users, err := all.List(ctx, tier, ports.Page{Before: before, Limit: page})
 		if err != nil {
 			return err
 		}
@@ -140,7 +198,7 @@ func (s *Service) DeleteTier(ctx context.Context, actor domain.Actor, name strin
 			return domain.Errorf(domain.Conflict, "a predefined tier can be changed, but not deleted")
 		}
 		var members []domain.User
-		err = eachMember(ctx, tx, name, func(u domain.User) error { members = append(members, u); return nil })
+		err = eachMember(ctx, tx.Users(), name, func(u domain.User) error { members = append(members, u); return nil })
 		if err != nil {
 			return err
 		}

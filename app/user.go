@@ -38,6 +38,15 @@ func (s *Service) User(ctx context.Context, actor domain.Actor, username string)
 	return s.userByName(ctx, username)
 }
 
+// UserByID returns one user, for admins: whose an image or a link is.
+func (s *Service) UserByID(ctx context.Context, actor domain.Actor, id domain.ID) (domain.User, error) {
+	if err := s.requireAdmin(ctx, actor, "user.show"); err != nil {
+		return domain.User{}, err
+	}
+	a, err := s.account(ctx, id)
+	return a.user, noSuchUser(err)
+}
+
 func (s *Service) userByName(ctx context.Context, username string) (domain.User, error) {
 	u, err := s.rec.Users.ByUsername(ctx, username)
 	return u, noSuchUser(err)

@@ -20,6 +20,7 @@ import (
 	"github.com/imagify-api/imagify/adapters/bildresizer"
 	"github.com/imagify-api/imagify/adapters/fileblob"
 	"github.com/imagify-api/imagify/adapters/memory"
+	"github.com/imagify-api/imagify/adapters/nativeresizer"
 	"github.com/imagify-api/imagify/adapters/sqliterepo"
 	"github.com/imagify-api/imagify/app"
 	"github.com/imagify-api/imagify/domain"
@@ -106,7 +107,7 @@ func newWorld(t *testing.T, change ...func(*app.Config)) *world {
 	return w
 }
 
-// embed puts the records into SQLite and the blobs into files, as the embedded default has them.
+// embed puts the records into SQLite and the blobs into files, and resizes natively, as the embedded default does.
 func (w *world) embed() {
 	w.t.Helper()
 	dir := w.t.TempDir()
@@ -118,7 +119,9 @@ func (w *world) embed() {
 	files, err := fileblob.New(filepath.Join(dir, "blobs"))
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { require.NoError(w.t, files.Close()) })
-	w.cfg.Records, w.cfg.Blobs = db.Records(), files
+	resizer, err := nativeresizer.New(nativeresizer.Options{})
+	require.NoError(w.t, err)
+	w.cfg.Records, w.cfg.Blobs, w.cfg.Resizer = db.Records(), files, resizer
 }
 
 // node makes another service on the same adapters, as another process would.

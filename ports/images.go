@@ -23,3 +23,10 @@ type Images interface {
 	// Usage returns what the owner keeps: the ready images and their bytes.
 	Usage(ctx context.Context, ownerID domain.ID) (domain.Usage, error)
 }
+
+// ImageLister is what an Images may be beside its port: it lists ids alone, for
+// whoever knows the images already. What a ready image is never changes.
+type ImageLister interface {
+	// ListIDs returns the ids of what List returns, in its order.
+	ListIDs(ctx context.Context, ownerID domain.ID, p Page) ([]domain.ID, error)
+}

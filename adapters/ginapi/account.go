@@ -20,14 +20,10 @@ func getMe(q *request) error {
 // maxTokenSeconds keeps a token's life within a time.Duration; the app's own bound is lower.
 const maxTokenSeconds = int64(1<<63-1) / int64(time.Second)
 
-func postToken(q *request) error {
-	o, err := q.object()
-	if err != nil {
-		return err
-	}
+// tokenInput reads what a token shall be.
+func tokenInput(o *object) (name string, ttl time.Duration, err error) {
 	o.require("name")
-	name, expires := o.str("name"), o.integer("expires_in")
-	var ttl time.Duration
+	given, expires := o.str("name"), o.integer("expires_in")
 	if expires != nil {
 		if *expires < 1 || *expires > maxTokenSeconds {
 			o.wrong("expires_in", "range", "must be a positive number of seconds; leave it out for a token that does not expire")
@@ -35,9 +31,21 @@ func postToken(q *request) error {
 		ttl = time.Duration(*expires) * time.Second
 	}
 	if err := o.done(); err != nil {
+		return "", 0, err
+	}
+	return *given, ttl, nil
+}
+
+func postToken(q *request) error {
+	o, err := q.object()
+	if err != nil {
 		return err
 	}
-	t, secret, err := q.s.svc.CreateToken(q.ctx(), q.actor, *name, ttl)
+	name, ttl, err := tokenInput(o)
+	if err != nil {
+		return err
+	}
+	t, secret, err := q.s.svc.CreateToken(q.ctx(), q.actor, name, ttl)
 	if err != nil {
 		return err
 	}
@@ -48,11 +56,7 @@ func postToken(q *request) error {
 }
 
 func getTokens(q *request) error {
-	v, err := q.query()
-	if err != nil {
-		return err
-	}
-	p, err := page(v)
+	v, p, err := q.paged()
 	if err != nil {
 		return err
 	}

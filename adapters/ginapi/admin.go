@@ -71,11 +71,7 @@ func deleteTier(q *request) error {
 }
 
 func getUsers(q *request) error {
-	v, err := q.query()
-	if err != nil {
-		return err
-	}
-	p, err := page(v)
+	v, p, err := q.paged()
 	if err != nil {
 		return err
 	}

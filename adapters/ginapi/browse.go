@@ -18,6 +18,7 @@ type crumb struct{ Name, URL string }
 
 type formField struct {
 	Name, Kind, Hint string
+	Value            string // what holds now
 	Required, Secret bool
 }
 
@@ -48,7 +49,7 @@ func (rt *route) browsable() bool {
 func (q *request) browsePage(status int, body []byte, contentType string) error {
 	d := browseData{
 		Path: q.r.URL.RequestURI(), Description: q.route.doc.description, Status: status, StatusText: http.StatusText(status),
-		JSON: q.asJSON(), Headers: q.shownHeaders(contentType), Body: q.pieces(body), Crumbs: q.crumbs(), Elsewhere: q.elsewhere(), Forms: q.forms(),
+		JSON: q.asJSON(), Headers: q.shownHeaders(contentType), Body: q.pieces(body), Crumbs: q.crumbs(), Elsewhere: q.elsewhere(), Forms: q.forms(body),
 	}
 	title := q.route.doc.summary
 	if title == "" {
@@ -124,8 +125,11 @@ func (q *request) elsewhere() []choice {
 }
 
 // forms are the methods that the caller may use at this path, besides GET.
-func (q *request) forms() []methodForm {
+// A PATCH begins with what holds now, as the answer's body says it.
+func (q *request) forms(body []byte) []methodForm {
 	var out []methodForm
+	var now map[string]json.RawMessage
+	_ = json.Unmarshal(body, &now) // an answer is an object
 	for i := range q.s.routes {
 		rt := &q.s.routes[i]
 		if rt.path != q.route.path || rt.method == http.MethodGet || rt.access == admins && !q.actor.Admin() {
@@ -142,9 +146,27 @@ func (q *request) forms() []methodForm {
 		default:
 			f.Fields = q.s.fieldsOf(rt.doc.body)
 		}
+		if rt.method == http.MethodPatch {
+			for i := range f.Fields {
+				f.Fields[i].Value = fieldText(now[f.Fields[i].Name])
+			}
+		}
 		out = append(out, f)
 	}
 	return out
+}
+
+// fieldText is a JSON value as a form's field has it.
+func fieldText(raw json.RawMessage) string {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		return text
+	}
+	var list []string
+	if json.Unmarshal(raw, &list) == nil {
+		return strings.Join(list, ", ")
+	}
+	return string(raw)
 }
 
 // fieldsOf makes a form's fields of a schema of the document, those that are required first.

@@ -23,6 +23,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
@@ -56,10 +57,15 @@ func newBrowser(t *testing.T, w *world) *browser {
 	t.Cleanup(stop)
 	tab, closeTab := chromedp.NewContext(alloc)
 	t.Cleanup(closeTab)
-	limited, cancel := context.WithTimeout(tab, 3*time.Minute)
+	limited, cancel := context.WithTimeout(tab, 6*time.Minute)
 	t.Cleanup(cancel)
 	b := &browser{t: t, w: w, ctx: limited}
 	require.NoError(t, chromedp.Listen(limited, b.see))
+	// A script that got in would make itself known by what such scripts call.
+	_, err := chromedp.Call(limited, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `for (const f of ["alert", "confirm", "prompt", "print"]) window[f] = () => console.error("a script called " + f)`,
+	})
+	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, chromedp.Cancel(tab)) })
 	b.wide()
 	return b
@@ -106,7 +112,7 @@ func (b *browser) quiet() {
 
 func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	limited, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	limited, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	require.NoError(b.t, chromedp.Do(limited, steps...))
 }
@@ -114,7 +120,12 @@ func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 // open goes to a path and waits until the page's modules have run.
 func (b *browser) open(path string) {
 	b.t.Helper()
-	b.do(chromedp.Navigate(b.w.url + path))
+	b.navigate(b.w.url + path)
+}
+
+func (b *browser) navigate(address string) {
+	b.t.Helper()
+	b.do(chromedp.Navigate(address))
 	b.until(`document.readyState === "complete"`)
 }
 
@@ -128,7 +139,7 @@ func eval[T any](b *browser, js string) T {
 // until waits for a condition in the page.
 func (b *browser) until(js string) {
 	b.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute) // a loaded machine is slow, not wrong
 	for {
 		// A navigation under way ends the evaluation: that is no answer yet.
 		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+js+")"))
@@ -141,6 +152,13 @@ func (b *browser) until(js string) {
 		}
 		time.Sleep(15 * time.Millisecond)
 	}
+}
+
+// steady asserts that what the page shows has not moved since it came.
+func (b *browser) steady(path string) {
+	b.t.Helper()
+	shift := eval[float64](b, `new Promise((r) => { let s = 0; new PerformanceObserver((l) => { for (const e of l.getEntries()) if (!e.hadRecentInput) s += e.value }).observe({type: "layout-shift", buffered: true}); setTimeout(() => r(s), 50) })`)
+	assert.Less(b.t, shift, 0.05, "cumulative layout shift of %s", path)
 }
 
 // click clicks what the selector finds and the page shows.
@@ -232,7 +250,6 @@ func TestPagesInABrowser(t *testing.T) {
 		{"browsable", tryBrowsable},
 		{"docs", tryDocs},
 		{"accessible", tryAccessible},
-		{"hostile", tryHostile},
 	} {
 		ok := t.Run(step.name, func(t *testing.T) {
 			b.t, w.t = t, t
@@ -251,6 +268,13 @@ func tryGallery(t *testing.T, w *world, b *browser) {
 	b.mu.Lock()
 	assert.Less(t, b.received, 150e3, "a page and what it loads, before images")
 	b.mu.Unlock()
+
+	// The keyboard's first stop leads past the bar.
+	b.do(chromedp.KeyEvent("\t"))
+	assert.True(t, eval[bool](b, `document.activeElement.matches(".skip") && document.activeElement.getBoundingClientRect().top >= 0`))
+	b.do(chromedp.KeyEvent("\t"), chromedp.KeyEvent("\t"))
+	assert.Equal(t, "Images", eval[string](b, `document.activeElement.textContent`))
+	assert.Equal(t, "solid", eval[string](b, `getComputedStyle(document.activeElement).outlineStyle`), "one sees where one is")
 
 	// Three pictures and a text by drop: three tiles, and words for the fourth.
 	eval[bool](b, `(async () => {
@@ -276,6 +300,26 @@ func tryGallery(t *testing.T, w *world, b *browser) {
 	b.troubles = nil // Chromium logs the refused upload's 415
 	b.mu.Unlock()
 
+	// One more by paste, and one by the button.
+	eval[bool](b, `(async () => {
+		const canvas = new OffscreenCanvas(200, 150);
+		canvas.getContext("2d").fillRect(0, 0, 200, 150);
+		const data = new DataTransfer();
+		data.items.add(new File([await canvas.convertToBlob({type: "image/png"})], "pasted.png", {type: "image/png"}));
+		document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
+		return true;
+	})()`)
+	b.until(`document.querySelectorAll("#images > li").length === 4`)
+	chosen := filepath.Join(t.TempDir(), "chosen.jpg")
+	require.NoError(t, os.WriteFile(chosen, picture(7), 0o600))
+	b.do(chromedp.SetUploadFiles("#file", []string{chosen}))
+	b.until(`document.querySelectorAll("#images > li").length === 5`)
+	assert.Equal(t, "chosen.jpg", eval[string](b, `document.querySelector("#images b").textContent`))
+	b.until(`document.querySelector("#usage p").textContent.includes("5 images")`)
+	assert.Equal(t, "1 not uploaded", eval[string](b, `document.getElementById("progress").textContent`))
+	b.click("#close")
+	assert.True(t, eval[bool](b, `document.getElementById("panel").hidden`))
+
 	// A link, opened by somebody who is not signed in; then revoked.
 	b.click("#images a")
 	b.until(`document.getElementById("links") && document.readyState === "complete"`)
@@ -286,15 +330,15 @@ func tryGallery(t *testing.T, w *world, b *browser) {
 	b.click(`button[data-copy]`)
 	b.until(`document.querySelector("button[data-copy]").textContent !== "Copy"`)
 	a := w.get(nobody, link).want(200)
-	assert.Equal(t, "image/png", a.header.Get("Content-Type"))
-	b.click(`#links td button.bad`)
-	b.until(`location.hash === "#links" && document.querySelector("#links td .chip")?.textContent === "revoked"`)
+	assert.Equal(t, "image/jpeg", a.header.Get("Content-Type"))
+	b.click(`td button.bad`)
+	b.until(`location.hash === "#links" && document.querySelector("td .chip")?.textContent === "revoked"`)
 	w.get(nobody, link).want(410)
 
 	// Delete, with confirmation.
 	b.click("details.confirm summary")
 	b.click("details.confirm button.bad")
-	b.until(`location.search === "?deleted=1" && document.querySelectorAll("#images > li").length === 2`)
+	b.until(`location.search === "?deleted=1" && document.querySelectorAll("#images > li").length === 4`)
 
 	// A token, shown once.
 	b.open("/account")
@@ -322,8 +366,7 @@ func tryPaging(t *testing.T, w *world, b *browser, bulk caller) {
 	w.store(bulk, names...)
 	b.signIn("bulk")
 	b.until(`[...document.querySelectorAll("#images img")].slice(0, 8).every((i) => i.complete)`)
-	shift := eval[float64](b, `new Promise((r) => { let s = 0; new PerformanceObserver((l) => { for (const e of l.getEntries()) if (!e.hadRecentInput) s += e.value }).observe({type: "layout-shift", buffered: true}); setTimeout(() => r(s), 50) })`)
-	assert.Less(t, shift, 0.05, "cumulative layout shift")
+	b.steady("/")
 	b.until(`(scrollTo(0, document.documentElement.scrollHeight), document.querySelectorAll("#images > li").length === 200 && !document.querySelector("a[rel=next]"))`)
 	assert.Equal(t, 200, eval[int](b, `new Set([...document.querySelectorAll("#images b")].map((e) => e.textContent)).size`))
 	assert.Equal(t, "photo-000.jpg", eval[string](b, `document.querySelector("#images > li:last-child b").textContent`))
@@ -339,7 +382,7 @@ func tryAdmin(t *testing.T, w *world, b *browser) {
 	b.fill(`input[name=name]`, "Wide")
 	b.fill(`input[name=title]`, "Wide pictures")
 	b.fill(`input[name=heights]`, "640")
-	b.click(`section[aria-labelledby=new-h] button.main`)
+	b.click(`#new button.main`)
 	b.until(`location.pathname === "/admin/tiers/Wide" && document.readyState === "complete"`)
 
 	b.open("/admin/users?q=bas")
@@ -367,6 +410,39 @@ func tryAdmin(t *testing.T, w *world, b *browser) {
 	b.click(`button[value=save]`)
 	b.until(`location.search === "?saved=1"`)
 	w.get(basil, "/v1/images/"+img.ID+"/thumbnails/320").want(200)
+
+	// The browsable API's PATCH sends what was changed, and nothing else.
+	b.open("/v1/admin/users/basil")
+	b.fill(`form[data-method=PATCH] input[name=email]`, "basil@example.com")
+	b.click(`form[data-method=PATCH] button`)
+	b.until(`document.querySelector("form[data-method=PATCH] .wire b")?.textContent.startsWith("HTTP 200")`)
+	var after struct {
+		Email string
+		Tiers []string
+	}
+	w.get(token(w.token("boss")), "/v1/admin/users/basil").want(200).json(&after)
+	assert.Equal(t, "basil@example.com", after.Email)
+	assert.Equal(t, []string{"Wide"}, after.Tiers)
+	b.open("/v1/admin/users/basil")
+	b.fill(`form[data-method=PATCH] input[name=email]`, "")
+	b.click(`form[data-method=PATCH] button`)
+	b.until(`document.querySelector("form[data-method=PATCH] .wire b")?.textContent.startsWith("HTTP 200")`)
+	w.get(token(w.token("boss")), "/v1/admin/users/basil").want(200).json(&after)
+	assert.Empty(t, after.Email)
+
+	// Times are the reader's, the server's are UTC.
+	_, err := chromedp.Call(b.ctx, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Asia/Tokyo"})
+	require.NoError(t, err)
+	tokyo := time.FixedZone("Tokyo", 9*60*60)
+	b.open("/images/" + img.ID)
+	shown := eval[string](b, `document.querySelector("time").title.replace(/\u202f/g, " ")`)
+	assert.Contains(t, shown, w.clock.now().In(tokyo).Format("Jan 2, 2006, 3:04 PM"))
+	b.open("/admin/images?from=2026-01-02T00:00:00Z")
+	assert.Equal(t, "2026-01-02T09:00", eval[string](b, `document.getElementById("from").value`))
+	b.fill("#to", "2026-01-03T08:30")
+	assert.Equal(t, "2026-01-02T23:30:00Z", eval[string](b, `new FormData(document.querySelector("form.filter")).get("to")`))
+	_, err = chromedp.Call(b.ctx, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{})
+	require.NoError(t, err)
 
 	b.open("/admin/explain?image=" + img.ID)
 	assert.Contains(t, eval[string](b, `document.body.innerText`), "allowed by tier Wide")
@@ -425,8 +501,9 @@ func tryDocs(t *testing.T, _ *world, b *browser) {
 // pagesOf are all the pages that somebody signed in may see.
 func pagesOf(img string) []string {
 	return []string{
-		"/", "/images/" + img, "/account", "/v1/images", "/v1/images/" + img + "/links", "/docs", "/admin/", "/admin/users", "/admin/users/eva", "/admin/tiers",
-		"/admin/tiers/" + domain.EnterpriseTier, "/admin/images", "/admin/links", "/admin/audit", "/admin/explain?image=" + img, "/api-auth/logout", "/nothing",
+		"/", "/images/" + img, "/account", "/v1/images", "/v1/images/" + img + "/links", "/v1/admin/users/eva", "/v1/admin/tiers/" + domain.BasicTier, "/docs",
+		"/admin/", "/admin/users?new=1", "/admin/users/eva", "/admin/tiers?new=1", "/admin/tiers/" + domain.EnterpriseTier, "/admin/images", "/admin/links", "/admin/audit",
+		"/admin/explain?tier=BasicTierUsers&user=eva&image=" + img, "/api-auth/logout", "/nothing",
 	}
 }
 
@@ -439,113 +516,67 @@ func tryAccessible(t *testing.T, w *world, b *browser) {
 	axe, err := io.ReadAll(z)
 	require.NoError(t, err)
 	check := func(what string) {
-		eval[bool](b, string(axe)+"\n;true")
+		if !eval[bool](b, `"axe" in window`) {
+			eval[bool](b, string(axe)+"\n;true")
+		}
 		found := eval[[]string](b, `axe.run(document, {resultTypes: ["violations"]}).then((r) => r.violations.filter((v) => v.impact === "serious" || v.impact === "critical").map((v) => v.id + ": " + v.help + " " + v.nodes.slice(0, 3).map((n) => n.target + " " + n.any.map((a) => a.message).join("; ")).join(" | ")))`)
 		assert.Empty(t, found, what)
 	}
-	b.open("/api-auth/login")
-	for _, scheme := range []string{"light", "dark"} {
-		b.media(scheme)
-		check("sign-in, " + scheme)
+	both := func(what string) {
+		for _, scheme := range []string{"light", "dark"} {
+			b.media(scheme)
+			// The docs' viewer follows by a script of its own.
+			b.until(fmt.Sprintf(`!document.getElementById("swagger-ui") || document.documentElement.classList.contains("dark-mode") === %t`, scheme == "dark"))
+			check(what + ", " + scheme)
+		}
 	}
+	b.open("/api-auth/login")
+	b.fill("#username", "boss")
+	b.fill("#password", "wrong")
+	b.click("form button")
+	b.until(`document.getElementById("problem")`)
+	both("sign-in, refused")
 	enterprise := []string{domain.EnterpriseTier}
 	_, err = w.svc.UpdateUser(ctx, w.root, "boss", app.UserChange{Tiers: &enterprise})
 	require.NoError(t, err)
+	b.signIn("boss")
+	both("the empty gallery")
+	eval[bool](b, `(() => {
+		const data = new DataTransfer();
+		data.items.add(new File(["not a picture"], "notes.txt", {type: "text/plain"}));
+		document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+		return true;
+	})()`)
+	b.until(`document.querySelector("#uploads .why")`)
+	both("an upload that was refused")
 	img := w.upload(token(w.token("boss")))
 	w.link(token(w.token("boss")), img.ID, `{"expires_in":300}`)
-	b.signIn("boss")
 	for _, p := range pagesOf(img.ID) {
 		b.open(p)
 		if p == "/docs" {
 			b.until(`document.querySelector(".opblock")`)
+		} else {
+			b.steady(p)
 		}
-		for _, scheme := range []string{"light", "dark"} {
-			b.media(scheme)
-			check(p + ", " + scheme)
-		}
+		eval[bool](b, `(document.querySelectorAll("main details:not(.confirm)").forEach((d) => { d.open = true }), document.querySelector("details.confirm")?.setAttribute("open", ""), true)`)
+		both(p)
 		b.phone()
 		assert.LessOrEqual(t, eval[int](b, `document.documentElement.scrollWidth`), 390, "%s is wider than a phone", p)
 		b.wide()
 	}
 	b.media("light")
+	b.open("/admin/tiers/" + domain.EnterpriseTier)
+	b.fill(`input[name=heights]`, "640")
+	b.click(`button[value=review]`)
+	b.until(`document.getElementById("effect")`)
+	both("a review")
+	b.open("/images/" + img.ID)
+	b.click(`#links form button.main`)
+	b.until(`document.getElementById("new-link")`)
+	both("a new link")
+	b.media("light")
 	b.open("/")
 	b.signOut()
-}
-
-func tryHostile(t *testing.T, w *world, b *browser) {
-	names := []string{
-		`"><svg onload=alert(1)>.png`, `<script>alert(1)</script>.jpg`, `javascript:alert(1).jpg`, `' onerror='alert(1).jpg`, `" autofocus onfocus="alert(1).jpg`,
-		`{{.}}<img src=x onerror=alert(1)>.png`, "`${alert(1)}`.jpg", `</title><script>alert(1)</script>.gif`, `&lt;img src=x onerror=alert(1)&gt;.png`, `--><img src=x onerror=alert(1)>`,
-	}
-	corpus := os.Getenv("IMAGIFY_CORPUS")
-	if corpus == "" {
-		corpus = filepath.Join("..", "..", "..", "shared", "corpus")
-	}
-	if raw, err := os.ReadFile(filepath.Join(corpus, "hostile", "filenames.json")); err == nil {
-		var more []string
-		require.NoError(t, json.Unmarshal(raw, &more))
-		names = append(names, more...)
-	}
-	boss := token(w.token("boss"))
-	var imgs []imageJSON
-	for i, n := range names {
-		typ, body := form(part{"file", strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\r", "", "\n", "", "\x00", "").Replace(n), string(picture(i))})
-		a := w.do(with(boss, "Content-Type: "+typ), http.MethodPost, "/v1/images", bytes.NewReader(body))
-		if a.status == http.StatusCreated {
-			var img imageJSON
-			a.json(&img)
-			imgs = append(imgs, img)
-		}
-	}
-	polyglots, err := filepath.Glob(filepath.Join(corpus, "hostile", "polyglot", "*"))
-	require.NoError(t, err)
-	for _, p := range polyglots {
-		raw, err := os.ReadFile(p)
-		require.NoError(t, err)
-		if a := w.do(with(boss, "Content-Type: image/jpeg"), http.MethodPost, "/v1/images", bytes.NewReader(raw)); a.status == http.StatusCreated {
-			var img imageJSON
-			a.json(&img)
-			imgs = append(imgs, img)
-		}
-	}
-	require.GreaterOrEqual(t, len(imgs), 10)
-	b.signIn("boss")
-	// A script that ran would have said so in the console, or opened a dialog.
-	_, err = chromedp.Run(b.ctx, chromedp.Evaluate[any](`1`))
-	require.NoError(t, err)
-	inert := func(path string) {
-		b.open(path)
-		b.until(`[...document.images].filter((i) => i.loading !== "lazy").every((i) => i.complete)`)
-		assert.Zero(t, eval[int](b, `document.querySelectorAll("[onload], [onerror], [onfocus], script:not([src])").length`), path)
-	}
-	for _, p := range []string{
-		"/", "/admin/", "/admin/images", "/v1/images", "/v1/admin/images", "/v1/images?cursor=%22%3E%3Cscript%3Ealert(1)%3C/script%3E", "/admin/users?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
-		"/admin/images?user=%3Cscript%3Ealert(1)%3C/script%3E", "/api-auth/login?next=javascript:alert(1)", "/nothing%3Cscript%3Ealert(1)%3C/script%3E",
-	} {
-		inert(p)
-	}
-	for i, img := range imgs {
-		if i < 10 {
-			inert("/images/" + img.ID)
-			inert("/v1/images/" + img.ID)
-		}
-		a := w.get(boss, "/v1/images/"+img.ID+"/original").want(200)
-		assert.True(t, strings.HasPrefix(a.header.Get("Content-Type"), "image/"), img.Filename)
-	}
-	for _, img := range imgs[len(imgs)-min(len(polyglots), 3):] { // the bytes themselves, as a page
-		b.open("/v1/images/" + img.ID + "/original")
-		assert.True(t, strings.HasPrefix(eval[string](b, `document.contentType`), "image/"), img.Filename)
-	}
-	b.mu.Lock()
-	for _, trouble := range b.troubles {
-		// Pages of errors are logged by their status; and Chromium's own viewer of a bare image has a style, which the sandbox stops.
-		if !strings.HasPrefix(trouble, "security: Applying inline style violates") || !strings.HasSuffix(trouble, "/original") {
-			assert.Contains(t, trouble, "Failed to load resource: the server responded with a status of 4")
-		}
-	}
-	b.troubles = nil
-	b.mu.Unlock()
-	b.quiet()
 }
 
 // landscape draws a picture of hills under a sky, of its own colours.

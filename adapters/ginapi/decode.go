@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"mime"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -104,6 +105,24 @@ func splitObject(b []byte, prefix string) (*object, error) {
 		o.fields[name] = value
 	}
 	return o, nil
+}
+
+// formObject is a form as the JSON object that says the same, for one reading of
+// both: what is empty is left out, what the numbers name is written as it is.
+func formObject(form url.Values, numbers ...string) *object {
+	o := &object{fields: map[string]json.RawMessage{}}
+	for name := range form {
+		text := strings.TrimSpace(form.Get(name))
+		if text == "" || name == "action" {
+			continue
+		}
+		raw := json.RawMessage(text)
+		if !slices.Contains(numbers, name) {
+			raw, _ = json.Marshal(text) // a string: it cannot fail
+		}
+		o.fields[name] = raw
+	}
+	return o
 }
 
 func (o *object) wrong(name, code, message string) {

@@ -9,5 +9,7 @@ func getDocs(q *request) error {
 			q.actor = a
 		}
 	}
-	return q.html(http.StatusOK, "docs", q.newPage("API documentation", "docs", nil))
+	d := q.newPage("API documentation", "docs", nil)
+	d.policy = docsPolicy
+	return q.html(http.StatusOK, "docs", d)
 }

@@ -123,6 +123,11 @@ func (w *world) startFunction(t testing.TB, s setup) {
 		},
 	})
 	t.Cleanup(l.Close)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(l.Output())
+		}
+	})
 	front := httptest.NewTLSServer(l.Handler(lambdatest.FunctionURL))
 	t.Cleanup(front.Close)
 	w.url = front.URL

@@ -19,11 +19,7 @@ func (q *request) idParam(notFound string) (domain.ID, error) {
 func (q *request) imageID() (domain.ID, error) { return q.idParam(domain.NoSuchImage().Msg) }
 
 func getImages(q *request) error {
-	v, err := q.query()
-	if err != nil {
-		return err
-	}
-	p, err := page(v)
+	v, p, err := q.paged()
 	if err != nil {
 		return err
 	}
@@ -73,15 +69,8 @@ func getAccess(q *request) error {
 	return q.json(http.StatusOK, viewAccess(a))
 }
 
-func postLink(q *request) error {
-	id, err := q.imageID()
-	if err != nil {
-		return err
-	}
-	o, err := q.object()
-	if err != nil {
-		return err
-	}
+// linkInput reads what a link shall be.
+func linkInput(o *object) (app.LinkInput, error) {
 	var in app.LinkInput
 	o.require("expires_in")
 	expires, maxViews, variant := o.integer("expires_in"), o.integer("max_views"), o.str("variant")
@@ -98,9 +87,25 @@ func postLink(q *request) error {
 		in.Variant = &v
 	}
 	if err := o.done(); err != nil {
-		return err
+		return in, err
 	}
 	in.ExpiresIn = *expires
+	return in, nil
+}
+
+func postLink(q *request) error {
+	id, err := q.imageID()
+	if err != nil {
+		return err
+	}
+	o, err := q.object()
+	if err != nil {
+		return err
+	}
+	in, err := linkInput(o)
+	if err != nil {
+		return err
+	}
 	l, token, err := q.s.svc.CreateLink(q.ctx(), q.actor, id, in)
 	if err != nil {
 		return err
@@ -116,11 +121,7 @@ func getLinks(q *request) error {
 	if err != nil {
 		return err
 	}
-	v, err := q.query()
-	if err != nil {
-		return err
-	}
-	p, err := page(v)
+	v, p, err := q.paged()
 	if err != nil {
 		return err
 	}

@@ -315,3 +315,15 @@ func FuzzLocalPath(f *testing.F) {
 		assert.True(t, strings.HasPrefix(got, "/") && !strings.HasPrefix(got, "//") && !strings.ContainsAny(got, "\\\r\n\t"), got)
 	})
 }
+
+func TestAuditEntriesShowWhatChanged(t *testing.T) {
+	t.Parallel()
+	row := newChangeRow(domain.AuditEntry{
+		Before: []byte(`{"email":"","tiers":["A"],"limits":{"max_images":null,"max_pixels":5},"is_admin":false,"gone":"x"}`),
+		After:  []byte(`{"email":"a@b.c","tiers":[],"limits":{"max_images":7,"max_pixels":5},"is_admin":true}`),
+	})
+	assert.Equal(t, []changedFact{
+		{"email", "", "a@b.c"}, {"gone", "x", ""}, {"is_admin", "false", "true"}, {"limits.max_images", "", "7"}, {"tiers", `["A"]`, ""},
+	}, row.Changed)
+	assert.Empty(t, newChangeRow(domain.AuditEntry{}).Changed)
+}

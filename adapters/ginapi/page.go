@@ -39,6 +39,16 @@ func (q *request) query() (url.Values, error) {
 	return v, nil
 }
 
+// paged returns the URL's parameters, and the page that they ask for.
+func (q *request) paged() (url.Values, ports.Page, error) {
+	v, err := q.query()
+	if err != nil {
+		return nil, ports.Page{}, err
+	}
+	p, err := page(v)
+	return v, p, err
+}
+
 // page reads limit and cursor.
 func page(v url.Values) (ports.Page, error) {
 	p := ports.Page{Limit: defaultPage}
@@ -60,10 +70,7 @@ func page(v url.Values) (ports.Page, error) {
 
 // browse reads the parameters of an admin's listing: user, from, to, limit and cursor.
 func (q *request) browse() (v url.Values, f app.Filter, p ports.Page, err error) {
-	if v, err = q.query(); err != nil {
-		return
-	}
-	if p, err = page(v); err != nil {
+	if v, p, err = q.paged(); err != nil {
 		return
 	}
 	f.Username = v.Get("user")

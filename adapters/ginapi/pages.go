@@ -2,9 +2,11 @@ package ginapi
 
 import (
 	"bytes"
+	"compress/gzip"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/imagify-api/imagify/adapters/ginapi/web"
 	"github.com/imagify-api/imagify/domain"
@@ -15,6 +17,7 @@ func pageRoutes() []route {
 	const get, post = http.MethodGet, http.MethodPost
 	return []route{
 		{method: get, path: "/", access: signedIn, page: true, handle: getGallery},
+		{method: post, path: "/", access: signedIn, page: true, long: true, handle: postGallery},
 		{method: get, path: "/images/{id}", access: signedIn, page: true, handle: getImagePage},
 		{method: post, path: "/images/{id}", access: signedIn, page: true, handle: postImagePage},
 		{method: get, path: "/account", access: signedIn, page: true, handle: getAccount},
@@ -28,44 +31,83 @@ type pageData struct {
 	Title, Nav string
 	User       string // empty: nobody is signed in
 	Admin      bool
-	Narrow     bool
+	Width      string // "narrow", or as most pages are
 	Here       string // for coming back after the sign-in
 	// Problem and Notice say what came of the form that was sent.
 	Problem, Notice string
 	Data            any
+	policy          []string // nil: pagePolicy
 }
 
 var (
 	// pagePolicy lets a page load what this server has, and run no script that stands in it.
-	pagePolicy = []string{"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"}
+	pagePolicy = []string{"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"}
+	// docsPolicy lets the viewer's style sheet have the pictures that stand in it.
+	docsPolicy = []string{strings.Replace(pagePolicy[0], "img-src 'self'", "img-src 'self' data:", 1)}
 	immutable  = []string{"public, max-age=31536000, immutable"}
 	gzipped    = []string{"gzip"}
 	varyOnGzip = []string{"Accept-Encoding"}
 )
 
 func (q *request) newPage(title, nav string, data any) *pageData {
-	return &pageData{Title: title, Nav: nav, User: q.actor.User.Username, Admin: q.actor.Admin(), Data: data}
+	d := &pageData{Title: title, Nav: nav, User: q.actor.User.Username, Admin: q.actor.Admin(), Data: data}
+	if q.r.Method == http.MethodGet {
+		d.Here = localPath(q.r.URL.RequestURI())
+	}
+	return d
 }
 
-// html answers with a page: the one place where pages are written.
 func (q *request) html(status int, page string, d *pageData) error {
 	return q.htmlPart(status, page, "layout", d)
 }
 
+// htmlPart answers with a part of a page: the one place where pages are written.
 func (q *request) htmlPart(status int, page, part string, d *pageData) error {
 	var b bytes.Buffer
-	if err := q.s.site.RenderPart(&b, page, part, d); err != nil {
+	if err := q.s.site.Render(&b, page, part, d); err != nil {
 		return err
 	}
 	h := q.w.Header()
 	h["Content-Type"] = htmlType
 	h["Content-Security-Policy"] = pagePolicy
-	h["Cache-Control"] = noStore
+	if d.policy != nil {
+		h["Content-Security-Policy"] = d.policy
+	}
+	h["Cache-Control"] = noStore // so that Vary need not speak of the encoding: no cache has the page
 	h["Vary"] = varyOnCaller
 	h["Referrer-Policy"] = sameOrigin
 	h["X-Frame-Options"] = frameDeny
-	q.write(status, b.Bytes())
+	body := b.Bytes()
+	if acceptsGzip(q.r.Header.Get("Accept-Encoding")) {
+		body = compress(body)
+		h["Content-Encoding"] = gzipped
+	}
+	q.write(status, body)
 	return nil
+}
+
+var gzipWriters = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
+// compress returns a body in gzip's format.
+func compress(body []byte) []byte {
+	var b bytes.Buffer
+	z := gzipWriters.Get().(*gzip.Writer)
+	defer gzipWriters.Put(z)
+	z.Reset(&b)
+	_, _ = z.Write(body) // a Buffer takes everything
+	_ = z.Close()
+	return b.Bytes()
+}
+
+// refused answers a form's error in words, on the page that show makes of them;
+// what a form has nothing to say about is returned.
+func (q *request) refused(err error, show func(status int, words string) error) error {
+	words, status, ok := say(err)
+	if !ok {
+		return err
+	}
+	q.err = err
+	return show(status, words)
 }
 
 // say turns an error into words for a form; false where a form has nothing to say about it.
@@ -133,7 +175,7 @@ func getAsset(q *request) error {
 	h["Content-Type"] = []string{a.ContentType}
 	h["Cache-Control"] = immutable
 	h["Vary"] = varyOnGzip
-	if acceptsGzip(q.r.Header.Get("Accept-Encoding")) {
+	if a.Gzip != nil && acceptsGzip(q.r.Header.Get("Accept-Encoding")) {
 		h["Content-Encoding"] = gzipped
 		q.write(http.StatusOK, a.Gzip)
 		return nil
@@ -169,21 +211,12 @@ func getSignOut(q *request) error {
 		}
 	}
 	d := q.newPage("Sign out", "", nil)
-	d.Narrow = true
+	d.Width = "narrow"
 	return q.html(http.StatusOK, "logout", d)
 }
 
-// optionalNumber reads a form's field that may be empty.
-func optionalNumber(name, text string) (int64, error) {
-	text = strings.TrimSpace(text)
-	if text == "" {
-		return 0, nil
-	}
-	n, ok := digits(text)
-	if !ok {
-		return 0, domain.InvalidField(name, "type", "must be a whole number, written in digits")
-	}
-	return n, nil
+func noSuchAction() error {
+	return domain.Errorf(domain.Invalid, "the form has no such action")
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

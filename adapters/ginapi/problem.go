@@ -110,13 +110,7 @@ func (q *request) answerProblem(e *domain.Error, status int) {
 		q.set("Ratelimit-Remaining", "0")
 		q.set("Ratelimit-Reset", seconds(max(e.RetryAfter, retryRateLimited)))
 	}
-	if !q.bodyEnded && q.r.ContentLength != 0 {
-		// net/http reads on for a little, so that the client gets to see this answer.
-		q.readDeadline(time.Now().Add(drainTimeout))
-		if q.bodyLeft() {
-			h["Connection"] = closeConn
-		}
-	}
+	q.abandonBody()
 	if q.wantsErrorPage() && q.errorPage(p) == nil {
 		return
 	}
@@ -128,6 +122,18 @@ func (q *request) answerProblem(e *domain.Error, status int) {
 		return
 	}
 	q.write(status, append(body, '\n'))
+}
+
+// abandonBody prepares for an answer before the request's body was read to its end:
+// net/http reads on for a little, so that the client gets to see the answer.
+func (q *request) abandonBody() {
+	if q.bodyEnded || q.r.ContentLength == 0 {
+		return
+	}
+	q.readDeadline(time.Now().Add(drainTimeout))
+	if q.bodyLeft() {
+		q.w.Header()["Connection"] = closeConn
+	}
 }
 
 // allow makes gin's Allow header one of the path's own methods, in a fixed order.

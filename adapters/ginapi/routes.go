@@ -102,17 +102,17 @@ func (s *Server) table() []route {
 		{method: get, path: "/v1/admin/audit", access: admins, handle: getAudit, doc: operation{
 			tag: "admin", summary: "Who changed what, newest first", params: []string{"user", "from", "to", "limit", "cursor"}, status: 200, answer: "AuditList", errors: []int{400, 401, 403},
 		}},
-		{method: get, path: "/api-auth/login", handle: getSignIn, doc: operation{
+		{method: get, path: "/api-auth/login", page: true, handle: getSignIn, doc: operation{
 			tag: "sign-in", summary: "The sign-in page", params: []string{"next"}, status: 200, answer: "page", errors: []int{400},
 		}},
-		{method: post, path: "/api-auth/login", handle: postSignIn, doc: operation{
+		{method: post, path: "/api-auth/login", page: true, handle: postSignIn, doc: operation{
 			tag: "sign-in", summary: "Sign in", description: "Sets the session cookie and leads to `next`.", body: "SignIn",
 			status: 303, page: true, errors: []int{400, 401, 403, 408, 413, 429},
 		}},
 		{method: get, path: "/api-auth/logout", page: true, handle: getSignOut, doc: operation{
 			tag: "sign-in", summary: "The sign-out page", description: "It holds a form; a GET signs nobody out.", status: 200, answer: "page",
 		}},
-		{method: post, path: "/api-auth/logout", handle: postSignOut, doc: operation{
+		{method: post, path: "/api-auth/logout", page: true, handle: postSignOut, doc: operation{
 			tag: "sign-in", summary: "Sign out", description: "Ends the session. A browser is led to the sign-in page.", status: 204, errors: []int{403},
 		}},
 		{method: get, path: "/openapi.json", handle: getOpenAPI, doc: operation{

@@ -25,16 +25,32 @@ const (
 var uploadBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
 
 func postImage(q *request) error {
+	img, err := q.upload()
+	if err != nil {
+		return err
+	}
+	v, err := q.s.svc.View(q.ctx(), img)
+	if err != nil {
+		return err
+	}
+	view := imageView{v, q.base(), false}
+	q.set("Location", view.base+"/v1/images/"+img.ID.String())
+	return q.json(http.StatusCreated, view)
+}
+
+// upload keeps the image that the request's body holds.
+func (q *request) upload() (domain.Image, error) {
 	in := app.UploadInput{Size: -1}
+	var none domain.Image
 	switch keys := q.r.Header["Idempotency-Key"]; len(keys) {
 	case 0:
 	case 1:
 		in.IdempotencyKey = keys[0]
 	default:
-		return domain.InvalidField("Idempotency-Key", "format", "is there more than once")
+		return none, domain.InvalidField("Idempotency-Key", "format", "is there more than once")
 	}
 	if q.r.Header["Content-Encoding"] != nil {
-		return domain.Errorf(domain.Invalid, "send the file as it is, without Content-Encoding")
+		return none, domain.Errorf(domain.Invalid, "send the file as it is, without Content-Encoding")
 	}
 	wire := &uploadBody{q: q, until: q.begun.Add(q.s.o.UploadTimeout), left: -1}
 	buffered := uploadBuffers.Get().(*bufio.Reader)
@@ -49,11 +65,11 @@ func postImage(q *request) error {
 	switch {
 	case err == nil && typ == "multipart/form-data":
 		if n := len(params["boundary"]); n == 0 || n > 70 { // RFC 2046, section 5.1.1
-			return domain.Errorf(domain.Invalid, "the multipart Content-Type has no valid boundary")
+			return none, domain.Errorf(domain.Invalid, "the multipart Content-Type has no valid boundary")
 		}
 		f := &formFile{form: multipart.NewReader(buffered, params["boundary"]), wire: wire}
 		if in.Filename, err = f.open(); err != nil {
-			return err
+			return none, err
 		}
 		in.Body = f
 	case err == nil && strings.HasPrefix(typ, "image/"):
@@ -62,23 +78,17 @@ func postImage(q *request) error {
 			in.Filename = params["filename"]
 		}
 	default:
-		return domain.Errorf(domain.Invalid, "send the file as the field \"file\" of multipart/form-data, or as the body with an image/* Content-Type")
+		return none, domain.Errorf(domain.Invalid, "send the file as the field \"file\" of multipart/form-data, or as the body with an image/* Content-Type")
 	}
 
 	img, err := q.s.svc.Upload(q.ctx(), q.actor, in)
 	if err != nil {
 		if wire.failed != nil {
-			return wire.failed // a failed read also ends the context: this came first
+			return none, wire.failed // a failed read also ends the context: this came first
 		}
-		return err
+		return none, err
 	}
-	v, err := q.s.svc.View(q.ctx(), img)
-	if err != nil {
-		return err
-	}
-	view := imageView{v, q.base(), false}
-	q.set("Location", view.base+"/v1/images/"+img.ID.String())
-	return q.json(http.StatusCreated, view)
+	return img, nil
 }
 
 // uploadBody reads the connection. Each wait for bytes is bounded, and all of

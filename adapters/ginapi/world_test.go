@@ -32,6 +32,7 @@ import (
 	"github.com/imagify-api/imagify/adapters/fileblob"
 	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/adapters/memory"
+	"github.com/imagify-api/imagify/adapters/nativeresizer"
 	"github.com/imagify-api/imagify/adapters/sqliterepo"
 	"github.com/imagify-api/imagify/app"
 	"github.com/imagify-api/imagify/domain"
@@ -132,6 +133,8 @@ func newWorld(t testing.TB, change ...func(*setup)) *world {
 	}
 	if strings.HasPrefix(t.Name(), "TestPromiseEmbedded/") {
 		s.app.Records, s.app.Blobs = embedded(t, w.clock)
+		s.app.Resizer, err = nativeresizer.New(nativeresizer.Options{})
+		require.NoError(t, err)
 	}
 	for _, c := range change {
 		c(&s)

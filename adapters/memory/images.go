@@ -71,6 +71,17 @@ func (p images) List(ctx context.Context, ownerID domain.ID, pg ports.Page) ([]d
 	return list, nil
 }
 
+// ListIDs implements ports.ImageLister.
+func (p images) ListIDs(ctx context.Context, ownerID domain.ID, pg ports.Page) ([]domain.ID, error) {
+	if err := ended(ctx); err != nil {
+		return nil, err
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	list, _ := page(p.r.readyOf[ownerID], pg, func(id domain.ID) (domain.ID, bool) { return id, true })
+	return list, nil
+}
+
 // ListAll implements ports.Images.
 func (p images) ListAll(ctx context.Context, tr ports.TimeRange, pg ports.Page) ([]domain.Image, domain.ID, error) {
 	if err := ended(ctx); err != nil {

@@ -42,7 +42,7 @@ func (f *gifFile) memory(shrinks ...int) (bytes int64) {
 	return bytes
 }
 
-func (f *gifFile) together() bool { return true }
+func (f *gifFile) joins(_, _ int) bool { return true }
 
 func (f *gifFile) decode(ctx context.Context, shrinks ...int) ([]*picture, error) {
 	images, _, err := f.d.DecodeShrunk(ctx, squares(shrinks)...)

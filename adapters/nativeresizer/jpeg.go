@@ -80,7 +80,7 @@ func scales(shrinks []int) []jpeg.Scale {
 	return s
 }
 
-func (f *jpegFile) together() bool { return true }
+func (f *jpegFile) joins(_, _ int) bool { return true }
 
 func (f *jpegFile) decode(ctx context.Context, shrinks ...int) ([]*picture, error) {
 	decoded, err := f.d.DecodeScales(ctx, scales(shrinks)...)

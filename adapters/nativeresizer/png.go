@@ -54,7 +54,7 @@ func (f *pngFile) memory(shrinks ...int) int64 {
 	return m
 }
 
-func (f *pngFile) together() bool { return true }
+func (f *pngFile) joins(_, _ int) bool { return true }
 
 func (f *pngFile) decode(ctx context.Context, shrinks ...int) ([]*picture, error) {
 	images, trailer, err := f.d.DecodeShrunk(ctx, squares(shrinks)...)

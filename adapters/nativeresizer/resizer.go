@@ -108,10 +108,10 @@ type file interface {
 	shrink(most float64) int
 	// memory returns an upper bound of the bytes that decode allocates.
 	memory(shrinks ...int) int64
-	// together reports whether decode takes several reductions.
-	together() bool
-	// decode decodes the file, once, by reductions that shrink returned. Each gives the
-	// picture that it would give alone.
+	// joins reports whether two reductions can be of one decode.
+	joins(a, b int) bool
+	// decode decodes the file, once, by reductions that shrink returned and that join. Each
+	// gives the picture that it would give alone.
 	decode(ctx context.Context, shrinks ...int) ([]*picture, error)
 	// close gives back what the file holds; decoded pictures stay valid.
 	close()
@@ -162,7 +162,7 @@ func (r *Resizer) batches(f file, plans []plan) (all []batch) {
 		if slices.ContainsFunc(all, func(b batch) bool { return slices.Contains(b.shrinks, p.shrink) && b.render >= p.render }) {
 			continue
 		}
-		if n := len(all); n > 0 && f.together() {
+		if n := len(all); n > 0 && f.joins(all[n-1].shrinks[0], p.shrink) {
 			b := batch{shrinks: all[n-1].shrinks, render: max(all[n-1].render, p.render)}
 			if !slices.Contains(b.shrinks, p.shrink) {
 				b.shrinks = append(slices.Clip(b.shrinks), p.shrink)

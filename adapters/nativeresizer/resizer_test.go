@@ -208,8 +208,16 @@ func TestSizes(t *testing.T) {
 func TestSameThumbnailBesideOthers(t *testing.T) {
 	t.Parallel()
 	r := resizer(t, nativeresizer.Options{})
-	heights := []int{40, 90, 4320, 1, 41}
-	for name, file := range files(t, 500, 350) {
+	heights := []int{40, 90, 4320, 1, 41, 7}
+	all := files(t, 500, 350)
+	webps, err := filepath.Glob(filepath.Join("webp", "testdata", "*.webp"))
+	require.NoError(t, err)
+	require.NotEmpty(t, webps)
+	for _, name := range webps {
+		all[name], err = os.ReadFile(name)
+		require.NoError(t, err)
+	}
+	for name, file := range all {
 		for kind, src := range map[string]io.Reader{
 			"seekable": bytes.NewReader(file), "stream": iotest.HalfReader(bytes.NewReader(file)),
 		} {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"image"
 	"io"
-	"slices"
 
 	"github.com/imagify-api/imagify/adapters/internal/imagefile"
 	"github.com/imagify-api/imagify/adapters/nativeresizer/icc"
@@ -72,12 +71,12 @@ func (f *webpFile) memory(shrinks ...int) int64 {
 	return m
 }
 
-// together: planes are decoded with the loop filter or without.
-func (f *webpFile) together() bool { return !f.inPlanes() }
+// joins: a lossy picture is decoded with the loop filter or without.
+func (f *webpFile) joins(a, b int) bool { return f.h.Lossless || (a > 1) == (b > 1) }
 
 func (f *webpFile) decode(ctx context.Context, shrinks ...int) ([]*picture, error) {
 	decode := f.d.Decode
-	if slices.Min(shrinks) > 1 {
+	if shrinks[0] > 1 {
 		decode = f.d.DecodeForShrinking
 	}
 	out, err := decode(ctx)

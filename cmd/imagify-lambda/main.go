@@ -80,8 +80,9 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 		return nil, errEvent
 	}
 	var open func(ctx context.Context) (serve, error)
+	web := kind.RequestContext.HTTP != nil || kind.RequestContext.Identity != nil
 	switch {
-	case kind.RequestContext.HTTP != nil, kind.RequestContext.Identity != nil:
+	case web:
 		open = f.http
 	case kind.Resize != nil:
 		open = f.resize
@@ -96,6 +97,9 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 	serve, err := open(ctx)
 	if err != nil {
 		slog.ErrorContext(ctx, "the function cannot work", "error", err)
+		if web { // the client is told to come again, not that the function failed
+			return unavailable.serve(ctx, payload)
+		}
 		return nil, err
 	}
 	return serve(ctx, payload)

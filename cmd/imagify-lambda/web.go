@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -43,6 +44,15 @@ const answerTime = 500 * time.Millisecond
 // cookies, which come apart from the headers, and ends a body that was cut off as if
 // it were whole.
 type web struct{ handler http.Handler }
+
+// unavailable answers while what the API works with cannot be opened.
+var unavailable = web{http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	a := problem(http.StatusServiceUnavailable, domain.Unavailable, "The service is away, try again.")
+	maps.Copy(w.Header(), a.header)
+	w.Header().Set("Retry-After", "5")
+	w.WriteHeader(a.status)
+	_, _ = io.Copy(w, a.body)
+})}
 
 // webEvent is what is used of an HTTP event
 // (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html).

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -211,6 +212,39 @@ func TestStage(t *testing.T) {
 		assert.Equal(t, want, got.Path)
 		assert.Equal(t, "[2001:db8::1]:0", got.Remote)
 	}
+}
+
+// A database that is away is the client's to try again, and the function does as soon as it is back.
+func TestCannotOpen(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "not a folder")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	l := lambdatest.New(lambdatest.Function{Path: bootstrap(t), Env: []string{
+		"IMAGIFY_STORAGE_URL=mem:", "IMAGIFY_DATABASE_URL=sqlite:" + filepath.Join(file, "imagify.db"), "IMAGIFY_SECRET_KEY=a secret key of the tests",
+	}})
+	t.Cleanup(l.Close)
+	server := httptest.NewServer(l.Handler(lambdatest.FunctionURL))
+	t.Cleanup(server.Close)
+	get := func() (*http.Response, string) {
+		res, err := server.Client().Get(server.URL + "/readyz")
+		require.NoError(t, err)
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		return res, string(body)
+	}
+	res, body := get()
+	assert.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+	assert.Equal(t, "5", res.Header.Get("Retry-After"))
+	assert.Equal(t, "application/problem+json", res.Header.Get("Content-Type"))
+	assert.Contains(t, body, `"code":"unavailable"`)
+	assert.NotContains(t, body, dir)
+	require.NoError(t, os.Remove(file))
+	require.NoError(t, os.Mkdir(file, 0o700))
+	res, body = get()
+	assert.Equal(t, http.StatusOK, res.StatusCode, body)
+	assert.EqualValues(t, 1, l.Starts())
 }
 
 func TestMemoryLimit(t *testing.T) {

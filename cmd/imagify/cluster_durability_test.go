@@ -191,7 +191,7 @@ func (c *cluster) promiseD1(t *testing.T, kills int) {
 					Size         int
 					Thumbnails   map[string]struct{ URL string }
 				}
-			} //nolint:gofumpt // a line
+			}
 			if a.err != nil || a.status != 200 || json.Unmarshal(a.body, &page) != nil {
 				time.Sleep(20 * time.Millisecond)
 				continue
@@ -430,7 +430,7 @@ func (c *cluster) promiseD4(t *testing.T) {
 	t.Logf("%d connections cut at COMMIT, half before and half after it; first answers %v; %d keys, %d images", cutter.cuts.Load(), answers, made, len(images))
 }
 
-// MySQL restarted under load: nothing but 503 with Retry-After, and back within five seconds.
+// The database restarted under load: nothing but 503 with Retry-After, and back within five seconds.
 func (c *cluster) promiseD5(t *testing.T) {
 	_, token := c.user(t, enterprise)
 	img, _ := c.nodes[0].picture(t, token)

@@ -192,7 +192,7 @@ func (c *cluster) promiseR4(t *testing.T) {
 	assert.True(t, a.status == 200 && bytes.Equal(data, a.body), a)
 }
 
-// MySQL does not answer: 503 within two seconds, also where all connections are in
+// The database does not answer: 503 within two seconds, also where all connections are in
 // use, and no right that another node took away counts for longer than that.
 func (c *cluster) promiseR5(t *testing.T) {
 	p := c.newPrey(t)
@@ -241,7 +241,7 @@ func (c *cluster) promiseR5(t *testing.T) {
 					unavailable.Add(1)
 				case a.served():
 					stale.Add(1)
-					assert.Less(t, a.began.Sub(changed), leaseTime, "MySQL %s: a right that is gone for longer: %s", name, a)
+					assert.Less(t, a.began.Sub(changed), leaseTime, "the database %s: a right that is gone for longer: %s", name, a)
 				}
 				time.Sleep(20 * time.Millisecond)
 			}
@@ -258,7 +258,7 @@ func (c *cluster) promiseR5(t *testing.T) {
 		for _, path := range p.paths {
 			require.Eventually(t, func() bool { return there.get(t, path, "").status == 200 }, slack*leaseTime, 20*time.Millisecond)
 		}
-		t.Logf("MySQL %s: %d times 503, the slowest after %v; %d answers within the lease, none later", name, unavailable.Load(),
+		t.Logf("the database %s: %d times 503, the slowest after %v; %d answers within the lease, none later", name, unavailable.Load(),
 			time.Duration(longest.Load()).Round(10*time.Millisecond), stale.Load())
 	}
 }

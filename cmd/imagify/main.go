@@ -11,7 +11,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"strings"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -111,18 +111,18 @@ func run(ctx context.Context, args []string, io stdio, getenv func(string) strin
 		return exited // --help
 	}
 	if err != nil {
-		fmt.Fprintf(io.err, "imagify: %v\nrun 'imagify %s--help' for usage\n", err, commandOf(args))
+		fmt.Fprintf(io.err, "imagify: %v\nrun 'imagify %s--help' for usage\n", err, commandOf(parser, args))
 		return exitUsage
 	}
 	return p.report(k.Run(p))
 }
 
-// commandOf is the command's name as far as it was given, for the hint to its help.
-func commandOf(args []string) string {
-	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
-		return ""
+// commandOf is the command's name, if there is one of the name that was given, for the hint to its help.
+func commandOf(k *kong.Kong, args []string) string {
+	if len(args) > 0 && slices.ContainsFunc(k.Model.Children, func(n *kong.Node) bool { return n.Name == args[0] }) {
+		return args[0] + " "
 	}
-	return args[0] + " "
+	return ""
 }
 
 // report prints a failure in one line and returns the exit code.

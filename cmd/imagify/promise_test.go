@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -38,6 +39,7 @@ func scaled(quick, whole int) int {
 func TestPromise(t *testing.T) {
 	t.Run("D1,D2", promiseD1)
 	t.Run("H1,H5,H6", promiseH1)
+	t.Run("H7", promiseH7)
 	t.Run("L7", promiseL7)
 	t.Run("R2", promiseR2)
 	t.Run("R6", promiseR6)
@@ -294,4 +296,67 @@ func promiseH1(t *testing.T) {
 	assert.Equal(t, pid, srv.cmd.Process.Pid)
 	due, orphans, ghosts := s.leftovers()
 	assert.Zero(t, due+orphans+ghosts, "what was refused left nothing")
+}
+
+// No file makes the service reach out or write: what names other files and
+// addresses is refused by its first bytes.
+func promiseH7(t *testing.T) {
+	var reached atomic.Int64
+	bait, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer bait.Close()
+	go func() {
+		for {
+			c, err := bait.Accept()
+			if err != nil {
+				return
+			}
+			reached.Add(1)
+			c.Close()
+		}
+	}()
+	url := "http://" + bait.Addr().String() + "/"
+	temp := t.TempDir()
+	s := newSite(t)
+	token := s.user("anna", "--tier", "EnterpriseTierUsers")
+	srv := s.serve("TMPDIR=" + temp)
+	files := s.files()
+	write := filepath.Join(temp, "written")
+	hostile := map[string]string{
+		"SVG":                `<svg xmlns="http://www.w3.org/2000/svg"><image href="` + url + `x.png"/><use href="file:///etc/passwd"/></svg>`,
+		"SVG with an entity": `<?xml version="1.0"?><!DOCTYPE svg [<!ENTITY x SYSTEM "` + url + `">]><svg xmlns="http://www.w3.org/2000/svg"><text>&x;</text></svg>`,
+		"MVG":                "push graphic-context\nviewbox 0 0 640 480\nfill 'url(" + url + "x.jpg\"|touch \"" + write + ")'\npop graphic-context\n",
+		"MSL":                `<?xml version="1.0"?><image><read filename="` + url + `x.png"/><write filename="` + write + `"/></image>`,
+		"HLS":                "#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:10.0,\n" + url + "x.ts\n#EXT-X-ENDLIST\n",
+		"PostScript":         "%!PS-Adobe-3.0\n(" + write + ") (w) file closefile\n(%pipe%touch " + write + ") (r) file\nshowpage\n",
+	}
+	for name, content := range hostile {
+		for _, prefix := range []string{"", "\xff\xd8\xff", "GIF89a", "\x89PNG\r\n\x1a\n", "RIFF\x00\x10\x00\x00WEBP"} {
+			for _, contentType := range []string{"image/jpeg", "image/svg+xml"} {
+				status, answer, _, err := call(t.Context(), http.MethodPost, srv.url+"/v1/images", token, []byte(prefix+content), contentType)
+				require.NoError(t, err)
+				want := []int{415}
+				if prefix != "" { // the beginning of an accepted format, and then none of it
+					want = []int{413, 415, 422}
+				}
+				assert.Contains(t, want, status, "%s after %q: %s", name, prefix, answer)
+			}
+		}
+		// Behind a whole picture it is bytes that nobody reads.
+		status, img := srv.upload(token, append(photo(1, 64, 48), content...))
+		if assert.Equal(t, 201, status, name) {
+			status, body, _, err := call(t.Context(), http.MethodGet, img.Thumbnails["200"].URL, "", nil, "")
+			require.NoError(t, err)
+			assert.Equal(t, 200, status)
+			assert.NotContains(t, string(body), content)
+			status, _, _, err = call(t.Context(), http.MethodDelete, srv.url+"/v1/images/"+img.ID, token, nil, "")
+			require.NoError(t, err)
+			assert.Equal(t, 204, status)
+		}
+	}
+	assert.Zero(t, reached.Load(), "outbound connections")
+	left, err := os.ReadDir(temp)
+	require.NoError(t, err)
+	assert.Empty(t, left, "temporary files")
+	assert.Equal(t, files, s.files())
 }

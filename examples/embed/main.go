@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/adapters/memory"
 	"github.com/imagify-api/imagify/adapters/nativeresizer"
+	"github.com/imagify-api/imagify/adapters/sqliterepo"
 	imagify "github.com/imagify-api/imagify/app"
 )
 
@@ -26,17 +28,18 @@ func main() {
 }
 
 func newHandler(ctx context.Context, dir string) (http.Handler, error) {
-	blobs, err := fileblob.New(dir)
-	if err != nil {
+	db, err1 := sqliterepo.Open(ctx, filepath.Join(dir, "imagify.db"), sqliterepo.Options{})
+	blobs, err2 := fileblob.New(filepath.Join(dir, "blobs"))
+	resizer, err3 := nativeresizer.New(nativeresizer.Options{})
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}
-	resizer, err := nativeresizer.New(nativeresizer.Options{})
-	if err != nil {
+	if _, err := db.MigrateUp(ctx); err != nil {
 		return nil, err
 	}
 	service, err := imagify.New(imagify.Config{
-		Records: memory.NewRecords(memory.Options{}), Blobs: blobs, Resizer: resizer,
-		RateLimits: memory.NewRateLimits(memory.Options{}), SecretKeys: [][]byte{[]byte(rand.Text())},
+		Records: db.Records(), Blobs: blobs, Resizer: resizer, RateLimits: memory.NewRateLimits(memory.Options{}),
+		SecretKeys: [][]byte{[]byte(rand.Text())}, // keep yours: a new one ends the URLs that were handed out
 	})
 	if err != nil {
 		return nil, err
@@ -46,11 +49,8 @@ func newHandler(ctx context.Context, dir string) (http.Handler, error) {
 	}
 	go service.Run(ctx)
 	api, err := ginapi.New(service, ginapi.Options{})
-	if err != nil {
-		return nil, err
-	}
 	mux := http.NewServeMux()
 	mux.Handle("/", api)
 	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "a route of my own") })
-	return mux, nil
+	return mux, err
 }

@@ -2,6 +2,7 @@ package porttest_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,26 @@ type imagesFault struct {
 	list    func(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.Image, error)
 	listAll func(ctx context.Context, r ports.TimeRange, p ports.Page) ([]domain.Image, domain.ID, error)
 	usage   func(ctx context.Context, owner domain.ID) (domain.Usage, error)
+}
+
+// idsFault is an Images that lists ids by a function of its own.
+type idsFault struct {
+	ports.Images
+	ids func(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error)
+}
+
+func (f idsFault) ListIDs(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error) {
+	return f.ids(ctx, owner, p)
+}
+
+// listsIDs breaks ListIDs alone; right is what it ought to call.
+func listsIDs(fault string, ids func(right ports.ImageLister, ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error)) broken {
+	return records(fault, "Images/IDs", func(r *ports.Records) {
+		images := r.Images
+		r.Images = idsFault{images, func(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error) {
+			return ids(images.(ports.ImageLister), ctx, owner, p)
+		}}
+	})
 }
 
 func (f imagesFault) Get(ctx context.Context, owner, id domain.ID) (domain.Image, error) {
@@ -117,6 +138,18 @@ var unlimited = ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit}
 func brokenImages() []broken {
 	return []broken{
 		records(control, "Uploads/QuotaRacers", func(*ports.Records) {}),
+		listsIDs("lists ids from the beginning again", func(right ports.ImageLister, ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error) {
+			return right.ListIDs(ctx, owner, ports.Page{Limit: p.Limit})
+		}),
+		listsIDs("lists one id too few", func(right ports.ImageLister, ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error) {
+			ids, err := right.ListIDs(ctx, owner, p)
+			return ids[:max(len(ids)-1, 0)], err
+		}),
+		listsIDs("lists ids the other way round", func(right ports.ImageLister, ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error) {
+			ids, err := right.ListIDs(ctx, owner, p)
+			slices.Reverse(ids)
+			return ids, err
+		}),
 		records("ignores the owner", "Images/OwnersAreApart", func(r *ports.Records) {
 			inner := r.Images
 			r.Images = imagesFault{Images: inner, get: func(ctx context.Context, _, id domain.ID) (domain.Image, error) {

@@ -19,6 +19,7 @@ func Images(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 		{"OnlyReady", imagesOnlyReady},
 		{"OwnersAreApart", imagesOwners},
 		{"Paging", imagesPaging},
+		{"IDs", imagesIDs},
 		{"ListAll", imagesListAll},
 		{"Usage", imagesUsage},
 		{"Copies", imagesCopies},
@@ -247,5 +248,53 @@ func imagesEnded(w *world) {
 			return err
 		}},
 		{"Usage", func(ctx context.Context) error { _, err := w.Images.Usage(ctx, img.OwnerID); return err }},
+	})
+}
+
+// imagesIDs is for an Images that is a ports.ImageLister too.
+func imagesIDs(w *world) {
+	lister, ok := w.Images.(ports.ImageLister)
+	if !ok {
+		return
+	}
+	owner, other := w.id(epoch), w.id(epoch)
+	for i := range 7 {
+		for _, o := range []domain.ID{owner, other} {
+			u := w.upload(o, moment(i))
+			w.begin(u)
+			if i != 3 { // that one stays pending
+				require.NoError(w.t, w.Uploads.Commit(w.ctx, u, w.image(u), noQuota))
+			}
+		}
+	}
+	all, err := w.Images.List(w.ctx, owner, ports.Page{Limit: 10})
+	require.NoError(w.t, err)
+	require.Len(w.t, all, 6)
+	require.NoError(w.t, w.Deletions.Mark(w.ctx, owner, all[2].ID, nil, epoch))
+	befores := []domain.ID{{}, w.id(epoch.Add(-time.Hour))}
+	for _, img := range all {
+		befores = append(befores, img.ID)
+	}
+	for _, o := range []domain.ID{owner, other, w.id(epoch)} {
+		for _, before := range befores {
+			for limit := 1; limit <= 8; limit++ {
+				p := ports.Page{Before: before, Limit: limit}
+				list, err := w.Images.List(w.ctx, o, p)
+				require.NoError(w.t, err)
+				want := []domain.ID{}
+				for _, img := range list {
+					want = append(want, img.ID)
+				}
+				ids, err := lister.ListIDs(w.ctx, o, p)
+				require.NoError(w.t, err)
+				require.Equal(w.t, want, append([]domain.ID{}, ids...))
+			}
+		}
+	}
+	wantAllEnded(w.t, []call{
+		{"ListIDs", func(ctx context.Context) error {
+			_, err := lister.ListIDs(ctx, owner, ports.Page{Limit: 1})
+			return err
+		}},
 	})
 }

@@ -25,6 +25,7 @@ func (s *Site) funcs() template.FuncMap {
 		"stamp":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"utc":      func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04") + " UTC" },
 		"join":     strings.Join,
+		"spans":    spans,
 		"adminTabs": func() []tab {
 			return []tab{
 				{"Overview", "/admin/"},
@@ -43,6 +44,23 @@ func (s *Site) funcs() template.FuncMap {
 			return Number(n) + " " + many
 		},
 	}
+}
+
+// span is a run of text, or of code.
+type span struct {
+	Text string
+	Code bool
+}
+
+// spans cuts a text at its backticks.
+func spans(text string) []span {
+	var out []span
+	for i, s := range strings.Split(text, "`") {
+		if s != "" {
+			out = append(out, span{s, i%2 == 1})
+		}
+	}
+	return out
 }
 
 // tab is a page of the administration.

@@ -16,14 +16,14 @@ import (
 	"strings"
 )
 
-//go:embed static templates vendor/*.gz
+//go:embed static templates vendor/*.gz vendor/*.woff2
 var files embed.FS
 
 // Asset is a file that pages load. Its name changes with its content, so that it may be kept for ever.
 type Asset struct {
 	// ContentType is the header's value.
 	ContentType string
-	// Gzip is the content, compressed.
+	// Gzip is the content, compressed; nil where that would gain nothing.
 	Gzip  []byte
 	plain []byte // nil where only the compressed form is kept
 }
@@ -55,23 +55,24 @@ type Site struct {
 const AssetPath = "/assets/"
 
 var contentTypes = map[string]string{
-	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".woff2": "font/woff2",
 }
 
 // Load reads what is embedded.
 func Load() (*Site, error) {
 	s := &Site{assets: map[string]*Asset{}, names: map[string]string{}, pages: map[string]*template.Template{}}
-	for _, dir := range []string{"static", "vendor"} {
-		entries, err := fs.ReadDir(files, dir)
+	// Style sheets come last: they name the others.
+	for _, pattern := range []string{"vendor/*", "static/*.svg", "static/*.js", "static/*.css"} {
+		found, err := fs.Glob(files, pattern)
 		if err != nil {
 			return nil, err
 		}
-		for _, e := range entries {
-			b, err := files.ReadFile(dir + "/" + e.Name())
+		for _, f := range found {
+			b, err := files.ReadFile(f)
 			if err != nil {
 				return nil, err
 			}
-			if err := s.add(e.Name(), b); err != nil {
+			if err := s.add(path.Base(f), b); err != nil {
 				return nil, err
 			}
 		}
@@ -80,16 +81,23 @@ func Load() (*Site, error) {
 }
 
 func (s *Site) add(file string, b []byte) error {
-	sum := sha256.Sum256(b)
 	name, compressed := strings.CutSuffix(file, ".gz")
 	ext := path.Ext(name)
 	a := &Asset{ContentType: contentTypes[ext]}
 	if a.ContentType == "" {
 		return fmt.Errorf("web: %s has no content type", file)
 	}
-	if compressed {
+	switch {
+	case compressed:
 		a.Gzip = b
-	} else {
+	case ext == ".woff2": // compressed in itself
+		a.plain = b
+	default:
+		if ext == ".css" {
+			for own, hashed := range s.names {
+				b = bytes.ReplaceAll(b, []byte(AssetPath+own), []byte(AssetPath+hashed))
+			}
+		}
 		a.plain = b
 		var z bytes.Buffer
 		w, err := gzip.NewWriterLevel(&z, gzip.BestCompression)
@@ -104,6 +112,7 @@ func (s *Site) add(file string, b []byte) error {
 		}
 		a.Gzip = z.Bytes()
 	}
+	sum := sha256.Sum256(b)
 	s.names[name] = strings.TrimSuffix(name, ext) + "-" + hex.EncodeToString(sum[:6]) + ext
 	s.assets[s.names[name]] = a
 	return nil
@@ -112,22 +121,13 @@ func (s *Site) add(file string, b []byte) error {
 // Asset returns the asset of a name as it stands in URLs; nil if there is none.
 func (s *Site) Asset(name string) *Asset { return s.assets[name] }
 
-// Render writes a page.
-func (s *Site) Render(w io.Writer, page string, data any) error {
-	return s.execute(w, page, "layout", data)
-}
-
-// RenderPart writes one named part of a page.
-func (s *Site) RenderPart(w io.Writer, page, part string, data any) error {
-	return s.execute(w, page, part, data)
-}
-
-func (s *Site) execute(w io.Writer, page, name string, data any) error {
+// Render writes a part of a page: "layout" is the whole, any other that its template defines alone.
+func (s *Site) Render(w io.Writer, page, part string, data any) error {
 	t := s.pages[page]
 	if t == nil {
 		return fmt.Errorf("web: no page %q", page)
 	}
-	return t.ExecuteTemplate(w, name, data)
+	return t.ExecuteTemplate(w, part, data)
 }
 
 // parse makes one template set a page, each with the layout and the shared parts.

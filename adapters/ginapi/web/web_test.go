@@ -27,6 +27,6 @@ func TestUnknownPage(t *testing.T) {
 	t.Parallel()
 	s, err := web.Load()
 	require.NoError(t, err)
-	require.Error(t, s.Render(io.Discard, "none", nil))
+	require.Error(t, s.Render(io.Discard, "none", "layout", nil))
 	assert.Nil(t, s.Asset("style.css"))
 }

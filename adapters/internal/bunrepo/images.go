@@ -43,9 +43,7 @@ func (s images) List(ctx context.Context, ownerID domain.ID, p ports.Page) ([]do
 	if err := checkLimit(p.Limit); err != nil {
 		return nil, err
 	}
-	q := s.o.Read.NewSelect().Model((*imageRow)(nil)).ForceIndex("PRIMARY").Where("owner_id = ?", ownerID[:]).
-		Column("id", "filename", "size", "sha256", "format", "width", "height", "frames", "alpha", "placeholder", "uploaded_at")
-	rows, err := page(q, "id", p).Rows(ctx)
+	rows, err := s.list(ctx, ownerID, p, "id", "filename", "size", "sha256", "format", "width", "height", "frames", "alpha", "placeholder", "uploaded_at")
 	if err != nil {
 		return nil, s.fail(err)
 	}
@@ -57,9 +55,42 @@ func (s images) List(ctx context.Context, ownerID domain.ID, p ports.Page) ([]do
 	return out, nil
 }
 
+// list reads columns of a page of an owner's images.
+func (s images) list(ctx context.Context, ownerID domain.ID, p ports.Page, columns ...string) (*sql.Rows, error) {
+	q := s.o.Read.NewSelect().Model((*imageRow)(nil)).ForceIndex("PRIMARY").Where("owner_id = ?", ownerID[:]).Column(columns...)
+	return page(q, "id", p).Rows(ctx)
+}
+
+// ListIDs implements ports.ImageLister.
+func (s images) ListIDs(ctx context.Context, ownerID domain.ID, p ports.Page) ([]domain.ID, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	if err := checkLimit(p.Limit); err != nil {
+		return nil, err
+	}
+	rows, err := s.list(ctx, ownerID, p, "id")
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	out := make([]domain.ID, 0, min(p.Limit, maxPage))
+	var id sql.RawBytes
+	for err == nil && rows.Next() {
+		if err = rows.Scan(&id); err == nil {
+			out = append(out, toID(id))
+		}
+	}
+	if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
+		return nil, s.fail(err)
+	}
+	return out, nil
+}
+
+// maxPage is for how many images room is made at once: the largest page of the API, and one more.
+const maxPage = 101
+
 func scanImages(rows *sql.Rows, ownerID domain.ID, limit int) ([]domain.Image, error) {
 	var (
-		out                   = make([]domain.Image, 0, min(limit, 101))
+		out                   = make([]domain.Image, 0, min(limit, maxPage))
 		row                   imageRow
 		id, hash, placeholder sql.RawBytes // valid until the next row: image copies them
 	)

@@ -7,7 +7,7 @@
 // time, and the AC scans of a progressive file are not entropy decoded at all.
 // At 1/4 and 1/2 only the 2×2 or 4×4 low frequencies of a block are kept and
 // transformed by an inverse DCT of that size, which is a proper low-pass and
-// not a choice of samples.
+// not a choice of samples. [Decoder.DecodeScales] gives several scales of one decode.
 //
 // The planes stay as the file stores them: in the colour model of the file
 // (YCbCr, gray, RGB, CMYK, YCCK) and each at its own sampling. [Planes.Image]

@@ -16,7 +16,7 @@ type shrinker struct {
 	pix           []byte
 	sums          []uint32 // of a row of boxes, or of all: channels for each
 	even, odd     []uint64 // sums of columns in lanes of 16 bits
-	columns       []uint16 // the same, one by one
+	columns       []byte   // the same one by one, of two bytes each, and padding for a load beyond the last
 	rowsIn        int      // rows in the lanes or sums
 }
 
@@ -41,7 +41,7 @@ func newShrinker(h *Header, fx, fy int) (*shrinker, error) {
 		s.sums = make([]uint32, s.outW*s.outH*s.channels)
 	case s.channels&1 == 1:
 		lanes := (s.width*s.channels + 7) / 8
-		s.even, s.odd, s.columns = make([]uint64, lanes), make([]uint64, lanes), make([]uint16, 8*lanes)
+		s.even, s.odd, s.columns = make([]uint64, lanes), make([]uint64, lanes), make([]byte, 16*lanes+8)
 	default:
 		s.sums = make([]uint32, s.outW*s.channels)
 	}
@@ -256,34 +256,47 @@ func (s *shrinker) addLanes(in []byte) {
 
 // emptyLanes writes a row of the result of the columns' sums of so many rows.
 func (s *shrinker) emptyLanes(y, rows int) {
+	const low, high = 0x000000000000ffff, 0x00000000ffff0000
 	columns := s.columns
 	for i, even := range s.even {
 		odd := s.odd[i]
-		c := columns[8*i : 8*i+8 : 8*i+8]
-		c[0], c[1], c[2], c[3] = uint16(even), uint16(odd), uint16(even>>16), uint16(odd>>16)
-		c[4], c[5], c[6], c[7] = uint16(even>>32), uint16(odd>>32), uint16(even>>48), uint16(odd>>48)
+		c := columns[16*i : 16*i+16 : 16*i+16]
+		binary.LittleEndian.PutUint64(c, even&low|(odd&low|even&high)<<16|odd&high<<32)
+		even, odd = even>>32, odd>>32
+		binary.LittleEndian.PutUint64(c[8:], even&low|(odd&low|even&high)<<16|odd&high<<32)
 	}
 	clear(s.even)
 	clear(s.odd)
-	columns = columns[:s.width*s.channels]
+	left := s.width
 	for x := range s.outW {
-		box := columns[:min(s.fx*s.channels, len(columns))]
-		columns = columns[len(box):]
-		n := uint32(len(box) / s.channels * rows)
+		pixels := min(s.fx, left)
+		left -= pixels
+		n := uint32(pixels * rows)
 		if s.channels == 1 {
 			var v uint32
-			for _, c := range box {
-				v += uint32(c)
+			for range pixels {
+				v += uint32(binary.LittleEndian.Uint16(columns))
+				columns = columns[2:]
 			}
 			s.pix[y*s.outW+x] = byte((v + n/2) / n)
 			continue
 		}
 		var r, g, b uint32
-		for i := 2; i < len(box); i += 3 {
-			r += uint32(box[i-2])
-			g += uint32(box[i-1])
-			b += uint32(box[i])
+		if n <= 257 {
+			// A pixel's three sums, and one of the next that does not matter, in lanes that hold all.
+			var sum uint64
+			for i := 0; i < 6*pixels; i += 6 {
+				sum += binary.LittleEndian.Uint64(columns[i:])
+			}
+			r, g, b = uint32(sum&0xffff), uint32(sum>>16&0xffff), uint32(sum>>32&0xffff)
+		} else {
+			for i := 0; i < 6*pixels; i += 6 {
+				r += uint32(binary.LittleEndian.Uint16(columns[i:]))
+				g += uint32(binary.LittleEndian.Uint16(columns[i+2:]))
+				b += uint32(binary.LittleEndian.Uint16(columns[i+4:]))
+			}
 		}
+		columns = columns[6*pixels:]
 		px := s.pix[4*(y*s.outW+x):][:4:4]
 		px[0], px[1], px[2], px[3] = byte((r+n/2)/n), byte((g+n/2)/n), byte((b+n/2)/n), 0xff
 	}

@@ -1,15 +1,20 @@
 // The browsable API's forms: they send what a program would, and show what comes back.
 
+// value is what a field says; undefined: nothing. A field that was emptied says so.
 function value(field) {
   const text = field.value.trim();
-  if (text === "") return undefined;
   switch (field.dataset.kind) {
-    case "integer": return /^\d+$/.test(text) ? Number(text) : text;
-    case "boolean": return text === "true";
-    case "array": return text.split(/[\s,]+/);
-    case "object": return JSON.parse(text);
-    default: return field.value;
+    case "integer": return /^\d+$/.test(text) ? Number(text) : text || undefined;
+    case "boolean": return text ? text === "true" : undefined;
+    case "array": return text ? text.split(/[\s,]+/) : was(field) ? [] : undefined;
+    case "object": return text ? JSON.parse(text) : undefined;
+    default: return text || was(field) ? field.value : undefined;
   }
+}
+
+// was is what a field said when the page came.
+function was(field) {
+  return field instanceof HTMLSelectElement ? [...field.options].find((o) => o.defaultSelected)?.value ?? "" : field.defaultValue;
 }
 
 function put(parent, name, text, className) {
@@ -63,7 +68,8 @@ for (const form of document.querySelectorAll("form.call")) {
       const body = {};
       try {
         for (const field of form.elements) {
-          if (!field.name) continue;
+          // Of what the page came with, what was not changed is not sent.
+          if (!field.name || (was(field) && field.value === was(field))) continue;
           const v = value(field);
           if (v !== undefined) body[field.name] = v;
         }

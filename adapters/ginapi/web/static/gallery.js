@@ -1,76 +1,7 @@
-// The gallery: placeholders at once, pages as one scrolls, uploads with progress.
-
-// A ThumbHash (https://evanw.github.io/thumbhash/) is a few terms of a cosine
-// transform: luminance, two colour differences, and opacity where there is any.
-function decodePlaceholder(text) {
-  const b = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  if (b.length < 5) return null;
-  const low = b[0] | (b[1] << 8) | (b[2] << 16);
-  const high = b[3] | (b[4] << 8);
-  const alpha = low >> 23 === 1;
-  const landscape = high >> 15 === 1;
-  const most = alpha ? 5 : 7;
-  const least = Math.max(3, high & 7);
-  const lw = landscape ? most : least;
-  const lh = landscape ? least : most;
-  let at = alpha ? 12 : 10; // in nibbles
-  const terms = (nx, ny, scale) => {
-    const out = [];
-    for (let y = 0; y < ny; y++) {
-      for (let x = y ? 0 : 1; x * ny < nx * (ny - y); x++, at++) {
-        const nibble = (b[at >> 1] >> (at & 1 ? 4 : 0)) & 15;
-        out.push([x, y, (nibble / 7.5 - 1) * scale]);
-      }
-    }
-    return out;
-  };
-  const ratio = most === 7 || most === 5 ? lw / lh : 1;
-  const w = Math.max(1, Math.round(ratio > 1 ? 24 : 24 * ratio));
-  const h = Math.max(1, Math.round(ratio > 1 ? 24 / ratio : 24));
-  const l = terms(lw, lh, ((low >> 18) & 31) / 31);
-  const p = terms(3, 3, (((high >> 3) & 63) / 63) * 1.25);
-  const q = terms(3, 3, (((high >> 9) & 63) / 63) * 1.25);
-  const a = alpha ? terms(5, 5, (b[5] >> 4) / 15) : [];
-  const mean = [(low & 63) / 63, ((low >> 6) & 63) / 31.5 - 1, ((low >> 12) & 63) / 31.5 - 1, alpha ? (b[5] & 15) / 15 : 1];
-  const cos = (n, size) => Array.from({ length: n }, (_, k) => Float32Array.from({ length: size }, (_, i) => Math.cos((Math.PI / size) * (i + 0.5) * k)));
-  const cx = cos(7, w), cy = cos(7, h);
-  const image = new ImageData(w, h);
-  for (let y = 0, i = 0; y < h; y++) {
-    for (let x = 0; x < w; x++, i += 4) {
-      const sum = (list, start) => list.reduce((s, [u, v, k]) => s + k * cx[u][x] * cy[v][y] * 2, start);
-      const L = sum(l, mean[0]), P = sum(p, mean[1]), Q = sum(q, mean[2]), A = sum(a, mean[3]);
-      const blue = L - (2 / 3) * P;
-      const red = (3 * L - blue + Q) / 2;
-      image.data[i] = 255 * red;
-      image.data[i + 1] = 255 * (red - Q);
-      image.data[i + 2] = 255 * blue;
-      image.data[i + 3] = 255 * A;
-    }
-  }
-  return image;
-}
-
-function placeholders(root) {
-  for (const canvas of root.querySelectorAll("canvas[data-hash]:not([data-done])")) {
-    canvas.dataset.done = "";
-    const image = canvas.dataset.hash && decodePlaceholder(canvas.dataset.hash);
-    if (image) {
-      canvas.width = image.width;
-      canvas.height = image.height;
-      canvas.getContext("2d").putImageData(image, 0, 0);
-    }
-    const img = canvas.parentElement.querySelector("img");
-    if (!img || img.complete) continue;
-    img.classList.add("coming");
-    const shown = () => img.classList.remove("coming");
-    img.addEventListener("load", shown, { once: true });
-    img.addEventListener("error", shown, { once: true });
-  }
-}
+// The gallery: pages as one scrolls, uploads with progress.
 
 const grid = document.getElementById("images");
 const spoken = document.getElementById("spoken");
-placeholders(document);
 
 async function fetchPart(url) {
   const res = await fetch(url, { headers: { Accept: "text/html" } });
@@ -78,8 +9,8 @@ async function fetchPart(url) {
   return new DOMParser().parseFromString(await res.text(), "text/html");
 }
 
+// added tells the other scripts of what has come into the page.
 function added(node) {
-  placeholders(node);
   document.dispatchEvent(new CustomEvent("imagify:added", { detail: node }));
 }
 
@@ -116,14 +47,15 @@ const observer = new IntersectionObserver((entries) => {
   for (const e of entries) if (e.isIntersecting) more(e.target);
 }, { rootMargin: "900px" });
 const next = document.querySelector("a[rel=next]");
-if (next && grid) {
+if (next) {
   next.addEventListener("click", (e) => { e.preventDefault(); more(next); });
   observer.observe(next);
 }
 
-// Uploads.
-const form = document.getElementById("upload");
+// Uploads: three at a time, each with a row in the panel until its picture is in the grid.
+const panel = document.getElementById("panel");
 const list = document.getElementById("uploads");
+const progress = document.getElementById("progress");
 const waiting = [];
 let running = 0;
 
@@ -136,6 +68,15 @@ const words = {
   unauthenticated: "You are signed out. Sign in again, then retry.",
 };
 
+function explain(xhr) {
+  let problem = {};
+  try { problem = JSON.parse(xhr.responseText); } catch { /* not JSON: a proxy's page */ }
+  const detail = problem.detail ? `${problem.detail[0].toUpperCase()}${problem.detail.slice(1).replace(/\.$/, "")}.` : "";
+  if (problem.code === "quota_exceeded") return `Your tier's room is used up. ${detail} Delete something, or ask for more room.`;
+  if (problem.code === "too_large" || xhr.status === 413) return `Too large. ${detail || "It is more than your tier allows."}`;
+  return words[problem.code] ?? (detail || `The server answered ${xhr.status}. Try again.`);
+}
+
 function size(n) {
   const units = ["B", "KiB", "MiB", "GiB"];
   let i = 0;
@@ -143,34 +84,32 @@ function size(n) {
   return `${n < 10 && i ? n.toFixed(1) : Math.round(n)} ${units[i]}`;
 }
 
-function explain(xhr) {
-  let problem = {};
-  try { problem = JSON.parse(xhr.responseText); } catch { /* not JSON: a proxy's page */ }
-  if (problem.code === "quota_exceeded") {
-    return `Your plan is full. ${problem.detail ?? ""} Delete something, or ask for more room.`;
-  }
-  if (problem.code === "too_large" || xhr.status === 413) return `Too large: ${problem.detail ?? "more than your plan allows"}.`;
-  if (words[problem.code]) return words[problem.code];
-  return problem.detail || `The server answered ${xhr.status}. Try again.`;
+function element(name, className, text = "") {
+  const el = document.createElement(name);
+  el.className = className;
+  el.textContent = text;
+  return el;
 }
 
-function add(files, sameKey) {
+// refresh brings the panel up to date: it is there as long as it has something to say.
+function refresh() {
+  const failed = list.querySelectorAll(".why").length;
+  const left = list.children.length - failed;
+  panel.hidden = list.children.length === 0;
+  progress.textContent = left ? `Uploading ${left} ${left === 1 ? "picture" : "pictures"}` : `${failed} not uploaded`;
+}
+
+function add(files, key) {
   for (const file of files) {
-    const row = document.createElement("li");
-    const name = document.createElement("span");
-    name.className = "name";
-    name.textContent = file.name || "Pasted picture";
-    const state = document.createElement("span");
-    state.className = "soft small num";
-    state.textContent = "Waiting";
-    const bar = document.createElement("progress");
-    bar.max = 1;
-    bar.value = 0;
-    bar.setAttribute("aria-label", `Upload of ${name.textContent}`);
-    row.append(name, state, bar);
-    list.append(row);
-    const key = sameKey ?? [...crypto.getRandomValues(new Uint8Array(16))].map((n) => n.toString(16).padStart(2, "0")).join("");
-    waiting.push({ file, row, state, bar, key });
+    const job = { file, name: file.name || "Pasted picture", row: element("li", ""), state: element("span", "soft small num", "Waiting"), bar: element("progress", "") };
+    // The key makes a retry after a lost answer safe: what has arrived is not kept twice.
+    job.key = key ?? [...crypto.getRandomValues(new Uint8Array(16))].map((n) => n.toString(16).padStart(2, "0")).join("");
+    job.bar.max = 1;
+    job.bar.value = 0;
+    job.bar.setAttribute("aria-label", `Upload of ${job.name}`);
+    job.row.append(element("span", "name", job.name), job.state, job.bar);
+    list.append(job.row);
+    waiting.push(job);
   }
   start();
 }
@@ -180,6 +119,7 @@ function start() {
     running++;
     send(waiting.shift()).finally(() => { running--; start(); });
   }
+  refresh();
 }
 
 function send(job) {
@@ -197,46 +137,35 @@ function send(job) {
     };
     xhr.onload = async () => {
       if (xhr.status !== 201) return done(fail(job, explain(xhr)));
-      job.bar.value = 1;
-      job.state.textContent = "Done";
       try {
         await show(JSON.parse(xhr.responseText).id);
-        spoken.textContent = `${job.file.name || "Picture"} uploaded`;
+        spoken.textContent = `${job.name} uploaded`;
         job.row.remove();
       } catch {
         job.state.textContent = "Uploaded: reload to see it";
       }
       done();
     };
-    xhr.onerror = () => done(fail(job, "The connection was lost. Nothing is half uploaded: try again.", true));
+    xhr.onerror = () => done(fail(job, "The connection was lost. Nothing is half uploaded: try again.", job.key));
     xhr.send(body);
   });
 }
 
-function fail(job, why, lost = false) {
-  const { row } = job;
-  job.bar.remove();
-  job.state.remove();
-  const text = document.createElement("p");
-  text.className = "why";
+function fail(job, why, key) {
+  const text = element("p", "why", why);
   text.setAttribute("role", "alert");
-  text.textContent = why;
-  const buttons = document.createElement("span");
-  const again = document.createElement("button");
-  again.type = "button";
-  again.className = "slim";
-  again.textContent = "Try again";
-  again.addEventListener("click", () => { row.remove(); add([job.file], again.dataset.key); });
-  // What may have arrived before the connection broke is not kept twice.
-  if (lost) again.dataset.key = job.key;
-  const close = document.createElement("button");
-  close.type = "button";
-  close.className = "slim bare";
-  close.textContent = "Dismiss";
-  close.setAttribute("aria-label", `Dismiss ${job.file.name}`);
-  close.addEventListener("click", () => row.remove());
+  const again = element("button", "slim", "Try again");
+  const close = element("button", "slim bare", "Dismiss");
+  again.type = close.type = "button";
+  again.setAttribute("aria-label", `Try again: ${job.name}`);
+  close.setAttribute("aria-label", `Dismiss: ${job.name}`);
+  again.addEventListener("click", () => { job.row.remove(); add([job.file], key); });
+  close.addEventListener("click", () => { job.row.remove(); refresh(); });
+  const buttons = element("span", "row tight");
   buttons.append(again, close);
-  row.append(buttons, text);
+  job.bar.remove();
+  job.state.replaceWith(buttons);
+  job.row.append(text);
 }
 
 async function show(id) {
@@ -247,24 +176,28 @@ async function show(id) {
   tile.classList.add("new");
   grid.prepend(tile);
   added(tile);
-  const usage = part.getElementById("usage");
-  if (usage) document.getElementById("usage")?.replaceWith(usage);
+  document.getElementById("usage").replaceWith(part.getElementById("usage"));
 }
 
+const form = document.getElementById("upload");
 if (form) {
-  const input = form.querySelector("input[type=file]");
-  const button = document.getElementById("choose");
-  button.hidden = false;
-  button.addEventListener("click", () => input.click());
+  const input = document.getElementById("file");
+  document.getElementById("choose").addEventListener("click", () => input.click());
   input.addEventListener("change", () => { add(input.files); input.value = ""; });
+  document.getElementById("close").addEventListener("click", () => {
+    for (const why of list.querySelectorAll(".why")) why.closest("li").remove();
+    refresh();
+    if (!panel.hidden) panel.hidden = true; // what is under way goes on
+  });
+
   let depth = 0;
   const holdsFiles = (e) => e.dataTransfer && [...e.dataTransfer.types].includes("Files");
-  addEventListener("dragenter", (e) => { if (holdsFiles(e)) { depth++; document.body.classList.add("dragging"); } });
-  addEventListener("dragleave", (e) => { if (holdsFiles(e) && --depth <= 0) { depth = 0; document.body.classList.remove("dragging"); } });
+  const dragging = (n) => { depth = Math.max(0, n); document.body.classList.toggle("dragging", depth > 0); };
+  addEventListener("dragenter", (e) => { if (holdsFiles(e)) dragging(depth + 1); });
+  addEventListener("dragleave", (e) => { if (holdsFiles(e)) dragging(depth - 1); });
   addEventListener("dragover", (e) => { if (holdsFiles(e)) e.preventDefault(); });
   addEventListener("drop", (e) => {
-    depth = 0;
-    document.body.classList.remove("dragging");
+    dragging(0);
     if (!holdsFiles(e)) return;
     e.preventDefault();
     add(e.dataTransfer.files);

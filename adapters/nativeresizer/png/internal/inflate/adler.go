@@ -13,8 +13,8 @@ type adler struct{ a, b uint64 }
 const (
 	adlerMod = 65521
 	// adlerWords is how many words of eight bytes are added before the lanes are
-	// emptied. The lanes of before hold up to 255·(0+1+…+22) = 64515.
-	adlerWords = 23
+	// emptied. The lanes of before hold up to 255·(0+1+…+21) = 58905.
+	adlerWords = 22
 	lanes      = 0x00ff00ff00ff00ff
 )
 
@@ -32,12 +32,12 @@ func (s *adler) add(p []byte) {
 		// far; before, of all words the sums of the words before them.
 		var even, odd, before uint64
 		var beforeOdd uint64
-		for i := 0; i < len(q); i += 8 {
-			v := binary.LittleEndian.Uint64(q[i:])
-			before += even
-			beforeOdd += odd
-			even += v & lanes
-			odd += v >> 8 & lanes
+		for i := 0; i < len(q); i += 16 {
+			v, u := binary.LittleEndian.Uint64(q[i:]), binary.LittleEndian.Uint64(q[i+8:])
+			e, o := even+v&lanes, odd+v>>8&lanes
+			before += even + e
+			beforeOdd += odd + o
+			even, odd = e+u&lanes, o+u>>8&lanes
 		}
 		b += 8 * adlerWords * a
 		b += 8 * (sumLanes(before) + sumLanes(beforeOdd))
