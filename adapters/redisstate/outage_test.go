@@ -204,7 +204,7 @@ func TestPromiseR3Away(t *testing.T) {
 			rate := ports.Rate{Limit: 1, Per: time.Hour, Burst: 100}
 			calls := []func() error{
 				func() error { return s.Ping(t.Context()) },
-				func() error { return s.Doctor(t.Context()) },
+				func() error { assert.Error(t, s.Doctor(t.Context())); return s.Ping(t.Context()) },
 				func() error {
 					life, err := s.Check(t.Context(), token("dead", 0))
 					assert.Equal(t, ports.LifeUnknown, life)

@@ -71,8 +71,13 @@ func (s *Store) checkBucket(ctx context.Context) error {
 	return fmt.Errorf("the bucket %s does not answer: check the endpoint in IMAGIFY_STORAGE_URL, that the service runs, and the network: %w", s.bucket, said(err))
 }
 
-// said is what the service or the network said, without the SDK's words around it.
+// said is what the service or the network said, without the SDK's words around it, and
+// those for the public.
 func said(err error) error {
+	var coded *domain.Error
+	if errors.As(err, &coded) && coded.Err != nil {
+		err = coded.Err
+	}
 	var api smithy.APIError
 	if errors.As(err, &api) {
 		return fmt.Errorf("it answers %s: %s", api.ErrorCode(), api.ErrorMessage())
@@ -127,8 +132,11 @@ func (s *Store) tryObject(ctx context.Context, key string, put func(text string)
 	} else if domain.CodeOf(err) != domain.Conflict {
 		return fmt.Errorf("the bucket %s does not take conditional writes: %w", s.bucket, said(err))
 	}
-	if list, err := s.List(ctx, key, "", 1); err != nil || len(list) != 1 {
-		return errors.Join(fmt.Errorf("the bucket %s does not list what was put: grant s3:ListBucket", s.bucket), err)
+	switch list, err := s.List(ctx, key, "", 1); {
+	case err != nil:
+		return fmt.Errorf("objects of the bucket %s cannot be listed: grant s3:ListBucket: %w", s.bucket, said(err))
+	case len(list) != 1:
+		return fmt.Errorf("the bucket %s does not list what was put: use a service that does at once", s.bucket)
 	}
 	out, err := within(ctx, s.timeout, s.client.GetObject, &s3.GetObjectInput{Bucket: &s.bucket, Key: s.object(key)},
 		[]func(*s3.Options){func(o *s3.Options) { o.Credentials = nil }}) // unsigned
