@@ -108,10 +108,13 @@ func smooth(lo, hi, v float64) float64 {
 	return t * t * (3 - 2*t)
 }
 
-// noise is a hash of a lattice point, between 0 and 1.
+// noise is a hash of a lattice point, from 0 up to 1: of multiplications and shifts,
+// because a picture takes a hundred of them a pixel.
 func noise(x, y float64) float64 {
-	v := math.Sin(math.Floor(x)*127.1+math.Floor(y)*311.7) * 43758.5453
-	return v - math.Floor(v)
+	h := uint64(int64(math.Floor(x)))*0x9e3779b97f4a7c15 ^ uint64(int64(math.Floor(y)))*0xc2b2ae3d27d4eb4f
+	h = (h ^ h>>29) * 0xbf58476d1ce4e5b9
+	h = (h ^ h>>32) * 0x94d049bb133111eb
+	return float64(h>>11) / (1 << 53)
 }
 
 // value is noise that runs smoothly between lattice points.
