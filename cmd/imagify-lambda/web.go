@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambdacontext"
 
 	"github.com/imagify-api/imagify/domain"
 )
@@ -46,8 +47,8 @@ const answerTime = 500 * time.Millisecond
 type web struct{ handler http.Handler }
 
 // unavailable answers while what the API works with cannot be opened.
-var unavailable = web{http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-	a := problem(http.StatusServiceUnavailable, domain.Unavailable, "The service is away, try again.")
+var unavailable = web{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a := problem(r.Context(), http.StatusServiceUnavailable, domain.Unavailable, "The service is away, try again.")
 	maps.Copy(w.Header(), a.header)
 	w.Header().Set("Retry-After", "5")
 	w.WriteHeader(a.status)
@@ -91,7 +92,7 @@ func (w web) serve(ctx context.Context, payload []byte) (any, error) {
 	}
 	var a answer
 	if r, err := newRequest(ctx, &e); err != nil {
-		a = problem(http.StatusBadRequest, domain.Invalid, "The request cannot be read.")
+		a = problem(ctx, http.StatusBadRequest, domain.Invalid, "The request cannot be read.")
 	} else {
 		a = w.start(r)
 	}
@@ -104,7 +105,7 @@ func (w web) serve(ctx context.Context, payload []byte) (any, error) {
 		return nil, err
 	}
 	if len(body) > maxBuffered {
-		a = problem(http.StatusInternalServerError, domain.Internal,
+		a = problem(ctx, http.StatusInternalServerError, domain.Internal,
 			fmt.Sprintf("API Gateway carries answers of at most %d bytes: ask for a Range of this one, or use the function's URL.", maxBuffered))
 		if body, err = io.ReadAll(a.body); err != nil {
 			return nil, err
@@ -204,10 +205,10 @@ func (w web) start(r *http.Request) answer {
 			if p := recover(); p != nil {
 				failed = errors.New("the answer was cut off")
 				if p != http.ErrAbortHandler { //nolint:errorlint // the value itself, as net/http has it
-					slog.Error("a request panicked", "panic", fmt.Sprint(p))
+					slog.Error("a request panicked", "request_id", requestID(r.Context()), "panic", fmt.Sprint(p))
 				}
 				if !a.hasBegun() {
-					internal := problem(http.StatusInternalServerError, domain.Internal, "")
+					internal := problem(r.Context(), http.StatusInternalServerError, domain.Internal, "")
 					a.header = internal.header
 					a.WriteHeader(internal.status)
 					_, failed = io.Copy(a, internal.body)
@@ -269,16 +270,26 @@ func (w *writer) hasBegun() bool {
 }
 
 // problem is an error answer of RFC 9457, as the API's own are.
-func problem(status int, code domain.Code, detail string) answer {
+func problem(ctx context.Context, status int, code domain.Code, detail string) answer {
+	id := requestID(ctx)
 	body, _ := json.Marshal(struct {
-		Type   string      `json:"type"`
-		Title  string      `json:"title"`
-		Status int         `json:"status"`
-		Detail string      `json:"detail,omitempty"`
-		Code   domain.Code `json:"code"`
-	}{"about:blank", http.StatusText(status), status, detail, code}) // strings and numbers: cannot fail
+		Type      string      `json:"type"`
+		Title     string      `json:"title"`
+		Status    int         `json:"status"`
+		Detail    string      `json:"detail,omitempty"`
+		Code      domain.Code `json:"code"`
+		RequestID string      `json:"request_id"`
+	}{"about:blank", http.StatusText(status), status, detail, code, id}) // strings and numbers: cannot fail
 	return answer{
 		status: status, body: io.NopCloser(bytes.NewReader(body)),
-		header: http.Header{"Content-Type": {"application/problem+json"}, "Cache-Control": {"no-store"}},
+		header: http.Header{"Content-Type": {"application/problem+json"}, "Cache-Control": {"no-store"}, "X-Request-Id": {id}},
 	}
+}
+
+// requestID is Lambda's own id of the invocation, which its log lines carry too.
+func requestID(ctx context.Context) string {
+	if c, ok := lambdacontext.FromContext(ctx); ok {
+		return c.AwsRequestID
+	}
+	return ""
 }

@@ -152,7 +152,9 @@ func TestWeb(t *testing.T) {
 			res, body = do("GET", "/panic", nil)
 			assert.Equal(t, http.StatusInternalServerError, res.StatusCode)
 			assert.Equal(t, "application/problem+json", res.Header.Get("Content-Type"))
-			assert.JSONEq(t, `{"type":"about:blank","title":"Internal Server Error","status":500,"code":"internal"}`, body)
+			id := res.Header.Get("X-Request-Id")
+			assert.NotEmpty(t, id)
+			assert.JSONEq(t, `{"type":"about:blank","title":"Internal Server Error","status":500,"code":"internal","request_id":"`+id+`"}`, body)
 			assert.Eventually(t, func() bool { return strings.Contains(l.Output(), "secret") }, 10*time.Second, 10*time.Millisecond, "the log has it")
 
 			res, body = do("GET", "/big", nil)
