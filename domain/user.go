@@ -133,7 +133,7 @@ func (a Actor) Signed() bool { return a.Via != "" && a.User.IsActive && !a.User.
 // Admin reports whether the actor may manage users, tiers, images and links.
 func (a Actor) Admin() bool { return a.Signed() && a.User.IsAdmin }
 
-// AuditEntry is one administrative change, or one refused access.
+// AuditEntry is one administrative change.
 type AuditEntry struct {
 	ID        ID
 	At        time.Time
