@@ -1,0 +1,53 @@
+// Package work counts what decoding a picture costs, so that a file is refused for
+// the work it asks for and not for the time that a busy machine happens to take.
+//
+// A unit is about a nanosecond of one processor of the early 2020s: decoders spend
+// constants that a benchmark of theirs has measured. The count depends on the file
+// and the limits alone, so the same file is accepted or refused everywhere alike.
+package work
+
+import (
+	"errors"
+	"sync/atomic"
+)
+
+// ErrExceeded says that a file asks for more work than its budget has.
+var ErrExceeded = errors.New("work: the budget is exceeded")
+
+// Budget is the work that one file may cost. A nil Budget counts nothing and never
+// ends. It is safe for concurrent use.
+type Budget struct {
+	limit int64
+	spent atomic.Int64
+}
+
+// New returns a budget of a number of units.
+func New(units int64) *Budget { return &Budget{limit: units} }
+
+// Spend takes units before the work is done. Once the budget is exceeded it returns
+// ErrExceeded, and does so from then on.
+func (b *Budget) Spend(units int64) error {
+	if b == nil {
+		return nil
+	}
+	if b.spent.Add(units) > b.limit {
+		return ErrExceeded
+	}
+	return nil
+}
+
+// Spent returns the units taken so far, those of a refused Spend included.
+func (b *Budget) Spent() int64 {
+	if b == nil {
+		return 0
+	}
+	return b.spent.Load()
+}
+
+// Limit returns the units that there were.
+func (b *Budget) Limit() int64 {
+	if b == nil {
+		return 0
+	}
+	return b.limit
+}
