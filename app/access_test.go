@@ -577,8 +577,8 @@ func TestSweepOrphans(t *testing.T) {
 	anna := w.user("anna", domain.BasicTier)
 	img := w.upload(anna)
 	orphan := "images/" + anna.User.ID.String() + "/" + domain.FirstIDAt(time.Now()).String() + "/original"
-	require.NoError(t, w.blobs.Put(ctx, orphan, bytes.NewReader(photo()), ports.PutOptions{Size: -1}))
-	require.NoError(t, w.blobs.Put(ctx, "images/readme.txt", strings.NewReader("not ours"), ports.PutOptions{Size: -1}))
+	require.NoError(t, w.blobs.Put(ctx, orphan, bytes.NewReader(photo()), ports.PutOptions{Size: int64(len(photo()))}))
+	require.NoError(t, w.blobs.Put(ctx, "images/readme.txt", strings.NewReader("not ours"), ports.PutOptions{Size: 8}))
 	r, err := w.svc.Sweep(ctx, w.root, app.SweepOptions{MinAge: time.Hour})
 	require.NoError(t, err)
 	assert.Zero(t, r.Blobs, "too young")

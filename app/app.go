@@ -37,6 +37,12 @@ type Config struct {
 	// Caps bound what any tier may allow; zero fields get DefaultCaps.
 	Caps Caps
 
+	// SpoolDir is the folder where uploads wait until they are whole; empty: the system's
+	// temporary folder. It is made with the first upload, and several processes may share it.
+	SpoolDir string
+	// Disks are further folders to whose file systems uploads go, where Caps.MinFree is left too.
+	Disks []string
+
 	// SweepEvery is how often Run sweeps; 0: every 10 minutes, negative: never.
 	SweepEvery time.Duration
 	// Now is the local clock; nil: time.Now. Expiry is judged by the database's clock, as the change feed tells it.
@@ -54,11 +60,14 @@ type Caps struct {
 	UploadBytes int64         // of one original; default 256 MiB
 	Pixels      int64         // of one picture; default 100 million
 	UploadTime  time.Duration // of one upload from its first byte; default 15 minutes
+	// MinFree is the disk space in bytes below which uploads are refused, so that
+	// everything else goes on; default 256 MiB, negative: uploads may take all there is.
+	MinFree int64
 }
 
 // DefaultCaps returns the caps that zero fields stand for.
 func DefaultCaps() Caps {
-	return Caps{UploadBytes: 256 << 20, Pixels: 100_000_000, UploadTime: 15 * time.Minute}
+	return Caps{UploadBytes: 256 << 20, Pixels: 100_000_000, UploadTime: 15 * time.Minute, MinFree: 256 << 20}
 }
 
 // Service is imagify. It is safe for concurrent use. Without Run it is right
@@ -80,6 +89,9 @@ type Service struct {
 	basic  *basicMemory
 	making flights
 	views  viewCounter
+
+	spool   *spool
+	uploads uploadShares
 
 	stop   context.CancelFunc
 	life   context.Context // ends with Close: the context of work that outlives a request
@@ -110,8 +122,11 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Caps.UploadTime == 0 {
 		cfg.Caps.UploadTime = caps.UploadTime
 	}
+	if cfg.Caps.MinFree == 0 {
+		cfg.Caps.MinFree = caps.MinFree
+	}
 	if cfg.Caps.UploadBytes < 0 || cfg.Caps.Pixels < 0 || cfg.Caps.UploadTime < 0 {
-		return nil, errors.New("imagify: Config.Caps must not be negative")
+		return nil, errors.New("imagify: Config.Caps must not be negative, but for MinFree")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -129,7 +144,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, rec: r, log: cfg.Logger, hasher: hasher}
+	s := &Service{cfg: cfg, rec: r, log: cfg.Logger, hasher: hasher, spool: newSpool(cfg.SpoolDir, cfg.Caps.MinFree, cfg.Disks)}
 	for _, k := range cfg.SecretKeys {
 		sg, err := newSigner(k)
 		if err != nil {
@@ -158,11 +173,13 @@ func New(cfg Config) (*Service, error) {
 // newID returns a UUID version 7; it cannot fail but for a broken random source, which crypto/rand turns into a crash.
 func newID() domain.ID { return domain.ID(uuid.Must(uuid.NewV7())) }
 
-// Run follows the change feed, writes view counts and sweeps, until ctx ends. Run it once, beside the requests.
+// Run follows the change feed, writes view counts, sweeps, and hands memory back after load, until
+// ctx ends. Run it once, beside the requests.
 func (s *Service) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.feed.run(ctx, s.cfg.Notices) })
 	wg.Go(func() { s.runViews(ctx) })
+	wg.Go(func() { runIdleMemory(ctx) })
 	if s.cfg.SweepEvery > 0 {
 		wg.Go(func() { s.runSweep(ctx) })
 	}
@@ -176,6 +193,7 @@ func (s *Service) Close() error {
 	s.closed.Do(func() {
 		s.stop()
 		s.basic.entries.StopAllGoroutines()
+		s.spool.close()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		err = s.flushViews(ctx)
@@ -183,8 +201,8 @@ func (s *Service) Close() error {
 	return err
 }
 
-// Ready reports whether every backend answers: nil, or what does not, by the names
-// "database", "storage" and "link state". They are asked at once: one that is silent
+// Ready reports whether every backend answers and uploads have room: nil, or what does
+// not, by the names "database", "storage", "uploads" and "link state". They are asked at once: one that is silent
 // takes no time from the others.
 func (s *Service) Ready(ctx context.Context) map[string]error {
 	asks := map[string]func(context.Context) error{
@@ -193,6 +211,7 @@ func (s *Service) Ready(ctx context.Context) map[string]error {
 			return err
 		},
 		"storage": s.pingStorage,
+		"uploads": func(context.Context) error { return s.spool.check() },
 	}
 	if p, ok := s.cfg.LinkLife.(ports.Pinger); ok {
 		asks["link state"] = p.Ping

@@ -20,7 +20,7 @@ func TestRunSweeps(t *testing.T) {
 	w := newWorld(t)
 	anna := w.user("anna", domain.BasicTier)
 	orphan := "images/" + anna.User.ID.String() + "/" + domain.FirstIDAt(time.Now()).String() + "/original"
-	require.NoError(t, w.blobs.Put(ctx, orphan, strings.NewReader("x"), ports.PutOptions{Size: -1}))
+	require.NoError(t, w.blobs.Put(ctx, orphan, strings.NewReader("x"), ports.PutOptions{Size: 1}))
 	w.clock.advance(time.Hour)
 	w.cfg.SweepEvery = 10 * time.Millisecond
 	w.node()

@@ -223,13 +223,15 @@ func (s *Service) makeThumbnail(ctx context.Context, img domain.Image, height in
 	return data, nil
 }
 
-// resizeHere makes a thumbnail by this process's Resizer and puts it under the key.
+// resizeHere makes a thumbnail by this process's Resizer and puts it under the key. It
+// takes of the owner's share, whoever asks: the owner chose what it costs, and readers, who may
+// have any number of addresses, can ask for each thumbnail only once.
 func (s *Service) resizeHere(ctx context.Context, img domain.Image, height int, key string) ([]byte, error) {
 	src, err := s.openOriginal(ctx, img)
 	if err != nil {
 		return nil, err
 	}
-	thumbs, err := s.cfg.Resizer.Resize(ctx, src.Body, []int{height})
+	thumbs, err := s.cfg.Resizer.Resize(ctx, src.Body, ports.ResizeRequest{Heights: []int{height}, Share: img.OwnerID.String()})
 	src.Body.Close()
 	if err != nil {
 		return nil, err
@@ -252,7 +254,7 @@ func (s *Service) resizeHere(ctx context.Context, img domain.Image, height int, 
 func (s *Service) resizeThere(ctx context.Context, img domain.Image, height int, key string) ([]byte, error) {
 	err := s.cfg.StoredResizer.ResizeStored(ctx, ports.StoredJob{
 		Source: originalKey(img.OwnerID, img.ID), Size: img.Size, Pipeline: s.cfg.Resizer.Pipeline(),
-		Thumbnails: []ports.StoredThumbnail{{Height: height, Key: key}},
+		Thumbnails: []ports.StoredThumbnail{{Height: height, Key: key}}, Share: img.OwnerID.String(),
 	})
 	if err == nil {
 		var b ports.Blob

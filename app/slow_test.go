@@ -16,7 +16,7 @@ type slowPut struct {
 	entered, leave chan struct{}
 }
 
-func (s *slowPut) Put(ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+func (s *slowPut) Put(ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 	if s.on.Load() {
 		s.entered <- struct{}{}
 		<-s.leave
@@ -38,7 +38,7 @@ type countingResizer struct {
 	running, made atomic.Int64
 }
 
-func (r *countingResizer) Resize(ctx context.Context, src io.Reader, heights []int) ([]ports.Thumbnail, error) {
+func (r *countingResizer) Resize(ctx context.Context, src io.ReadSeeker, q ports.ResizeRequest) ([]ports.Thumbnail, error) {
 	r.running.Add(1)
 	defer r.running.Add(-1)
 	select {
@@ -47,5 +47,5 @@ func (r *countingResizer) Resize(ctx context.Context, src io.Reader, heights []i
 		return nil, ctx.Err()
 	}
 	r.made.Add(1)
-	return r.Resizer.Resize(ctx, src, heights)
+	return r.Resizer.Resize(ctx, src, q)
 }

@@ -1,13 +1,13 @@
 package app
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/imagify-api/imagify/domain"
@@ -23,8 +23,8 @@ const (
 	// discardTime bounds how long a refusal waits for what it wrote to be removed: with the
 	// store's own time-out it stays within the ten seconds in which an outage is told.
 	discardTime = time.Second
-	// copyBuffer is the piece in which an upload is passed on.
-	copyBuffer = 256 << 10
+	// spoolBuffer is the piece in which an upload is hashed and written, in bytes.
+	spoolBuffer = 16 << 10
 )
 
 // UploadInput is what a client sends.
@@ -41,6 +41,10 @@ type UploadInput struct {
 // original is durable, has been decoded once and can be thumbnailed; after an
 // error nothing of it is kept, or, where the database's answer was lost, the
 // sweep removes it and a repetition with the same IdempotencyKey is safe.
+//
+// While it waits for the client it holds a file in the spool and small buffers: no memory to
+// decode with, no turn, no row, no connection to a backend. What the client takes its time
+// for is decided again when the file is whole, and once more before it is committed.
 func (s *Service) Upload(ctx context.Context, actor domain.Actor, in UploadInput) (domain.Image, error) {
 	if err := requireSigned(actor); err != nil {
 		return domain.Image{}, err
@@ -51,30 +55,58 @@ func (s *Service) Upload(ctx context.Context, actor domain.Actor, in UploadInput
 	if !validKey(in.IdempotencyKey) {
 		return domain.Image{}, domain.InvalidField("Idempotency-Key", "format", "1 to 255 printable ASCII characters")
 	}
-	limits := actor.Effective.Limits
-	maxBytes := limits.MaxUploadBytes.Within(domain.Limit(s.cfg.Caps.UploadBytes)).Max()
-	if in.Size > maxBytes {
+	limits := s.uploadLimits(actor)
+	if maxBytes := limits.MaxUploadBytes.Max(); in.Size > maxBytes {
 		return domain.Image{}, tooManyBytes(maxBytes)
 	}
-	if err := s.checkQuota(ctx, actor, max(in.Size, 1)); err != nil {
+	share, err := s.uploads.admit(actor.User.ID)
+	if err != nil {
+		return domain.Image{}, err
+	}
+	defer share.end()
+	if err := s.takeQuota(ctx, share, limits, in.Size); err != nil {
 		return domain.Image{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Caps.UploadTime)
 	defer cancel()
-
-	// What begins no accepted format is refused before anything is written anywhere.
-	body := bufio.NewReaderSize(in.Body, 4096)
-	head, err := body.Peek(domain.SniffLength)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return domain.Image{}, cutShort(err)
+	file, err := s.spool.create(in.Size)
+	if err != nil {
+		return domain.Image{}, err
 	}
-	format, ok := domain.Sniff(head)
-	if !ok {
-		return domain.Image{}, domain.Errorf(domain.UnsupportedImage, "the file is not a JPEG, PNG, WebP or GIF picture")
+	defer func() {
+		if err := file.Close(); err != nil {
+			s.log.WarnContext(ctx, "an upload's file could not be removed from the spool", "error", err)
+		}
+	}()
+	scan := s.cfg.Resizer.Scan(imageLimits(limits))
+	img := domain.Image{OwnerID: actor.User.ID, State: domain.ImageReady}
+	if img.Size, img.SHA256, err = s.receive(ctx, file, share, scan, in, limits); err != nil {
+		return domain.Image{}, err
 	}
+	// The client is not waited for any more.
+	if actor, err = s.stillMay(ctx, actor); err != nil {
+		return domain.Image{}, err
+	}
+	if now := s.uploadLimits(actor); now != limits {
+		limits = now
+		scan = nil // it judged by others
+		if maxBytes := limits.MaxUploadBytes.Max(); img.Size > maxBytes {
+			return domain.Image{}, tooManyBytes(maxBytes)
+		}
+	}
+	if img.ImageInfo, err = s.inspect(ctx, file, ports.InspectRequest{
+		Limits: imageLimits(limits), Share: actor.User.ID.String(), Scanned: scan,
+	}); err != nil {
+		if ctx.Err() != nil {
+			return domain.Image{}, cutShort(context.Cause(ctx))
+		}
+		return domain.Image{}, err
+	}
+	img.Filename = domain.CleanFilename(in.Filename, img.Format)
 
 	now := s.now()
-	up := ports.Upload{ImageID: s.cfg.NewID(), OwnerID: actor.User.ID, UploadedAt: now, LeaseUntil: now.Add(uploadLease)}
+	img.ID, img.UploadedAt = s.cfg.NewID(), now
+	up := ports.Upload{ImageID: img.ID, OwnerID: img.OwnerID, UploadedAt: now, LeaseUntil: now.Add(uploadLease)}
 	if in.IdempotencyKey != "" {
 		up.Key = hashSecret(in.IdempotencyKey)
 	}
@@ -83,28 +115,167 @@ func (s *Service) Upload(ctx context.Context, actor domain.Actor, in UploadInput
 		return domain.Image{}, err
 	}
 	if claim.State == ports.ClaimDone {
-		return s.repeated(ctx, actor, claim, body, maxBytes)
+		return s.repeated(ctx, actor, claim, img.SHA256)
 	}
+	img, err = s.keep(ctx, actor, up, img, file, limits)
+	if err == nil {
+		share.committed(img.Size)
+	}
+	return img, err
+}
 
-	img := domain.Image{ID: up.ImageID, OwnerID: up.OwnerID, State: domain.ImageReady, UploadedAt: up.UploadedAt}
-	img.Filename = domain.CleanFilename(in.Filename, format)
-	if err := s.receive(ctx, up, &img, body, in.Size, maxBytes, limits); err != nil {
+// keep stores a whole and inspected upload and makes its image ready.
+func (s *Service) keep(ctx context.Context, actor domain.Actor, up ports.Upload, img domain.Image, file *spoolFile, limits domain.Limits) (domain.Image, error) {
+	if err := s.store(ctx, up, img, file); err != nil {
 		s.discard(ctx, up)
 		return domain.Image{}, err
 	}
-	if img.Width < 1 || img.Height < 1 {
+	if _, err := s.stillMay(ctx, actor); err != nil {
 		s.discard(ctx, up)
-		return domain.Image{}, domain.Errorf(domain.CorruptImage, "the picture has no size")
+		return domain.Image{}, err
 	}
-	err = s.rec.Uploads.Commit(ctx, up, img, ports.Quota{MaxImages: limits.MaxImages, MaxBytes: limits.MaxStorageBytes})
-	switch code := domain.CodeOf(err); {
-	case err == nil:
+	err := s.rec.Uploads.Commit(ctx, up, img, ports.Quota{MaxImages: limits.MaxImages, MaxBytes: limits.MaxStorageBytes})
+	switch code := domain.CodeOf(err); code {
+	case domain.Denied:
+		err = notActive()
+		fallthrough
+	case domain.QuotaExceeded, domain.Conflict:
+		s.discard(ctx, up)
+		return domain.Image{}, err
+	}
+	if err == nil {
 		return img, nil
-	case code == domain.QuotaExceeded, code == domain.Conflict:
-		s.discard(ctx, up)
-		return domain.Image{}, err
 	}
 	return s.settle(ctx, up, img, err)
+}
+
+// uploadLimits are the actor's limits within the process's caps.
+func (s *Service) uploadLimits(actor domain.Actor) domain.Limits {
+	l := actor.Effective.Limits
+	l.MaxUploadBytes = l.MaxUploadBytes.Within(domain.Limit(s.cfg.Caps.UploadBytes))
+	l.MaxPixels = l.MaxPixels.Within(domain.Limit(s.cfg.Caps.Pixels))
+	return l
+}
+
+func imageLimits(l domain.Limits) domain.ImageLimits {
+	return domain.ImageLimits{MaxPixels: l.MaxPixels, MaxFrames: l.MaxFrames}
+}
+
+func notActive() error { return domain.Errorf(domain.Unauthenticated, "the account is not active") }
+
+// stillMay decides again whether the actor may upload, and by which limits, after a wait.
+func (s *Service) stillMay(ctx context.Context, actor domain.Actor) (domain.Actor, error) {
+	now, err := s.renew(ctx, claim{actor: &actor})
+	if err != nil {
+		return domain.Actor{}, err
+	}
+	return *now.actor, nil
+}
+
+// takeQuota counts an image, and its bytes where they are known, against the quota, before anything
+// is received. Commit does so exactly; this refuses early, and bounds what is unfinished.
+func (s *Service) takeQuota(ctx context.Context, share *underWay, l domain.Limits, size int64) error {
+	if l.MaxImages == domain.NoLimit && l.MaxStorageBytes == domain.NoLimit {
+		return nil
+	}
+	read := share.read()
+	used, err := s.rec.Images.Usage(ctx, share.user)
+	if err != nil {
+		return err
+	}
+	share.stored(used, read)
+	if err := share.take(l, 1, max(size, 0)); err != nil {
+		return err
+	}
+	if size < 0 {
+		return share.take(l, 0, 1) // at least one byte has to fit, or nothing need be sent
+	}
+	return nil
+}
+
+// receive takes the body into the spool, hashing and counting, while the scan judges it.
+func (s *Service) receive(ctx context.Context, file *spoolFile, share *underWay, scan ports.Scan, in UploadInput, limits domain.Limits) (size int64, digest [32]byte, err error) {
+	maxBytes := limits.MaxUploadBytes.Max()
+	buf := spoolBuffers.Get().(*[]byte)
+	defer spoolBuffers.Put(buf)
+	hash := sha256.New()
+	counted := max(in.Size, 1) // what takeQuota has counted
+	for filled := 0; ; {
+		if err := ctx.Err(); err != nil {
+			return 0, digest, cutShort(context.Cause(ctx))
+		}
+		n, rerr := in.Body.Read((*buf)[filled:])
+		size += int64(n)
+		switch {
+		case size > maxBytes:
+			return 0, digest, tooManyBytes(maxBytes)
+		case in.Size >= 0 && size > in.Size:
+			return 0, digest, domain.Errorf(domain.Invalid, "the upload has more than the %d bytes announced", in.Size)
+		case size > counted:
+			if err := share.take(limits, 0, size-counted); err != nil {
+				return 0, digest, err
+			}
+			counted = size
+		}
+		if _, err := scan.Write((*buf)[filled : filled+n]); err != nil {
+			return 0, digest, err
+		}
+		filled += n
+		if filled == len(*buf) || rerr != nil {
+			hash.Write((*buf)[:filled])
+			if _, err := file.Write((*buf)[:filled]); err != nil {
+				return 0, digest, err
+			}
+			filled = 0
+		}
+		if errors.Is(rerr, io.EOF) {
+			break
+		}
+		if rerr != nil {
+			return 0, digest, cutShort(rerr)
+		}
+	}
+	if in.Size >= 0 && size != in.Size {
+		return 0, digest, domain.Errorf(domain.Invalid, "the upload was cut short")
+	}
+	return size, [32]byte(hash.Sum(nil)), scan.Finish()
+}
+
+// spoolBuffers hold what is received until it is worth a write. They are small because one is held
+// for each client that is waited for.
+var spoolBuffers = sync.Pool{New: func() any { b := make([]byte, spoolBuffer); return &b }}
+
+// inspect asks the resizer. A decoder's panic is this file's failure, never the process's.
+func (s *Service) inspect(ctx context.Context, file *spoolFile, r ports.InspectRequest) (info domain.ImageInfo, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.ErrorContext(ctx, "the resizer panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = domain.Errorf(domain.CorruptImage, "the picture cannot be decoded")
+		}
+	}()
+	info, err = s.cfg.Resizer.Inspect(ctx, file, r)
+	if err == nil && (info.Width < 1 || info.Height < 1) {
+		err = domain.Errorf(domain.CorruptImage, "the picture has no size")
+	}
+	return info, err
+}
+
+// store puts the original, and keeps the upload's lease while that takes.
+func (s *Service) store(ctx context.Context, up ports.Upload, img domain.Image, file *spoolFile) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	heart := make(chan struct{})
+	go func() { defer close(heart); s.keepAlive(ctx, cancel, up) }()
+	defer func() { cancel(nil); <-heart }()
+	err := s.cfg.Blobs.Put(ctx, originalKey(up.OwnerID, up.ImageID), file, ports.PutOptions{
+		Size: img.Size, SHA256: img.SHA256, IfAbsent: true, ContentType: "application/octet-stream",
+	})
+	if err != nil && ctx.Err() != nil {
+		if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
+			return cause // the lease was lost
+		}
+		return cutShort(context.Cause(ctx))
+	}
+	return err
 }
 
 // settle finds out what became of a commit whose answer was lost.
@@ -149,30 +320,6 @@ func cutShort(err error) error {
 	return domain.Wrap(domain.Invalid, err, "the upload was cut short")
 }
 
-// checkQuota refuses early what Commit would refuse exactly.
-func (s *Service) checkQuota(ctx context.Context, actor domain.Actor, size int64) error {
-	l := actor.Effective.Limits
-	if l.MaxImages == domain.NoLimit && l.MaxStorageBytes == domain.NoLimit {
-		return nil
-	}
-	u, err := s.rec.Images.Usage(ctx, actor.User.ID)
-	if err != nil {
-		return err
-	}
-	over := func(limit domain.Limit, used int64, what string) error {
-		e := domain.LimitError(domain.QuotaExceeded, int64(limit), "your tier keeps at most %d %s", int64(limit), what)
-		e.Used = &used
-		return e
-	}
-	if !l.MaxImages.Allows(u.Images + 1) {
-		return over(l.MaxImages, u.Images, "images")
-	}
-	if !l.MaxStorageBytes.Allows(u.Bytes + size) {
-		return over(l.MaxStorageBytes, u.Bytes, "bytes")
-	}
-	return nil
-}
-
 // begin writes the pending image; with a key it waits for another upload that has it.
 func (s *Service) begin(ctx context.Context, up *ports.Upload) (ports.Claim, error) {
 	deadline := time.Now().Add(keyWait)
@@ -197,16 +344,8 @@ func (s *Service) begin(ctx context.Context, up *ports.Upload) (ports.Claim, err
 }
 
 // repeated answers an upload whose key has made an image already.
-func (s *Service) repeated(ctx context.Context, actor domain.Actor, c ports.Claim, body io.Reader, maxBytes int64) (domain.Image, error) {
-	h := sha256.New()
-	n, err := io.Copy(h, io.LimitReader(&ctxReader{ctx, body}, maxBytes+1))
-	if err != nil {
-		return domain.Image{}, cutShort(err)
-	}
-	if n > maxBytes {
-		return domain.Image{}, tooManyBytes(maxBytes)
-	}
-	if [32]byte(h.Sum(nil)) != c.SHA256 {
+func (s *Service) repeated(ctx context.Context, actor domain.Actor, c ports.Claim, digest [32]byte) (domain.Image, error) {
+	if digest != c.SHA256 {
 		return domain.Image{}, domain.Errorf(domain.IdempotencyMismatch, "this Idempotency-Key was used for another file")
 	}
 	img, err := s.image(ctx, actor.User.ID, c.ImageID)
@@ -229,109 +368,14 @@ func (s *Service) discard(ctx context.Context, up ports.Upload) {
 	}
 }
 
-// receive passes the body to the store and to the resizer at once, hashing and
-// counting, and puts what it learns into img. When it returns, nobody reads or writes any more.
-func (s *Service) receive(ctx context.Context, up ports.Upload, img *domain.Image, body io.Reader, size, maxBytes int64, limits domain.Limits) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	heart := make(chan struct{})
-	go func() { defer close(heart); s.keepAlive(ctx, cancel, up) }()
-
-	stored, inspected := make(chan error, 1), make(chan error, 1)
-	toStore, intoStore := io.Pipe()
-	toResizer, intoResizer := io.Pipe()
-	go func() {
-		err := s.cfg.Blobs.Put(ctx, originalKey(up.OwnerID, up.ImageID), toStore, ports.PutOptions{
-			Size: size, IfAbsent: true, ContentType: "application/octet-stream",
-		})
-		if err != nil {
-			cancel(err)
-		}
-		toStore.CloseWithError(errors.Join(errDone, err))
-		stored <- err
-	}()
-	go func() {
-		var err error
-		defer func() {
-			// A decoder's panic is this file's failure, never the process's.
-			if p := recover(); p != nil {
-				s.log.ErrorContext(ctx, "the resizer panicked", "image", up.ImageID.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-				err = domain.Errorf(domain.CorruptImage, "the picture cannot be decoded")
-			}
-			if err != nil {
-				cancel(err)
-			}
-			toResizer.CloseWithError(errors.Join(errDone, err))
-			inspected <- err
-		}()
-		img.ImageInfo, err = s.cfg.Resizer.Inspect(ctx, toResizer, domain.ImageLimits{
-			MaxPixels: limits.MaxPixels.Within(domain.Limit(s.cfg.Caps.Pixels)), MaxFrames: limits.MaxFrames,
-		})
-	}()
-
-	hash := sha256.New()
-	n, err := tee(&ctxReader{ctx, body}, maxBytes, hash, intoStore, intoResizer)
-	if err == nil && size >= 0 && n != size {
-		err = domain.Errorf(domain.Invalid, "the upload was cut short")
-	}
-	if err != nil {
-		cancel(err)
-	}
-	intoStore.CloseWithError(err) // nil means EOF
-	intoResizer.CloseWithError(err)
-	storeErr, inspectErr := <-stored, <-inspected
-	cause := context.Cause(ctx)
-	cancel(nil)
-	<-heart
-	// The first thing that went wrong made the others fail: it is the one to tell.
-	for _, e := range []error{cause, err, inspectErr, storeErr} {
-		if errors.Is(e, context.Canceled) || errors.Is(e, context.DeadlineExceeded) {
-			return cutShort(e)
-		}
-		if e != nil {
-			return e
-		}
-	}
-	img.Size, img.SHA256 = n, [32]byte(hash.Sum(nil))
-	return nil
-}
-
-// errDone closes a pipe whose reader needs no more.
-var errDone = errors.New("the reader is done")
-
-// tee copies src to the hash and to both writers, and reports how much. A
-// writer whose reader is done is passed over.
-func tee(src io.Reader, maxBytes int64, hash io.Writer, writers ...io.Writer) (int64, error) {
-	buf := make([]byte, copyBuffer)
-	var total int64
-	for {
-		n, err := src.Read(buf)
-		if total += int64(n); total > maxBytes {
-			return total, tooManyBytes(maxBytes)
-		}
-		hash.Write(buf[:n])
-		for i, w := range writers {
-			if w == nil || n == 0 {
-				continue
-			}
-			if _, werr := w.Write(buf[:n]); werr != nil {
-				if !errors.Is(werr, errDone) {
-					return total, werr
-				}
-				writers[i] = nil
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return total, nil
-		}
-		if err != nil {
-			return total, cutShort(err)
-		}
-	}
-}
-
 // keepAlive renews the upload's lease until ctx ends; a claim that was lost ends the upload.
 func (s *Service) keepAlive(ctx context.Context, cancel context.CancelCauseFunc, up ports.Upload) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.ErrorContext(ctx, "renewing an upload's lease panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			cancel(domain.Errorf(domain.Internal, "the upload's lease could not be renewed"))
+		}
+	}()
 	t := time.NewTicker(renewEvery)
 	defer t.Stop()
 	for {
@@ -341,7 +385,7 @@ func (s *Service) keepAlive(ctx context.Context, cancel context.CancelCauseFunc,
 		case <-t.C:
 			err := s.rec.Uploads.Renew(ctx, up, s.now().Add(uploadLease))
 			if errors.Is(err, domain.Conflict) {
-				cancel(domain.Wrap(domain.Unavailable, err, "the upload took over-long pauses, try again"))
+				cancel(domain.Wrap(domain.Unavailable, err, "the upload took too long to store; try again"))
 				return
 			}
 			if err != nil && ctx.Err() == nil {
@@ -349,17 +393,4 @@ func (s *Service) keepAlive(ctx context.Context, cancel context.CancelCauseFunc,
 			}
 		}
 	}
-}
-
-// ctxReader stops reading when ctx ends.
-type ctxReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r *ctxReader) Read(p []byte) (int, error) {
-	if err := context.Cause(r.ctx); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }

@@ -109,14 +109,14 @@ func TestUploadRefused(t *testing.T) {
 // panicky is a resizer that panics, as a decoder's bug would.
 type panicky struct{ ports.Resizer }
 
-func (panicky) Inspect(context.Context, io.Reader, domain.ImageLimits) (domain.ImageInfo, error) {
+func (panicky) Inspect(context.Context, io.ReadSeeker, ports.InspectRequest) (domain.ImageInfo, error) {
 	panic("index out of range")
 }
 
 // failing is a store that cannot be written.
 type failing struct{ ports.Blobs }
 
-func (failing) Put(_ context.Context, _ string, r io.Reader, _ ports.PutOptions) error {
+func (failing) Put(_ context.Context, _ string, r io.ReadSeeker, _ ports.PutOptions) error {
 	io.CopyN(io.Discard, r, 100)
 	return domain.Errorf(domain.Unavailable, "the store is away")
 }
@@ -292,7 +292,7 @@ type stuck struct {
 	entered, leave chan struct{}
 }
 
-func (s *stuck) Put(ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+func (s *stuck) Put(ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 	s.entered <- struct{}{}
 	<-s.leave
 	return s.Blobs.Put(ctx, key, r, o)

@@ -10,11 +10,13 @@ import (
 // a-z 0-9 . _ - /, with no empty, "." or ".." element between slashes; any other key is
 // domain.Invalid.
 type Blobs interface {
-	// Put stores all of r under the key. The blob appears whole, once and durable,
-	// or not at all: a reader error, a cancelled context, a lost process or a size
-	// that differs from Size leaves what was there before. With IfAbsent, a key that
-	// exists is domain.Conflict and stays as it is; of racers one wins.
-	Put(ctx context.Context, key string, r io.Reader, o PutOptions) error
+	// Put stores all of body, from its beginning, under the key; it may read it more
+	// than once. The blob appears whole, once and durable, or not at all: a reader
+	// error, a cancelled context, a lost process or a size that differs from Size leaves
+	// what was there before. With IfAbsent, a key that exists is domain.Conflict and
+	// stays as it is; of racers one wins. Where body is a Movable the store may take its
+	// file over in place of copying it.
+	Put(ctx context.Context, key string, body io.ReadSeeker, o PutOptions) error
 	// Open opens a blob for reading, or domain.NotFound. It stays readable, whole
 	// and unchanged, though it be deleted or replaced meanwhile; or reading it fails.
 	Open(ctx context.Context, key string) (Blob, error)
@@ -27,12 +29,23 @@ type Blobs interface {
 
 // PutOptions is how to store a blob.
 type PutOptions struct {
-	// Size is the number of bytes that r gives; -1 if it is not known.
+	// Size is the number of bytes that the body has; a negative one is domain.Invalid.
 	Size int64
+	// SHA256 is the digest of the bytes, for a store that compares it with what it
+	// keeps; zero: the caller does not know it.
+	SHA256 [32]byte
 	// IfAbsent refuses to replace.
 	IfAbsent bool
 	// ContentType is kept where the store can.
 	ContentType string
+}
+
+// Movable is an optional ability of the body of a Put: it is a file that its owner
+// needs no more once it is stored. A store on the same file system may rename it into
+// place; the owner reads on by what it has open, and its removal of the path finds nothing.
+type Movable interface {
+	// Path is the file's absolute path. Nobody else writes to it.
+	Path() string
 }
 
 // Blob is an open blob. Body must be closed; it may be an *os.File, which the

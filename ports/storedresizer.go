@@ -33,6 +33,8 @@ type StoredJob struct {
 	Pipeline string
 	// Thumbnails are 1 to MaxStoredThumbnails, with different keys, none of them Source.
 	Thumbnails []StoredThumbnail
+	// Share names who the work is for; see InspectRequest.
+	Share string
 }
 
 // StoredThumbnail is a thumbnail's height, 1 to 4320 in pixels, and the key to put it under.

@@ -30,7 +30,9 @@ type Uploads interface {
 	// transaction. domain.QuotaExceeded, with Limit and Used set, if the usage would
 	// exceed the quota: exact under any number of racers, and nothing is written.
 	// domain.Conflict if the claim was lost or the image is not pending any more.
-	// After any other error the caller does not know whether it happened.
+	// domain.Denied if the owner is gone, being deleted or not active, and nothing is
+	// written: an owner who was deleted or deactivated before Commit began gets no
+	// image. After any other error the caller does not know whether it happened.
 	Commit(ctx context.Context, u Upload, img domain.Image, q Quota) error
 	// Abort removes the pending image and frees the key, if it is still this
 	// upload's. It does nothing to an image that is ready, and is not an error

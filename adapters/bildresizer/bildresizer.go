@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"github.com/imagify-api/imagify/adapters/internal/admission"
@@ -16,10 +15,9 @@ import (
 
 // The defaults of Options.
 const (
-	DefaultMaxPixels    = 50_000_000
-	DefaultMaxBytes     = 256 << 20
-	DefaultMemory       = 512 << 20
-	DefaultSourceMemory = 256 << 20
+	DefaultMaxPixels = 50_000_000
+	DefaultMaxBytes  = 256 << 20
+	DefaultMemory    = 512 << 20
 )
 
 // Options are the process's own caps, which hold whatever a tier allows. A zero
@@ -33,26 +31,21 @@ type Options struct {
 	// that alone needs more is refused as domain.TooLarge. The garbage collector
 	// needs room beside it: set the process's memory limit (GOMEMLIMIT) above it.
 	Memory int64
-	// SourceMemory, in bytes, for all the sources that are held at a time, be it
-	// read, waiting or worked on; not less than MaxBytes. What does not fit is
-	// domain.Unavailable at once, because waiting with some bytes in hand could
-	// last for ever.
-	SourceMemory int64
-	// MaxQueue is how many pictures may wait for Memory, MaxWait for how long; see package admission.
+	// MaxQueue is how many pictures of one share may wait for a turn, and for Memory,
+	// MaxWait for how long; 0 means 64 and 10 seconds.
 	MaxQueue int
 	MaxWait  time.Duration
 }
 
 // Resizer is the ports.Resizer.
 type Resizer struct {
-	opt     Options
-	gate    *admission.Gate
-	sources atomic.Int64 // bytes of Options.SourceMemory in use
+	opt  Options
+	work *admission.Work
 }
 
 var _ ports.Resizer = (*Resizer)(nil)
 
-// New returns a Resizer. A negative option, or a SourceMemory below MaxBytes, is domain.Invalid.
+// New returns a Resizer. A negative option is domain.Invalid.
 func New(o Options) (*Resizer, error) {
 	for _, f := range []struct {
 		value    *int64
@@ -61,7 +54,6 @@ func New(o Options) (*Resizer, error) {
 		{&o.MaxPixels, DefaultMaxPixels},
 		{&o.MaxBytes, DefaultMaxBytes},
 		{&o.Memory, DefaultMemory},
-		{&o.SourceMemory, max(DefaultSourceMemory, o.MaxBytes)},
 	} {
 		if *f.value < 0 {
 			return nil, domain.Errorf(domain.Invalid, "bildresizer: an option is negative: %+v", o)
@@ -70,22 +62,25 @@ func New(o Options) (*Resizer, error) {
 			*f.value = f.standard
 		}
 	}
-	if o.SourceMemory < o.MaxBytes {
-		return nil, domain.Errorf(domain.Invalid, "bildresizer: SourceMemory %d is less than MaxBytes %d: no source of that size could be read", o.SourceMemory, o.MaxBytes)
-	}
-	gate, err := admission.New(o.Memory, o.MaxQueue, o.MaxWait)
+	work, err := admission.NewWork(o.Memory, o.MaxQueue, o.MaxWait)
 	if err != nil {
 		return nil, err
 	}
-	return &Resizer{opt: o, gate: gate}, nil
+	return &Resizer{opt: o, work: work}, nil
 }
 
 // Pipeline implements ports.Resizer.
 func (*Resizer) Pipeline() string { return "bild1" }
 
+// Scan implements ports.Resizer.
+func (r *Resizer) Scan(lim domain.ImageLimits) ports.Scan {
+	lim.MaxPixels = lim.MaxPixels.Within(domain.Limit(r.opt.MaxPixels))
+	return imagefile.NewScanner(imagefile.Limits{ImageLimits: lim})
+}
+
 // Inspect implements ports.Resizer.
-func (r *Resizer) Inspect(ctx context.Context, src io.Reader, lim domain.ImageLimits) (info domain.ImageInfo, err error) {
-	err = r.decoded(ctx, src, lim, nil, func(f *frame) error {
+func (r *Resizer) Inspect(ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (info domain.ImageInfo, err error) {
+	err = r.decoded(ctx, src, q, nil, func(f *frame) error {
 		info.Format, info.Frames = f.info.Format, f.info.Frames
 		info.Width, info.Height = f.info.Size()
 		info.Alpha = f.alpha
@@ -99,16 +94,16 @@ func (r *Resizer) Inspect(ctx context.Context, src io.Reader, lim domain.ImageLi
 }
 
 // Resize implements ports.Resizer.
-func (r *Resizer) Resize(ctx context.Context, src io.Reader, heights []int) ([]ports.Thumbnail, error) {
-	for _, h := range heights {
+func (r *Resizer) Resize(ctx context.Context, src io.ReadSeeker, q ports.ResizeRequest) ([]ports.Thumbnail, error) {
+	for _, h := range q.Heights {
 		if _, ok := domain.Thumbnail(h); !ok {
 			return nil, domain.Errorf(domain.Invalid, "a thumbnail is %d to %d pixels high, not %d", domain.MinHeight, domain.MaxHeight, h)
 		}
 	}
-	thumbs := make([]ports.Thumbnail, 0, len(heights))
-	noLimits := domain.ImageLimits{MaxPixels: domain.NoLimit, MaxFrames: domain.NoLimit}
-	err := r.decoded(ctx, src, noLimits, heights, func(f *frame) error {
-		for _, h := range heights {
+	thumbs := make([]ports.Thumbnail, 0, len(q.Heights))
+	noLimits := ports.InspectRequest{Limits: domain.ImageLimits{MaxPixels: domain.NoLimit, MaxFrames: domain.NoLimit}, Share: q.Share}
+	err := r.decoded(ctx, src, noLimits, q.Heights, func(f *frame) error {
+		for _, h := range q.Heights {
 			t, err := thumbnail(ctx, f, h)
 			if err != nil {
 				return err
@@ -123,14 +118,32 @@ func (r *Resizer) Resize(ctx context.Context, src io.Reader, heights []int) ([]p
 	return thumbs, nil
 }
 
-// decoded reads, checks, admits and decodes a source for use, which is done
+// scanned tells the structure of src, which the request's scan may know already.
+func (r *Resizer) scanned(ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (imagefile.Info, error) {
+	if s, ok := q.Scanned.(*imagefile.Scanner); ok {
+		return s.Info(), s.Finish()
+	}
+	if _, err := src.Seek(0, io.SeekStart); err != nil {
+		return imagefile.Info{}, fmt.Errorf("reading the image: %w", err)
+	}
+	s := r.Scan(q.Limits).(*imagefile.Scanner)
+	err := s.ScanAll(ctx, &bounded{r: src, left: r.opt.MaxBytes, max: r.opt.MaxBytes})
+	if ctx.Err() != nil {
+		err = cancelled(ctx)
+	}
+	return s.Info(), err
+}
+
+// decoded checks, admits and decodes a source for use, which is done
 // with the picture when it returns. Inspect and Resize both come this way, so
 // that what the one accepts the other can do.
-func (r *Resizer) decoded(ctx context.Context, src io.Reader, lim domain.ImageLimits, heights []int, use func(*frame) error) (err error) {
-	lim.MaxPixels = lim.MaxPixels.Within(domain.Limit(r.opt.MaxPixels))
-	s := &source{held: &r.sources, maxHeld: r.opt.SourceMemory, maxBytes: r.opt.MaxBytes}
-	defer s.release()
-	info, err := s.read(ctx, src, imagefile.Limits{ImageLimits: lim})
+func (r *Resizer) decoded(ctx context.Context, src io.ReadSeeker, q ports.InspectRequest, heights []int, use func(*frame) error) (err error) {
+	turn, err := r.work.Turn(ctx, q.Share)
+	if err != nil {
+		return err
+	}
+	defer turn()
+	info, err := r.scanned(ctx, src, q)
 	if err != nil {
 		return err
 	}
@@ -142,7 +155,7 @@ func (r *Resizer) decoded(ctx context.Context, src io.Reader, lim domain.ImageLi
 	for _, h := range heights {
 		tallest = max(tallest, h)
 	}
-	release, err := r.gate.Acquire(ctx, memory(info, tallest))
+	release, err := r.work.Memory(ctx, q.Share, memory(info, tallest))
 	if err != nil {
 		return err
 	}
@@ -153,11 +166,10 @@ func (r *Resizer) decoded(ctx context.Context, src io.Reader, lim domain.ImageLi
 			err = fmt.Errorf("bildresizer: panic at work on a %s: %v\n%s", info.Format, p, debug.Stack())
 		}
 	}()
-	f, err := decode(ctx, s, info)
+	f, err := decode(ctx, &source{ReadSeeker: src}, info)
 	if err != nil {
 		return err
 	}
-	s.release()
 	return use(f)
 }
 

@@ -11,6 +11,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"math"
 	"runtime/debug"
 
 	"golang.org/x/image/webp"
@@ -37,6 +38,9 @@ func decode(ctx context.Context, s *source, info imagefile.Info) (f *frame, err 
 	img, err := decodeFrame(ctx, s, info)
 	if ctx.Err() != nil { // which decoders report as something else
 		return nil, cancelled(ctx)
+	}
+	if s.err != nil {
+		return nil, fmt.Errorf("reading the image: %w", s.err)
 	}
 	var jpegUnsupported jpeg.UnsupportedError
 	var pngUnsupported png.UnsupportedError
@@ -85,7 +89,7 @@ func decodeJPEG(ctx context.Context, s *source, info imagefile.Info) (image.Imag
 	img, err := jpeg.Decode(io.MultiReader(
 		s.section(ctx, imagefile.Span{Length: soi}),
 		bytes.NewReader([]byte(adobe)),
-		s.section(ctx, imagefile.Span{Offset: soi, Length: s.size - soi}),
+		s.section(ctx, imagefile.Span{Offset: soi, Length: math.MaxInt64}),
 	))
 	if cmyk, ok := img.(*image.CMYK); ok {
 		for i := range cmyk.Pix {

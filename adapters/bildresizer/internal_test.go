@@ -7,6 +7,7 @@ import (
 	"image/color"
 	"image/draw"
 	"image/png"
+	"io"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -92,10 +93,15 @@ func TestPromiseOfPanics(t *testing.T) {
 	t.Run("H6", decoderPanicIsAnError)
 }
 
+// panicky is a file that makes its decoder panic.
+type panicky struct{ io.ReadSeeker }
+
+func (panicky) Seek(int64, int) (int64, error) { return 0, nil }
+func (panicky) Read([]byte) (int, error)       { panic("index out of range") }
+
 func decoderPanicIsAnError(t *testing.T) {
-	// A span that begins before the file makes the reader that the decoder gets panic.
-	info := imagefile.Info{Format: domain.WebP, Width: 8, Height: 8, First: imagefile.Frame{Width: 8, Height: 8}, WebP: imagefile.WebP{Bitstream: imagefile.Span{Offset: -1, Length: 10}}}
-	_, err := decode(t.Context(), &source{pieces: [][]byte{make([]byte, 8)}}, info)
+	info := imagefile.Info{Format: domain.PNG, Width: 8, Height: 8, First: imagefile.Frame{Width: 8, Height: 8}}
+	_, err := decode(t.Context(), &source{ReadSeeker: panicky{}}, info)
 	require.ErrorIs(t, err, domain.CorruptImage)
 	assert.Contains(t, err.Error(), "panicked")
 	assert.NotContains(t, domain.AsError(err).Msg, "panicked", "the public message tells nothing of it")
@@ -106,7 +112,7 @@ func TestDecodedSizeIsTheHeaders(t *testing.T) {
 	var b bytes.Buffer
 	require.NoError(t, png.Encode(&b, image.NewGray(image.Rect(0, 0, 8, 8))))
 	info := imagefile.Info{Format: domain.PNG, Width: 8, Height: 7, First: imagefile.Frame{Width: 8, Height: 7}}
-	_, err := decode(t.Context(), &source{pieces: [][]byte{b.Bytes()}, size: int64(b.Len())}, info)
+	_, err := decode(t.Context(), &source{ReadSeeker: bytes.NewReader(b.Bytes())}, info)
 	assert.ErrorIs(t, err, domain.CorruptImage)
 }
 
@@ -116,25 +122,17 @@ func TestBusy(t *testing.T) {
 	require.NoError(t, err)
 	file := imagefiletest.JPEG{Width: 8, Height: 8, Values: []byte{1}}.Encode()
 	inspect := func(ctx context.Context) error {
-		_, err := r.Inspect(ctx, bytes.NewReader(file), domain.ImageLimits{MaxPixels: 64, MaxFrames: 1})
+		_, err := r.Inspect(ctx, bytes.NewReader(file), ports.InspectRequest{Limits: domain.ImageLimits{MaxPixels: 64, MaxFrames: 1}})
 		return err
 	}
 
-	release, err := r.gate.Acquire(t.Context(), DefaultMemory)
+	release, err := r.work.Memory(t.Context(), "", DefaultMemory)
 	require.NoError(t, err)
 	err = inspect(t.Context())
 	require.ErrorIs(t, err, domain.Unavailable)
 	assert.Positive(t, domain.AsError(err).RetryAfter)
 	release()
 	require.NoError(t, inspect(t.Context()))
-
-	r.sources.Add(DefaultSourceMemory)
-	err = inspect(t.Context())
-	require.ErrorIs(t, err, domain.Unavailable)
-	assert.Positive(t, domain.AsError(err).RetryAfter)
-	r.sources.Add(-DefaultSourceMemory)
-	require.NoError(t, inspect(t.Context()))
-	assert.Zero(t, r.sources.Load(), "all is given back")
 }
 
 func TestMemoryEstimate(t *testing.T) {

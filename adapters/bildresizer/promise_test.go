@@ -81,17 +81,17 @@ func promiseNoFileHurts(t *testing.T, rows []corpustest.Row) {
 	for _, r := range rows {
 		file := r.Read(t)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second*slack)
-		info, err := res.Inspect(ctx, bytes.NewReader(file), limits)
+		info, err := res.Inspect(ctx, bytes.NewReader(file), ports.InspectRequest{Limits: limits})
 		code := domain.CodeOf(err)
 		assert.True(t, expected(r, code), "%s: expected %s, got %v", r.Path, r.Expectation, err)
 		if err != nil {
 			assert.NotContains(t, err.Error(), "panicked", r.Path)
 			if code != domain.TooLarge { // which may be a tier's limit, of which Resize knows nothing
-				_, err = res.Resize(ctx, bytes.NewReader(file), []int{200})
+				_, err = res.Resize(ctx, bytes.NewReader(file), ports.ResizeRequest{Heights: []int{200}})
 				assert.Equal(t, code, domain.CodeOf(err), "%s: Resize refuses what Inspect refuses: %v", r.Path, err)
 			}
 		} else if r.Expectation != "accept" && info.Width*info.Height < 1<<20 { // the others are H5's
-			thumbs, err := res.Resize(ctx, bytes.NewReader(file), []int{33})
+			thumbs, err := res.Resize(ctx, bytes.NewReader(file), ports.ResizeRequest{Heights: []int{33}})
 			if assert.NoError(t, err, r.Path) {
 				check(t, info, 33, thumbs[0])
 			}
@@ -124,7 +124,7 @@ func promiseMemoryIsBounded(t *testing.T, rows []corpustest.Row) {
 			for r := range queue {
 				file, err := os.ReadFile(r.Name())
 				if assert.NoError(t, err) {
-					_, err = res.Inspect(t.Context(), bytes.NewReader(file), limits)
+					_, err = res.Inspect(t.Context(), bytes.NewReader(file), ports.InspectRequest{Limits: limits})
 					assert.True(t, expected(r, domain.CodeOf(err)), "%s: expected %s, got %v", r.Path, r.Expectation, err)
 				}
 			}
@@ -161,7 +161,7 @@ func promiseBombsAreCheap(t *testing.T, rows []corpustest.Row) {
 		allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 		metrics.Read(allocated)
 		before, start := allocated[0].Value.Uint64(), time.Now()
-		_, err := res.Inspect(t.Context(), bytes.NewReader(file), limits)
+		_, err := res.Inspect(t.Context(), bytes.NewReader(file), ports.InspectRequest{Limits: limits})
 		took := time.Since(start)
 		metrics.Read(allocated)
 		assert.True(t, expected(r, domain.CodeOf(err)), "%s: %v", r.Path, err)
@@ -179,8 +179,8 @@ func promiseBurnersAreCut(t *testing.T, rows []corpustest.Row) {
 		}
 		file := r.Read(t)
 		start := time.Now()
-		if _, err := res.Inspect(t.Context(), bytes.NewReader(file), limits); err == nil {
-			_, err = res.Resize(t.Context(), bytes.NewReader(file), []int{200})
+		if _, err := res.Inspect(t.Context(), bytes.NewReader(file), ports.InspectRequest{Limits: limits}); err == nil {
+			_, err = res.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: []int{200}})
 			assert.NoError(t, err, r.Path)
 		}
 		assert.Less(t, time.Since(start), 5*time.Second*slack, r.Path)
@@ -196,7 +196,7 @@ func promiseAcceptedHasThumbnails(t *testing.T, rows []corpustest.Row, full bool
 		t.Run(r.Path, func(t *testing.T) {
 			t.Parallel()
 			file := r.Read(t)
-			info, err := res.Inspect(t.Context(), bytes.NewReader(file), limits)
+			info, err := res.Inspect(t.Context(), bytes.NewReader(file), ports.InspectRequest{Limits: limits})
 			require.NoError(t, err)
 			w, h := r.Width, r.Height
 			if r.Orientation >= 5 && r.Orientation <= 8 {
@@ -211,7 +211,7 @@ func promiseAcceptedHasThumbnails(t *testing.T, rows []corpustest.Row, full bool
 					return
 				}
 			}
-			thumbs, err := res.Resize(t.Context(), bytes.NewReader(file), heights)
+			thumbs, err := res.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: heights})
 			require.NoError(t, err)
 			for i, height := range heights {
 				check(t, info, height, thumbs[i])

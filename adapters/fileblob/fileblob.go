@@ -96,10 +96,14 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // Put implements ports.Blobs. Besides what the port says, data of another length
-// than o.Size is domain.Invalid, and a full or failing disk domain.Unavailable.
-func (s *Store) Put(ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+// than o.Size is domain.Invalid, and a full or failing disk domain.Unavailable. A body that is a
+// ports.Movable on the same file system is renamed into place.
+func (s *Store) Put(ctx context.Context, key string, body io.ReadSeeker, o ports.PutOptions) error {
 	if err := check(ctx, key); err != nil {
 		return err
+	}
+	if o.Size < 0 {
+		return domain.Errorf(domain.Invalid, "a blob's size has to be given")
 	}
 	p := pathOf(key)
 	name := path.Join(p...)
@@ -110,19 +114,15 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, o ports.PutOpt
 		}
 	}
 	temp := path.Join(partial, rand.Text())
-	f, err := s.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
-	if err != nil {
-		return fail(err)
+	f, err := s.takeOver(body, temp, o.Size)
+	if err == nil && f == nil {
+		f, err = s.copyIn(ctx, body, temp, o.Size)
 	}
 	defer s.root.Remove(temp) //nolint:errcheck // renamed, or SweepPartial takes it
-	err = s.fill(ctx, f, r, o.Size)
-	if err == nil {
-		err = fail(f.Sync())
+	if err != nil {
+		return err
 	}
-	if cerr := f.Close(); err == nil {
-		err = fail(cerr)
-	}
-	if err == nil {
+	if err = fail(errors.Join(f.Sync(), f.Close())); err == nil {
 		err = ended(ctx)
 	}
 	if err != nil {
@@ -132,6 +132,58 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, o ports.PutOpt
 		return err
 	}
 	return s.syncFolders(p[:len(p)-1])
+}
+
+// takeOver renames the file of a body that may be moved to temp and opens it; nil where
+// it cannot be moved, such as from another file system, and has to be copied.
+func (s *Store) takeOver(body io.ReadSeeker, temp string, size int64) (*os.File, error) {
+	m, ok := body.(ports.Movable)
+	if !ok {
+		return nil, nil
+	}
+	from := m.Path()
+	given, err := os.Lstat(from)
+	if err != nil || !given.Mode().IsRegular() {
+		return nil, nil //nolint:nilerr // what can still be read is copied
+	}
+	if given.Size() != size {
+		return nil, domain.Errorf(domain.Invalid, "there are %d bytes where %d were announced", given.Size(), size)
+	}
+	// The one path that is not within the root: that it led to where the root is, is looked at.
+	if err := os.Rename(from, filepath.Join(s.root.Name(), filepath.FromSlash(temp))); err != nil {
+		return nil, nil //nolint:nilerr // likewise
+	}
+	f, err := s.root.OpenFile(temp, os.O_RDWR, fileMode)
+	if err != nil {
+		return nil, fail(err)
+	}
+	there, err := f.Stat()
+	if err == nil && !os.SameFile(given, there) {
+		err = errors.New("fileblob: the file that was taken over is another one")
+	}
+	if err == nil {
+		err = f.Chmod(fileMode)
+	}
+	if err != nil {
+		return nil, fail(errors.Join(err, f.Close()))
+	}
+	return f, nil
+}
+
+// copyIn copies a body to the file temp.
+func (s *Store) copyIn(ctx context.Context, body io.ReadSeeker, temp string, size int64) (*os.File, error) {
+	if _, err := body.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("fileblob: read what is to be stored: %w", err)
+	}
+	f, err := s.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return nil, fail(err)
+	}
+	if err := s.fill(ctx, f, body, size); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // fill copies r into f.
@@ -145,7 +197,7 @@ func (s *Store) fill(ctx context.Context, f *os.File, r io.Reader, size int64) e
 		}
 		k, rerr := r.Read(*buf)
 		n += int64(k)
-		if size >= 0 && n > size {
+		if n > size {
 			return domain.Errorf(domain.Invalid, "there are more than the %d bytes announced", size)
 		}
 		if _, err := f.Write((*buf)[:k]); err != nil {
@@ -158,7 +210,7 @@ func (s *Store) fill(ctx context.Context, f *os.File, r io.Reader, size int64) e
 			return fmt.Errorf("fileblob: read what is to be stored: %w", rerr)
 		}
 	}
-	if size >= 0 && n != size {
+	if n != size {
 		return domain.Errorf(domain.Invalid, "there are %d bytes where %d were announced", n, size)
 	}
 	return nil

@@ -282,30 +282,31 @@ func TestFailedPutsLeaveNothing(t *testing.T) {
 	broken := errors.New("broken")
 	text := func() io.Reader { return strings.NewReader("abc") }
 	cases := map[string]struct {
-		read func(cancel context.CancelCauseFunc) io.Reader
+		read func(cancel context.CancelCauseFunc) func(p []byte) (int, error)
 		size int64
 		code domain.Code
 		is   error
 	}{
-		"too short": {func(context.CancelCauseFunc) io.Reader { return text() }, 4, domain.Invalid, domain.Invalid},
-		"too long":  {func(context.CancelCauseFunc) io.Reader { return text() }, 2, domain.Invalid, domain.Invalid},
-		"broken": {func(context.CancelCauseFunc) io.Reader {
-			return io.MultiReader(text(), iotest.ErrReader(broken))
-		}, -1, domain.Internal, broken},
-		"coded": {func(context.CancelCauseFunc) io.Reader {
-			return iotest.ErrReader(domain.Errorf(domain.TooLarge, "too large"))
-		}, -1, domain.TooLarge, domain.TooLarge},
-		"cancelled": {func(cancel context.CancelCauseFunc) io.Reader {
-			return readerFunc(func(p []byte) (int, error) { cancel(broken); return len(p), nil })
-		}, -1, domain.Unavailable, broken},
-		"cancelled at the end": {func(cancel context.CancelCauseFunc) io.Reader {
-			return readerFunc(func([]byte) (int, error) { cancel(broken); return 0, io.EOF })
+		"too short": {func(context.CancelCauseFunc) func(p []byte) (int, error) { return text().Read }, 4, domain.Invalid, domain.Invalid},
+		"too long":  {func(context.CancelCauseFunc) func(p []byte) (int, error) { return text().Read }, 2, domain.Invalid, domain.Invalid},
+		"no size":   {func(context.CancelCauseFunc) func(p []byte) (int, error) { return text().Read }, -1, domain.Invalid, domain.Invalid},
+		"broken": {func(context.CancelCauseFunc) func(p []byte) (int, error) {
+			return io.MultiReader(text(), iotest.ErrReader(broken)).Read
+		}, 3, domain.Internal, broken},
+		"coded": {func(context.CancelCauseFunc) func(p []byte) (int, error) {
+			return iotest.ErrReader(domain.Errorf(domain.TooLarge, "too large")).Read
+		}, 3, domain.TooLarge, domain.TooLarge},
+		"cancelled": {func(cancel context.CancelCauseFunc) func(p []byte) (int, error) {
+			return func(p []byte) (int, error) { cancel(broken); return len(p), nil }
+		}, 1 << 40, domain.Unavailable, broken},
+		"cancelled at the end": {func(cancel context.CancelCauseFunc) func(p []byte) (int, error) {
+			return func([]byte) (int, error) { cancel(broken); return 0, io.EOF }
 		}, 0, domain.Unavailable, broken},
 	}
 	for name, c := range cases {
 		for _, key := range []string{"kept", "new/new"} {
 			ctx, cancel := context.WithCancelCause(t.Context())
-			err := s.Put(ctx, key, c.read(cancel), ports.PutOptions{Size: c.size})
+			err := s.Put(ctx, key, readerFunc(c.read(cancel)), ports.PutOptions{Size: c.size})
 			cancel(nil)
 			require.Error(t, err, name)
 			assert.Equal(t, c.code, domain.CodeOf(err), name)
@@ -320,6 +321,9 @@ func TestFailedPutsLeaveNothing(t *testing.T) {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// Seek is asked for the beginning, where it is.
+func (readerFunc) Seek(int64, int) (int64, error) { return 0, nil }
 
 // Deletes take away the folders that Puts have just made; no Put notices.
 func TestPutBesideDelete(t *testing.T) {
@@ -437,7 +441,7 @@ func TestSweptWhilePutting(t *testing.T) {
 		return 0, io.EOF
 	})
 	for _, ifAbsent := range []bool{true, false} {
-		err := s.Put(t.Context(), "a/b", sweeping, ports.PutOptions{Size: -1, IfAbsent: ifAbsent})
+		err := s.Put(t.Context(), "a/b", sweeping, ports.PutOptions{IfAbsent: ifAbsent})
 		require.Error(t, err)
 		assert.Equal(t, domain.Unavailable, domain.CodeOf(err))
 	}

@@ -947,7 +947,7 @@ func (b *brokenBlobs) Open(ctx context.Context, key string) (ports.Blob, error) 
 	return b.Blobs.Open(ctx, key)
 }
 
-func (b *brokenBlobs) Put(ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+func (b *brokenBlobs) Put(ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 	if b.on.Load() {
 		return errSecret
 	}

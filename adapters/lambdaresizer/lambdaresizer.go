@@ -49,8 +49,8 @@ type Options struct {
 	// MaxCalls is how many calls are under way at once; zero means 64. It should be
 	// no more than the function's concurrency.
 	MaxCalls int
-	// MaxQueue is how many calls may wait for their turn, MaxWait for how long; zero
-	// means 128 and 10 seconds. Beyond, a call is domain.Unavailable.
+	// MaxQueue is how many calls of one share may wait for their turn, MaxWait for how long; zero
+	// means 64 and 10 seconds. Beyond, a call is domain.Unavailable.
 	MaxQueue int
 	MaxWait  time.Duration
 }
@@ -86,7 +86,9 @@ func New(client *lambda.Client, function string, o Options) (*Resizer, error) {
 	case o.Timeout < 0 || o.MaxCalls < 0 || o.MaxQueue < 0 || o.MaxWait < 0:
 		return nil, fmt.Errorf("lambdaresizer: an option is negative: %+v", o)
 	}
-	gate, err := admission.New(int64(o.MaxCalls), o.MaxQueue, o.MaxWait)
+	gate, err := admission.New(admission.Options{
+		Budget: int64(o.MaxCalls), ShareMax: int64(o.MaxCalls - o.MaxCalls/8), MaxShareQueue: o.MaxQueue, MaxWait: o.MaxWait,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +100,7 @@ func (r *Resizer) ResizeStored(ctx context.Context, j ports.StoredJob) error {
 	if err := j.Check(); err != nil {
 		return err
 	}
-	release, err := r.gate.Acquire(ctx, 1)
+	release, err := r.gate.Acquire(ctx, j.Share, 1)
 	if err != nil {
 		return err
 	}

@@ -237,7 +237,7 @@ func TestBackPressure(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { blobs.Close() })
 	data := noise(t, 400, 300)
-	require.NoError(t, blobs.Put(t.Context(), "src", bytes.NewReader(data), ports.PutOptions{Size: -1}))
+	require.NoError(t, blobs.Put(t.Context(), "src", bytes.NewReader(data), ports.PutOptions{Size: int64(len(data))}))
 	l, r := platform(t, lambdatest.Function{Path: bootstrap(t), Env: []string{"IMAGIFY_STORAGE_URL=file://" + dir}, MaxConcurrency: 1}, "imagify", "")
 	own, errs := pipeline(t), make([]error, 40)
 	var all sync.WaitGroup
@@ -311,7 +311,7 @@ func TestFunction(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			blobs := memory.NewBlobs(memory.Options{})
-			require.NoError(t, blobs.Put(t.Context(), "src", bytes.NewReader(data), ports.PutOptions{Size: -1}))
+			require.NoError(t, blobs.Put(t.Context(), "src", bytes.NewReader(data), ports.PutOptions{Size: int64(len(data))}))
 			f, err := lambdaresizer.NewFunction(slowOpen{blobs, 20 * time.Millisecond}, resizer)
 			require.NoError(t, err)
 			ctx := t.Context()

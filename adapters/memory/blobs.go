@@ -43,7 +43,7 @@ func checkKey(key string) error {
 func keyTaken() error { return domain.Errorf(domain.Conflict, "the blob exists already") }
 
 // Put implements ports.Blobs.
-func (b *Blobs) Put(ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+func (b *Blobs) Put(ctx context.Context, key string, src io.ReadSeeker, o ports.PutOptions) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -53,17 +53,20 @@ func (b *Blobs) Put(ctx context.Context, key string, r io.Reader, o ports.PutOpt
 	if o.IfAbsent && b.has(key) {
 		return keyTaken()
 	}
-	if o.Size >= 0 {
-		r = io.LimitReader(r, o.Size+1) // one more shows that there is more
+	if o.Size < 0 {
+		return domain.Errorf(domain.Invalid, "a blob's size has to be given")
 	}
-	data, err := io.ReadAll(reader{ctx, r})
+	if _, err := src.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	data, err := io.ReadAll(reader{ctx, io.LimitReader(src, o.Size+1)}) // one more shows that there is more
 	if err != nil {
 		return err
 	}
 	if err := ended(ctx); err != nil {
 		return err
 	}
-	if o.Size >= 0 && int64(len(data)) != o.Size {
+	if int64(len(data)) != o.Size {
 		return domain.Errorf(domain.Invalid, "the blob has another size than the %d bytes announced", o.Size)
 	}
 	b.mu.Lock()

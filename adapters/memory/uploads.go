@@ -125,6 +125,9 @@ func (p uploads) Commit(ctx context.Context, u ports.Upload, img domain.Image, q
 	if !p.r.holds(u) {
 		return claimLost()
 	}
+	if owner, ok := p.r.users[u.OwnerID]; !ok || owner.Deleting || !owner.IsActive {
+		return domain.Errorf(domain.Denied, "the account is not active")
+	}
 	usage := p.r.usage[u.OwnerID]
 	if !q.MaxImages.Allows(usage.Images + 1) {
 		return quotaExceeded(q.MaxImages, usage.Images, "images")

@@ -101,14 +101,14 @@ func (c *corpus) rightWayUp(t *testing.T) {
 		}
 		files++
 		file := r.Read(t)
-		info, err := res.Inspect(t.Context(), bytes.NewReader(file), limits)
+		info, err := res.Inspect(t.Context(), bytes.NewReader(file), ports.InspectRequest{Limits: limits})
 		require.NoError(t, err, r.Path)
 		heights := []int{50}
 		if c.full {
 			heights = []int{50, 200, 4320}
 		}
 		for _, height := range heights {
-			thumbs, err := res.Resize(t.Context(), bytes.NewReader(file), []int{height})
+			thumbs, err := res.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: []int{height}})
 			require.NoError(t, err, r.Path)
 			got := toNRGBA(check(t, info, height, thumbs[0], r.Path))
 			want := encoded(t, plain(t, file, r.Orientation, height), info.ThumbnailFormat())
@@ -124,9 +124,9 @@ func (c *corpus) rightColours(t *testing.T) {
 	res := resizer(t, nativeresizer.Options{})
 	compare := func(t *testing.T, name string, file []byte, want *image.NRGBA, height int) {
 		t.Helper()
-		info, err := res.Inspect(t.Context(), bytes.NewReader(file), limits)
+		info, err := res.Inspect(t.Context(), bytes.NewReader(file), ports.InspectRequest{Limits: limits})
 		require.NoError(t, err, name)
-		thumbs, err := res.Resize(t.Context(), bytes.NewReader(file), []int{height})
+		thumbs, err := res.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: []int{height}})
 		require.NoError(t, err, name)
 		got := toNRGBA(check(t, info, height, thumbs[0], name))
 		want = encoded(t, want, info.ThumbnailFormat())

@@ -28,13 +28,13 @@ func FuzzResizer(f *testing.F) {
 	r, err := nativeresizer.New(nativeresizer.Options{MaxPixels: 1 << 16})
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, file []byte) {
-		info, err := r.Inspect(t.Context(), bytes.NewReader(file), limits)
+		info, err := r.Inspect(t.Context(), bytes.NewReader(file), ports.InspectRequest{Limits: limits})
 		if err != nil {
 			require.NotContains(t, err.Error(), "panic")
 			return
 		}
 		for _, height := range []int{1, info.Height/3 + 1, 4320} {
-			thumbs, err := r.Resize(t.Context(), bytes.NewReader(file), []int{height})
+			thumbs, err := r.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: []int{height}})
 			require.NoError(t, err)
 			check(t, info, height, thumbs[0], "fuzz")
 		}

@@ -4,10 +4,19 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/imagify-api/imagify/domain"
 )
+
+// openAt opens a file at its beginning.
+func openAt(ctx context.Context, src io.ReadSeeker) (file, error) {
+	if _, err := src.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("reading the picture: %w", err)
+	}
+	return open(ctx, src)
+}
 
 // open tells the format and reads the header.
 func open(ctx context.Context, src io.Reader) (file, error) {

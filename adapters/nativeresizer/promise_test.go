@@ -131,18 +131,18 @@ func (c *corpus) noFileHurts(t *testing.T) {
 	for _, r := range c.rows {
 		file := r.Read(t)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second*slack)
-		info, err := res.Inspect(ctx, bytes.NewReader(file), limits)
+		info, err := res.Inspect(ctx, bytes.NewReader(file), ports.InspectRequest{Limits: limits})
 		code := domain.CodeOf(err)
 		assert.True(t, expected(r, code), "%s: expected %s, got %v", r.Path, r.Expectation, err)
 		if err != nil {
 			assert.NotContains(t, err.Error(), "panic", r.Path)
 			// Resize need not refuse what Inspect refuses, but it must not do worse.
-			if _, err = res.Resize(ctx, bytes.NewReader(file), []int{33}); err != nil {
+			if _, err = res.Resize(ctx, bytes.NewReader(file), ports.ResizeRequest{Heights: []int{33}}); err != nil {
 				assert.NotContains(t, err.Error(), "panic", r.Path)
 				assert.Contains(t, []domain.Code{domain.UnsupportedImage, domain.CorruptImage, domain.TooLarge}, domain.CodeOf(err), "%s: %v", r.Path, err)
 			}
 		} else {
-			thumbs, err := res.Resize(ctx, bytes.NewReader(file), []int{33})
+			thumbs, err := res.Resize(ctx, bytes.NewReader(file), ports.ResizeRequest{Heights: []int{33}})
 			if assert.NoError(t, err, r.Path) {
 				check(t, info, 33, thumbs[0], r.Path)
 			}
@@ -191,10 +191,10 @@ func (c *corpus) memoryIsBounded(t *testing.T) {
 					if !assert.NoError(t, err) {
 						continue
 					}
-					_, err = res.Inspect(t.Context(), f, limits)
+					_, err = res.Inspect(t.Context(), f, ports.InspectRequest{Limits: limits})
 					assert.True(t, expected(r, domain.CodeOf(err)), "%s: expected %s, got %v", r.Path, r.Expectation, err)
 					if _, serr := f.Seek(0, io.SeekStart); err == nil && assert.NoError(t, serr) {
-						_, err = res.Resize(t.Context(), f, []int{200})
+						_, err = res.Resize(t.Context(), f, ports.ResizeRequest{Heights: []int{200}})
 						assert.NoError(t, err, r.Path)
 					}
 					assert.NoError(t, f.Close())
@@ -228,7 +228,7 @@ func (c *corpus) bombsAreCheap(t *testing.T) {
 		bombs++
 		file := r.Read(t)
 		before, start := allocated(), time.Now()
-		_, err := res.Inspect(t.Context(), bytes.NewReader(file), limits)
+		_, err := res.Inspect(t.Context(), bytes.NewReader(file), ports.InspectRequest{Limits: limits})
 		took := time.Since(start)
 		assert.True(t, expected(r, domain.CodeOf(err)), "%s: %v", r.Path, err)
 		if c.full { // the quick form says nothing about time
@@ -247,13 +247,13 @@ func (c *corpus) burnersAreCut(t *testing.T) {
 		}
 		file := r.Read(t)
 		start := time.Now()
-		_, err := res.Inspect(t.Context(), bytes.NewReader(file), limits)
+		_, err := res.Inspect(t.Context(), bytes.NewReader(file), ports.InspectRequest{Limits: limits})
 		if took := time.Since(start); c.full && took > 50*time.Millisecond {
 			t.Logf("%5d ms to inspect %s: %v", took.Milliseconds(), r.Path, err)
 		}
 		if err == nil {
 			for _, height := range []int{200, 4320} {
-				_, err = res.Resize(t.Context(), bytes.NewReader(file), []int{height})
+				_, err = res.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: []int{height}})
 				assert.NoError(t, err, r.Path)
 			}
 		}
@@ -290,7 +290,7 @@ func (c *corpus) acceptedHasThumbnails(t *testing.T) {
 			debug.FreeOSMemory()
 		}
 		start := time.Now()
-		peak := watch(func() { info, err = res.Inspect(t.Context(), bytes.NewReader(file), limits) })
+		peak := watch(func() { info, err = res.Inspect(t.Context(), bytes.NewReader(file), ports.InspectRequest{Limits: limits}) })
 		costs = append(costs, cost{"inspect " + r.Path, time.Since(start), peak})
 		if r.Expectation != "accept" && err != nil {
 			continue
@@ -317,7 +317,7 @@ func (c *corpus) acceptedHasThumbnails(t *testing.T) {
 				debug.FreeOSMemory()
 			}
 			start := time.Now()
-			peak := watch(func() { thumbs, err = res.Resize(t.Context(), bytes.NewReader(file), []int{height}) })
+			peak := watch(func() { thumbs, err = res.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: []int{height}}) })
 			costs = append(costs, cost{fmt.Sprintf("resize %d %s", height, r.Path), time.Since(start), peak})
 			if !assert.NoError(t, err, "%s at %d", r.Path, height) {
 				continue
@@ -325,7 +325,7 @@ func (c *corpus) acceptedHasThumbnails(t *testing.T) {
 			checkSize(t, info, height, thumbs[0], r.Path)
 			made++
 			if together == nil && pixels < 1_000_000 {
-				if together, err = res.Resize(t.Context(), bytes.NewReader(file), heights); !assert.NoError(t, err, r.Path) {
+				if together, err = res.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: heights}); !assert.NoError(t, err, r.Path) {
 					break
 				}
 			}
@@ -350,6 +350,8 @@ func (c *corpus) acceptedHasThumbnails(t *testing.T) {
 // panicking panics instead of reading, as a decoder with a bug might.
 type panicking struct{ after io.Reader }
 
+func (panicking) Seek(int64, int) (int64, error) { return 0, nil }
+
 func (p panicking) Read(b []byte) (int, error) {
 	if n, err := p.after.Read(b); err == nil {
 		return n, nil
@@ -359,10 +361,10 @@ func (p panicking) Read(b []byte) (int, error) {
 
 func panicsAreContained(t *testing.T) {
 	res := resizer(t, nativeresizer.Options{})
-	src := func() io.Reader { return panicking{bytes.NewReader([]byte("\xff\xd8\xff\xe0\x00\x10JFIF"))} }
-	_, err := res.Inspect(t.Context(), src(), limits)
+	src := func() io.ReadSeeker { return panicking{bytes.NewReader([]byte("\xff\xd8\xff\xe0\x00\x10JFIF"))} }
+	_, err := res.Inspect(t.Context(), src(), ports.InspectRequest{Limits: limits})
 	assert.Equal(t, domain.CorruptImage, domain.CodeOf(err))
-	_, err = res.Resize(t.Context(), src(), []int{200})
+	_, err = res.Resize(t.Context(), src(), ports.ResizeRequest{Heights: []int{200}})
 	assert.Equal(t, domain.Internal, domain.CodeOf(err))
 }
 
@@ -379,7 +381,7 @@ func (c *corpus) noMetadata(t *testing.T) {
 		if !strings.HasPrefix(r.Path, "metadata/") && !strings.HasPrefix(r.Path, "hostile/exif/") && !strings.HasPrefix(r.Path, "hostile/polyglot/") {
 			continue
 		}
-		thumbs, err := res.Resize(t.Context(), bytes.NewReader(r.Read(t)), []int{200})
+		thumbs, err := res.Resize(t.Context(), bytes.NewReader(r.Read(t)), ports.ResizeRequest{Heights: []int{200}})
 		if err != nil {
 			continue // H1 knows whether it may
 		}

@@ -14,7 +14,6 @@ import (
 	"image"
 	"image/png"
 	"io"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -48,8 +47,8 @@ type Options struct {
 	// MaxPixels bounds a picture's width × height, 0 means DefaultMaxPixels; MaxFrames
 	// an animation's frames, 0 means DefaultMaxFrames.
 	MaxPixels, MaxFrames int64
-	// MaxQueue is how many jobs may wait for memory, or for a turn to be resized, and
-	// MaxWait for how long; 0 means the defaults of package admission.
+	// MaxQueue is how many jobs of one share may wait for a turn, and for memory, and
+	// MaxWait for how long; 0 means 64 and 10 seconds.
 	MaxQueue int
 	MaxWait  time.Duration
 }
@@ -58,10 +57,7 @@ type Options struct {
 type Resizer struct {
 	memory int64
 	caps   domain.ImageLimits
-	gate   *admission.Gate
-	// turns bounds how many pictures are resized at a time. More than the processors
-	// can carry would finish no sooner, and whatever runs beside them would wait behind all of them.
-	turns *admission.Gate
+	work   *admission.Work
 }
 
 // New returns a Resizer. Options out of range are domain.Invalid.
@@ -78,20 +74,14 @@ func New(o Options) (*Resizer, error) {
 	if o.MaxFrames == 0 {
 		o.MaxFrames = DefaultMaxFrames
 	}
-	gate, err := admission.New(o.Memory, o.MaxQueue, o.MaxWait)
-	if err != nil {
-		return nil, err
-	}
-	// Twice the processors, because a store may make a job wait for its source.
-	turns, err := admission.New(int64(2*runtime.GOMAXPROCS(0)), o.MaxQueue, o.MaxWait)
+	work, err := admission.NewWork(o.Memory, o.MaxQueue, o.MaxWait)
 	if err != nil {
 		return nil, err
 	}
 	return &Resizer{
-		turns:  turns,
 		memory: o.Memory,
 		caps:   domain.ImageLimits{MaxPixels: domain.Limit(o.MaxPixels), MaxFrames: domain.Limit(o.MaxFrames)},
-		gate:   gate,
+		work:   work,
 	}, nil
 }
 
@@ -133,8 +123,6 @@ type header struct {
 	// margin is by how much what is decoded ought to be larger than the thumbnail,
 	// for the resampler's sake.
 	margin float64
-	// ahead: decoding takes much memory for what the rest of the file may refuse.
-	ahead bool
 }
 
 // boxMargin is the margin of what is averaged in boxes while it is decoded: a
@@ -223,36 +211,52 @@ func renderMemory(h header, to size) int64 {
 	return planes*px + encoded + int64(h.width)*64
 }
 
+// Scan implements ports.Resizer.
+func (r *Resizer) Scan(lim domain.ImageLimits) ports.Scan {
+	return imagefile.NewScanner(imagefile.Limits{ImageLimits: domain.ImageLimits{
+		MaxPixels: lim.MaxPixels.Within(r.caps.MaxPixels), MaxFrames: lim.MaxFrames.Within(r.caps.MaxFrames),
+	}})
+}
+
+// scanned returns what the request's scan found, or scans src.
+func (r *Resizer) scanned(ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (*imagefile.Scanner, error) {
+	if s, ok := q.Scanned.(*imagefile.Scanner); ok {
+		return s, s.Finish()
+	}
+	s := r.Scan(q.Limits).(*imagefile.Scanner)
+	if _, err := src.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("reading the picture: %w", err)
+	}
+	return s, s.ScanAll(ctx, src)
+}
+
 // Inspect implements ports.Resizer.
-func (r *Resizer) Inspect(ctx context.Context, src io.Reader, lim domain.ImageLimits) (info domain.ImageInfo, err error) {
+func (r *Resizer) Inspect(ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (info domain.ImageInfo, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			// A bug of ours; to the uploader it is a file that cannot be read.
 			info, err = domain.ImageInfo{}, domain.Wrap(domain.CorruptImage, panicked(p), "the picture cannot be decoded")
 		}
 	}()
-	if ctx.Err() != nil {
-		return domain.ImageInfo{}, failure(ctx, ctx.Err())
+	release, err := r.work.Turn(ctx, q.Share)
+	if err != nil {
+		return domain.ImageInfo{}, err
 	}
-	// What the decoder reads the scanner has checked before.
-	scanner := imagefile.NewScanner(imagefile.Limits{ImageLimits: domain.ImageLimits{
-		MaxPixels: lim.MaxPixels.Within(r.caps.MaxPixels), MaxFrames: lim.MaxFrames.Within(r.caps.MaxFrames),
-	}})
-	tee := &scannedReader{src: src, scanner: scanner}
-	info, err = r.inspect(ctx, tee, scanner)
-	if tee.err != nil {
-		err = tee.err
-	} else if serr := scanner.Finish(); err == nil && serr != nil {
-		err = serr
-	}
+	defer release()
+	info, err = r.inspect(ctx, src, q)
 	if err != nil {
 		return domain.ImageInfo{}, failure(ctx, err)
 	}
 	return info, nil
 }
 
-func (r *Resizer) inspect(ctx context.Context, src *scannedReader, scanner *imagefile.Scanner) (domain.ImageInfo, error) {
-	f, err := open(ctx, src)
+func (r *Resizer) inspect(ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+	// What the decoder reads the scanner has checked before.
+	scanner, err := r.scanned(ctx, src, q)
+	if err != nil {
+		return domain.ImageInfo{}, err
+	}
+	f, err := openAt(ctx, src)
 	if err != nil {
 		return domain.ImageInfo{}, err
 	}
@@ -263,13 +267,8 @@ func (r *Resizer) inspect(ctx context.Context, src *scannedReader, scanner *imag
 		return domain.ImageInfo{}, domain.LimitError(domain.TooLarge, r.memory,
 			"a picture of %d × %d pixels of this kind takes more memory than this server has for one; reduce its size or save it as baseline JPEG", h.width, h.height)
 	}
-	if h.ahead {
-		if err := src.readAhead(ctx); err != nil {
-			return domain.ImageInfo{}, err
-		}
-	}
 	small := r.plan(f, header.placeholder)
-	release, err := r.gate.Acquire(ctx, small.memory+int64(len(src.ahead)))
+	release, err := r.work.Memory(ctx, q.Share, small.memory)
 	if err != nil {
 		return domain.ImageInfo{}, err
 	}
@@ -279,9 +278,6 @@ func (r *Resizer) inspect(ctx context.Context, src *scannedReader, scanner *imag
 		return domain.ImageInfo{}, err
 	}
 	p := decoded[0]
-	if err := src.drain(ctx); err != nil {
-		return domain.ImageInfo{}, err
-	}
 	h.orientation = p.orientation
 	m, err := p.colour(ctx, new(resample.Resampler), h.placeholder())
 	if err != nil {
@@ -311,35 +307,31 @@ func thumbnailOf(height int) func(header) size {
 }
 
 // Resize implements ports.Resizer.
-func (r *Resizer) Resize(ctx context.Context, src io.Reader, heights []int) (out []ports.Thumbnail, err error) {
+func (r *Resizer) Resize(ctx context.Context, src io.ReadSeeker, q ports.ResizeRequest) (out []ports.Thumbnail, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			out, err = nil, panicked(p)
 		}
 	}()
-	for _, h := range heights {
+	for _, h := range q.Heights {
 		if h < domain.MinHeight || h > domain.MaxHeight {
 			return nil, domain.Errorf(domain.Invalid, "a thumbnail is %d to %d pixels high, not %d", domain.MinHeight, domain.MaxHeight, h)
 		}
 	}
-	if ctx.Err() != nil {
-		return nil, failure(ctx, ctx.Err())
-	}
-	release, err := r.turns.Acquire(ctx, 1)
+	release, err := r.work.Turn(ctx, q.Share)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	out, err = r.resize(ctx, src, heights)
+	out, err = r.resize(ctx, src, q)
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
 	return out, nil
 }
 
-func (r *Resizer) resize(ctx context.Context, src io.Reader, heights []int) ([]ports.Thumbnail, error) {
-	again := newReplay(src, len(heights) > 1)
-	f, err := open(ctx, again)
+func (r *Resizer) resize(ctx context.Context, src io.ReadSeeker, q ports.ResizeRequest) ([]ports.Thumbnail, error) {
+	f, err := openAt(ctx, src)
 	if err != nil {
 		return nil, err
 	}
@@ -349,8 +341,8 @@ func (r *Resizer) resize(ctx context.Context, src io.Reader, heights []int) ([]p
 		return nil, domain.LimitError(domain.TooLarge, r.caps.MaxPixels.Max(),
 			"the picture has %d pixels; at most %d are allowed", h.pixels, r.caps.MaxPixels.Max())
 	}
-	plans := make([]plan, len(heights))
-	for i, height := range heights {
+	plans := make([]plan, len(q.Heights))
+	for i, height := range q.Heights {
 		plans[i] = r.plan(f, thumbnailOf(height))
 		if plans[i].memory > r.memory {
 			return nil, domain.LimitError(domain.TooLarge, r.memory,
@@ -362,23 +354,17 @@ func (r *Resizer) resize(ctx context.Context, src io.Reader, heights []int) ([]p
 	for _, b := range batches {
 		memory = max(memory, b.memory)
 	}
-	if len(batches) <= 1 {
-		again.once()
-	}
-	release, err := r.gate.Acquire(ctx, memory)
+	release, err := r.work.Memory(ctx, q.Share, memory)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
 	var rs resample.Resampler
-	out := make([]ports.Thumbnail, len(heights))
+	out := make([]ports.Thumbnail, len(q.Heights))
 	for i, b := range batches {
 		if i > 0 {
 			f.close()
-			if err := again.rewind(); err != nil {
-				return nil, err
-			}
-			next, err := open(ctx, again)
+			next, err := openAt(ctx, src)
 			if err != nil {
 				return nil, err
 			}
@@ -388,7 +374,7 @@ func (r *Resizer) resize(ctx context.Context, src io.Reader, heights []int) ([]p
 		if err != nil {
 			return nil, err
 		}
-		for j, height := range heights {
+		for j, height := range q.Heights {
 			at := slices.Index(b.shrinks, plans[j].shrink)
 			if at < 0 || plans[j].render > b.render || out[j].Data != nil {
 				continue
@@ -442,77 +428,6 @@ func (c *cancelled) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return c.w.Write(p)
-}
-
-// scannedReader hands each piece to the scanner before anybody sees it.
-type scannedReader struct {
-	src     io.Reader
-	scanner *imagefile.Scanner
-	err     error // the scanner's, or src's
-	ahead   []byte
-}
-
-// maxAhead bounds what is read ahead, in bytes.
-const maxAhead = 4 << 20
-
-// readAhead lets the scanner see the rest of a file, up to maxAhead, before the
-// decoder does: a file that has too many frames shall not cost the decoding of the first.
-func (s *scannedReader) readAhead(ctx context.Context) error {
-	var b bytes.Buffer
-	for !s.scanner.Done() && b.Len() < maxAhead {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if _, err := io.CopyN(&b, s, 64<<10); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return err
-		}
-	}
-	s.ahead = b.Bytes()
-	return nil
-}
-
-func (s *scannedReader) Read(p []byte) (int, error) {
-	if len(s.ahead) > 0 {
-		n := copy(p, s.ahead)
-		s.ahead = s.ahead[n:]
-		return n, nil
-	}
-	if s.err != nil {
-		return 0, s.err
-	}
-	n, err := s.src.Read(p)
-	if _, serr := s.scanner.Write(p[:n]); serr != nil {
-		s.err = serr
-		return 0, serr
-	}
-	if err != nil && err != io.EOF {
-		s.err = fmt.Errorf("reading the picture: %w", err)
-		return n, s.err
-	}
-	return n, err
-}
-
-// drain reads on to the end of the picture.
-func (s *scannedReader) drain(ctx context.Context) error {
-	var buf []byte
-	for !s.scanner.Done() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if buf == nil {
-			buf = make([]byte, 32<<10)
-		}
-		_, err := s.Read(buf)
-		if errors.Is(err, io.EOF) {
-			return nil // the scanner's Finish knows what that means
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // failure gives errors their code.

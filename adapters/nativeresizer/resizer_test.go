@@ -107,9 +107,9 @@ func writePNG(t testing.TB, path string, m image.Image) {
 // one inspects a file and makes one thumbnail of it, and checks that the two agree.
 func one(t *testing.T, r ports.Resizer, file []byte, height int, name string) (domain.ImageInfo, *image.NRGBA) {
 	t.Helper()
-	info, err := r.Inspect(t.Context(), bytes.NewReader(file), limits)
+	info, err := r.Inspect(t.Context(), bytes.NewReader(file), ports.InspectRequest{Limits: limits})
 	require.NoError(t, err, name)
-	thumbs, err := r.Resize(t.Context(), bytes.NewReader(file), []int{height})
+	thumbs, err := r.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: []int{height}})
 	require.NoError(t, err, name)
 	require.Len(t, thumbs, 1)
 	return info, toNRGBA(check(t, info, height, thumbs[0], name))
@@ -135,10 +135,10 @@ func TestResizeRefusesBadHeights(t *testing.T) {
 	r := resizer(t, nativeresizer.Options{})
 	file := encodeJPEG(t, scene(20, 20))
 	for _, h := range []int{0, -1, domain.MaxHeight + 1} {
-		_, err := r.Resize(t.Context(), bytes.NewReader(file), []int{10, h})
+		_, err := r.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: []int{10, h}})
 		assert.ErrorIs(t, err, domain.Invalid, "%d", h)
 	}
-	thumbs, err := r.Resize(t.Context(), bytes.NewReader(file), nil)
+	thumbs, err := r.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{})
 	require.NoError(t, err)
 	assert.Empty(t, thumbs)
 }
@@ -186,11 +186,11 @@ func TestSizes(t *testing.T) {
 		}
 		for name, file := range map[string][]byte{"JPEG": encodeJPEG(t, flat), "PNG": encodePNG(t, flat)} {
 			heights := []int{200, 1, 33, 4320, 200}
-			info, err := r.Inspect(t.Context(), bytes.NewReader(file), limits)
+			info, err := r.Inspect(t.Context(), bytes.NewReader(file), ports.InspectRequest{Limits: limits})
 			require.NoError(t, err)
 			assert.Equal(t, size, image.Pt(info.Width, info.Height))
 			assert.LessOrEqual(t, len(info.Placeholder), thumbhash.MaxLength)
-			thumbs, err := r.Resize(t.Context(), bytes.NewReader(file), heights)
+			thumbs, err := r.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: heights})
 			require.NoError(t, err)
 			require.Len(t, thumbs, len(heights))
 			for i, h := range heights {
@@ -203,8 +203,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// A thumbnail of a height is the same whatever is made beside it, from
-// whatever kind of source.
+// A thumbnail of a height is the same whatever is made beside it.
 func TestSameThumbnailBesideOthers(t *testing.T) {
 	t.Parallel()
 	r := resizer(t, nativeresizer.Options{})
@@ -218,28 +217,24 @@ func TestSameThumbnailBesideOthers(t *testing.T) {
 		require.NoError(t, err)
 	}
 	for name, file := range all {
-		for kind, src := range map[string]io.Reader{
-			"seekable": bytes.NewReader(file), "stream": iotest.HalfReader(bytes.NewReader(file)),
-		} {
-			together, err := r.Resize(t.Context(), src, heights)
+		together, err := r.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: heights})
+		require.NoError(t, err, name)
+		for i, h := range heights {
+			alone, err := r.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: []int{h}})
 			require.NoError(t, err, name)
-			for i, h := range heights {
-				alone, err := r.Resize(t.Context(), bytes.NewReader(file), []int{h})
-				require.NoError(t, err, name)
-				assert.True(t, bytes.Equal(alone[0].Data, together[i].Data), "%s, %s, %d", name, kind, h)
-			}
+			assert.True(t, bytes.Equal(alone[0].Data, together[i].Data), "%s, %d", name, h)
 		}
 	}
 }
 
 // counting tells how many bytes were read.
 type counting struct {
-	io.Reader
+	io.ReadSeeker
 	n int
 }
 
 func (c *counting) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
+	n, err := c.ReadSeeker.Read(p)
 	c.n += n
 	return n, err
 }
@@ -248,8 +243,8 @@ func TestSeveralHeightsFromOneDecode(t *testing.T) {
 	t.Parallel()
 	r := resizer(t, nativeresizer.Options{})
 	for name, file := range files(t, 400, 300) {
-		src := &counting{Reader: bytes.NewReader(file)}
-		_, err := r.Resize(t.Context(), src, []int{30, 180, 70, 4320, 30})
+		src := &counting{ReadSeeker: bytes.NewReader(file)}
+		_, err := r.Resize(t.Context(), src, ports.ResizeRequest{Heights: []int{30, 180, 70, 4320, 30}})
 		require.NoError(t, err, name)
 		assert.LessOrEqual(t, src.n, len(file), "%s was read more than once", name)
 	}
@@ -261,16 +256,13 @@ func TestSeveralHeightsInLittleMemory(t *testing.T) {
 	heights := []int{20, 300, 150, 75, 40}
 	plenty := resizer(t, nativeresizer.Options{})
 	for name, file := range files(t, 400, 300) {
-		want, err := plenty.Resize(t.Context(), bytes.NewReader(file), heights)
+		want, err := plenty.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: heights})
 		require.NoError(t, err, name)
 		made, decodes := false, 0
 		for memory := int64(128 << 10); !made; memory += memory / 16 {
 			little := resizer(t, nativeresizer.Options{Memory: memory})
-			src := &counting{Reader: bytes.NewReader(file)}
-			got, err := little.Resize(t.Context(), struct {
-				io.Reader
-				io.Seeker
-			}{src, src.Reader.(io.Seeker)}, heights)
+			src := &counting{ReadSeeker: bytes.NewReader(file)}
+			got, err := little.Resize(t.Context(), src, ports.ResizeRequest{Heights: heights})
 			if domain.CodeOf(err) == domain.TooLarge {
 				continue // the largest alone does not fit
 			}
@@ -278,7 +270,7 @@ func TestSeveralHeightsInLittleMemory(t *testing.T) {
 			made, decodes = true, src.n/len(file)
 			// Less memory may mean other pixels of the largest; of the same plan they are the same.
 			for i := range heights {
-				alone, err := little.Resize(t.Context(), bytes.NewReader(file), heights[i:i+1])
+				alone, err := little.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: heights[i:i+1]})
 				require.NoError(t, err, name)
 				assert.True(t, bytes.Equal(alone[0].Data, got[i].Data), "%s at %d", name, heights[i])
 				assert.Equal(t, want[i].Width, got[i].Width)
@@ -413,7 +405,7 @@ func TestInspectRefuses(t *testing.T) {
 		"JPEG too large":   {whole, tight, domain.TooLarge},
 		"PNG too large":    {wholePNG, tight, domain.TooLarge},
 	} {
-		info, err := r.Inspect(t.Context(), bytes.NewReader(c.file), c.lim)
+		info, err := r.Inspect(t.Context(), bytes.NewReader(c.file), ports.InspectRequest{Limits: c.lim})
 		assert.Equal(t, c.want, domain.CodeOf(err), "%s: %v", name, err)
 		assert.Zero(t, info, name)
 		if c.want == domain.TooLarge {
@@ -428,14 +420,14 @@ func TestProcessCapsHoldWhateverTheTierSays(t *testing.T) {
 	r := resizer(t, nativeresizer.Options{MaxPixels: 1000})
 	none := domain.ImageLimits{MaxPixels: domain.NoLimit, MaxFrames: domain.NoLimit}
 	file := encodeJPEG(t, scene(64, 64))
-	_, err := r.Inspect(t.Context(), bytes.NewReader(file), none)
+	_, err := r.Inspect(t.Context(), bytes.NewReader(file), ports.InspectRequest{Limits: none})
 	assert.Equal(t, domain.TooLarge, domain.CodeOf(err))
-	_, err = r.Resize(t.Context(), bytes.NewReader(file), []int{10})
+	_, err = r.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: []int{10}})
 	assert.Equal(t, domain.TooLarge, domain.CodeOf(err))
 
 	// Too little memory for any of it.
 	r = resizer(t, nativeresizer.Options{Memory: 100 << 10})
-	_, err = r.Inspect(t.Context(), bytes.NewReader(file), none)
+	_, err = r.Inspect(t.Context(), bytes.NewReader(file), ports.InspectRequest{Limits: none})
 	assert.Equal(t, domain.TooLarge, domain.CodeOf(err))
 }
 
@@ -449,16 +441,21 @@ func TestBytesAfterTheEndAreIgnored(t *testing.T) {
 	}
 }
 
+// once is a source that is read from its beginning and no more than once.
+type once struct{ io.Reader }
+
+func (once) Seek(int64, int) (int64, error) { return 0, nil }
+
 func TestErrorsOfTheSourceComeBack(t *testing.T) {
 	t.Parallel()
 	r := resizer(t, nativeresizer.Options{})
 	lost := errors.New("the connection was lost")
 	for name, file := range files(t, 300, 200) {
 		for _, n := range []int{0, 5, 40, len(file) / 2} {
-			src := func() io.Reader { return io.MultiReader(bytes.NewReader(file[:n]), iotest.ErrReader(lost)) }
-			_, err := r.Inspect(t.Context(), src(), limits)
+			src := func() io.ReadSeeker { return once{io.MultiReader(bytes.NewReader(file[:n]), iotest.ErrReader(lost))} }
+			_, err := r.Inspect(t.Context(), src(), ports.InspectRequest{Limits: limits})
 			assert.ErrorIs(t, err, lost, "%s %d", name, n)
-			_, err = r.Resize(t.Context(), src(), []int{50})
+			_, err = r.Resize(t.Context(), src(), ports.ResizeRequest{Heights: []int{50}})
 			assert.ErrorIs(t, err, lost, "%s %d", name, n)
 		}
 	}
@@ -470,22 +467,22 @@ func TestCancelledWorkStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, file := range files(t, 300, 200) {
-		_, err := r.Inspect(ctx, bytes.NewReader(file), limits)
+		_, err := r.Inspect(ctx, bytes.NewReader(file), ports.InspectRequest{Limits: limits})
 		assert.ErrorIs(t, err, context.Canceled, name)
 		assert.Equal(t, domain.Unavailable, domain.CodeOf(err), name)
-		_, err = r.Resize(ctx, bytes.NewReader(file), []int{50})
+		_, err = r.Resize(ctx, bytes.NewReader(file), ports.ResizeRequest{Heights: []int{50}})
 		assert.ErrorIs(t, err, context.Canceled, name)
 	}
 }
 
 // blocked gives a file's first bytes, says that they are read, and then waits.
 type blocked struct {
-	io.Reader
+	io.ReadSeeker
 	reached, wait chan struct{}
 }
 
 func (b *blocked) Read(p []byte) (int, error) {
-	n, err := b.Reader.Read(p)
+	n, err := b.ReadSeeker.Read(p)
 	if err == io.EOF {
 		close(b.reached)
 		<-b.wait
@@ -501,16 +498,16 @@ func TestAFullQueueSaysSo(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		// Takes memory and keeps it while its source is slow.
-		_, err := r.Resize(t.Context(), &blocked{bytes.NewReader(file[:len(file)/2]), reached, wait}, []int{400})
+		_, err := r.Resize(t.Context(), &blocked{bytes.NewReader(file[:len(file)/2]), reached, wait}, ports.ResizeRequest{Heights: []int{400}})
 		done <- err
 	}()
 	<-reached // beyond the header, and so with its memory
-	_, err := r.Resize(t.Context(), bytes.NewReader(file), []int{400})
+	_, err := r.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: []int{400}})
 	assert.Equal(t, domain.Unavailable, domain.CodeOf(err))
 	assert.Positive(t, domain.AsError(err).RetryAfter)
 	close(wait)
 	assert.Equal(t, domain.CorruptImage, domain.CodeOf(<-done), "half of a file")
-	_, err = r.Resize(t.Context(), bytes.NewReader(file), []int{400})
+	_, err = r.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: []int{400}})
 	assert.NoError(t, err, "the memory is free again")
 }
 
@@ -521,7 +518,7 @@ func TestGolden(t *testing.T) {
 	t.Parallel()
 	r := resizer(t, nativeresizer.Options{})
 	for name, file := range files(t, 320, 240) {
-		thumbs, err := r.Resize(t.Context(), bytes.NewReader(file), []int{36})
+		thumbs, err := r.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: []int{36}})
 		require.NoError(t, err)
 		path := filepath.Join("testdata", "golden", filepath.Base(name)+"."+string(thumbs[0].Format))
 		if *update {

@@ -41,7 +41,6 @@ func (f *webpFile) header() header {
 		mayTurn: f.h.EXIF == nil,
 		direct:  f.inPlanes() && f.profile == nil,
 		margin:  boxMargin,
-		ahead:   f.h.Animated,
 	}
 }
 

@@ -80,12 +80,8 @@ func TestMultipart(t *testing.T) {
 	b := open(t, s.URL, bucket, "")
 	const part = 5 << 20
 	data := noise(4*part + 12345)
-	for i, n := range []int{part - 1, part, part + 1, 2 * part, len(data)} {
-		size := int64(-1)
-		if i%2 == 0 {
-			size = int64(n)
-		}
-		require.NoError(t, b.Put(t.Context(), "a/original", io.LimitReader(bytes.NewReader(data), int64(n)), ports.PutOptions{Size: size, ContentType: "image/png"}))
+	for _, n := range []int{part - 1, part, part + 1, 2 * part, len(data)} {
+		require.NoError(t, b.Put(t.Context(), "a/original", bytes.NewReader(data[:n]), ports.PutOptions{Size: int64(n), ContentType: "image/png"}))
 		got, err := read(t, b, "a/original")
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(data[:n], got))
@@ -107,10 +103,10 @@ func TestMultipart(t *testing.T) {
 	}
 
 	// A condition holds for parts too.
-	err = b.Put(t.Context(), "a/original", bytes.NewReader(data), ports.PutOptions{Size: -1, IfAbsent: true})
+	err = b.Put(t.Context(), "a/original", bytes.NewReader(data), ports.PutOptions{Size: int64(len(data)), IfAbsent: true})
 	require.ErrorIs(t, err, domain.Conflict)
 	require.NoError(t, b.Delete(t.Context(), "a/original"))
-	require.NoError(t, b.Put(t.Context(), "a/original", bytes.NewReader(data), ports.PutOptions{Size: -1, IfAbsent: true}))
+	require.NoError(t, b.Put(t.Context(), "a/original", bytes.NewReader(data), ports.PutOptions{Size: int64(len(data)), IfAbsent: true}))
 	require.NoError(t, b.Delete(t.Context(), "a/original"))
 
 	boom := errors.New("boom")
@@ -122,11 +118,7 @@ func TestMultipart(t *testing.T) {
 		"too long":  bytes.NewReader(make([]byte, 100)),
 		"cancelled": readFunc(func([]byte) (int, error) { cancel(); return 0, nil }),
 	} {
-		size := int64(3*part + 50)
-		if name == "cancelled" {
-			size = -1
-		}
-		err := b.Put(ctx, "a/original", io.MultiReader(bytes.NewReader(data[:3*part]), r), ports.PutOptions{Size: size})
+		err := b.Put(ctx, "a/original", once{io.MultiReader(bytes.NewReader(data[:3*part]), r)}, ports.PutOptions{Size: 3*part + 50})
 		require.Error(t, err, name)
 		if name == "fails" {
 			require.ErrorIs(t, err, boom)
@@ -152,7 +144,7 @@ func TestPromiseD3ResetUpload(t *testing.T) {
 	b, direct := open(t, "http://"+proxy.Addr, bucket, "&timeout=10s"), open(t, s.URL, bucket, "")
 	for name, n := range map[string]int{"one request": 3 << 20, "parts": 12 << 20} {
 		proxy.ResetUpload(t, 1<<20)
-		err := b.Put(t.Context(), "a/original", bytes.NewReader(noise(n)), ports.PutOptions{Size: -1})
+		err := b.Put(t.Context(), "a/original", bytes.NewReader(noise(n)), ports.PutOptions{Size: int64(len(noise(n)))})
 		wantAway(t, err)
 		proxy.Heal(t)
 		_, err = direct.SweepPartial(t.Context(), time.Now().Add(time.Hour), false)
@@ -228,7 +220,7 @@ func TestPromiseR4Away(t *testing.T) {
 				"Put": func() error {
 					return b.Put(t.Context(), "b", bytes.NewReader(data[:1000]), ports.PutOptions{Size: 1000})
 				},
-				"Put parts": func() error { return b.Put(t.Context(), "b", bytes.NewReader(data), ports.PutOptions{Size: -1}) },
+				"Put parts": func() error { return b.Put(t.Context(), "b", bytes.NewReader(data), ports.PutOptions{Size: int64(len(data))}) },
 				"Delete":    func() error { return b.Delete(t.Context(), "a/original") },
 				"List":      func() error { _, err := b.List(t.Context(), "", "", 1); return err },
 				"Sweep":     func() error { _, err := b.SweepPartial(t.Context(), time.Now(), true); return err },
@@ -302,12 +294,12 @@ func TestLostAnswer(t *testing.T) {
 	for name, n := range map[string]int{"one request": 1000, "parts": 6 << 20} {
 		lossy.lose = 1
 		key := "a/" + name[:3]
-		require.NoError(t, b.Put(t.Context(), key, bytes.NewReader(noise(n)), ports.PutOptions{Size: -1, IfAbsent: true}), name)
+		require.NoError(t, b.Put(t.Context(), key, bytes.NewReader(noise(n)), ports.PutOptions{Size: int64(len(noise(n))), IfAbsent: true}), name)
 		require.Zero(t, lossy.lose)
 		got, err := read(t, b, key)
 		require.NoError(t, err, name)
 		require.True(t, bytes.Equal(noise(n), got))
-		require.ErrorIs(t, b.Put(t.Context(), key, bytes.NewReader(noise(n)), ports.PutOptions{Size: -1, IfAbsent: true}), domain.Conflict)
+		require.ErrorIs(t, b.Put(t.Context(), key, bytes.NewReader(noise(n)), ports.PutOptions{Size: int64(len(noise(n))), IfAbsent: true}), domain.Conflict)
 	}
 }
 
@@ -428,10 +420,10 @@ func TestNeededActions(t *testing.T) {
 	got, err := read(t, b, "many/parts")
 	require.NoError(t, err)
 	require.Equal(t, data, got)
-	require.ErrorIs(t, b.Put(t.Context(), "many/parts", bytes.NewReader(data), ports.PutOptions{Size: -1, IfAbsent: true}), domain.Conflict)
+	require.ErrorIs(t, b.Put(t.Context(), "many/parts", bytes.NewReader(data), ports.PutOptions{Size: int64(len(data)), IfAbsent: true}), domain.Conflict)
 	_, err = b.Open(t.Context(), "missing")
 	require.ErrorIs(t, err, domain.NotFound)
-	require.Error(t, b.Put(t.Context(), "broken", io.MultiReader(bytes.NewReader(data), iotest.ErrReader(io.ErrUnexpectedEOF)), ports.PutOptions{Size: -1}))
+	require.Error(t, b.Put(t.Context(), "broken", once{io.MultiReader(bytes.NewReader(data), iotest.ErrReader(io.ErrUnexpectedEOF))}, ports.PutOptions{Size: int64(len(data)) + 1}))
 	_, err = client(s).CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: aws.String("left")})
 	require.NoError(t, err)
 	n, err := b.SweepPartial(t.Context(), time.Now().Add(time.Hour), false)
@@ -467,7 +459,7 @@ func TestRequests(t *testing.T) {
 	require.NoError(t, err)
 	for _, n := range []int{10, 11 << 20} {
 		// The service may refuse what it has not.
-		_ = b.Put(t.Context(), "a", bytes.NewReader(noise(n)), ports.PutOptions{Size: -1, IfAbsent: true, ContentType: "image/png"})
+		_ = b.Put(t.Context(), "a", bytes.NewReader(noise(n)), ports.PutOptions{Size: int64(len(noise(n))), IfAbsent: true, ContentType: "image/png"})
 	}
 	plain, err := s3blob.New(s3.New(o), bucket, s3blob.Options{Concurrency: 1})
 	require.NoError(t, err)
@@ -527,7 +519,7 @@ func TestBoundedMemory(t *testing.T) {
 	done := make(chan error)
 	go func() {
 		r := io.LimitReader(readFunc(func(p []byte) (int, error) { n.Add(int64(len(p))); return len(p), nil }), total)
-		done <- b.Put(t.Context(), "a", r, ports.PutOptions{Size: -1})
+		done <- b.Put(t.Context(), "a", once{r}, ports.PutOptions{Size: total})
 	}()
 	for last := int64(-1); last < part || last != n.Load(); time.Sleep(200 * time.Millisecond) {
 		last = n.Load()
@@ -537,6 +529,11 @@ func TestBoundedMemory(t *testing.T) {
 	require.NoError(t, <-done)
 	require.EqualValues(t, total, n.Load())
 }
+
+// once is a source that is read from its beginning and no more than once.
+type once struct{ io.Reader }
+
+func (once) Seek(int64, int) (int64, error) { return 0, nil }
 
 type doFunc func(r *http.Request) (*http.Response, error)
 

@@ -148,9 +148,15 @@ func New(client *s3.Client, bucket string, o Options) (*Store, error) {
 // than o.Size is domain.Invalid, and a service that is away, refuses or is slower
 // than Options.Timeout domain.Unavailable. After an Unavailable the blob may have
 // been stored all the same, as after any lost answer.
-func (s *Store) Put(ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+func (s *Store) Put(ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 	if err := check(ctx, key); err != nil {
 		return err
+	}
+	if o.Size < 0 {
+		return domain.Errorf(domain.Invalid, "a blob's size has to be given")
+	}
+	if _, err := r.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("s3blob: read what is to be stored: %w", err)
 	}
 	from := &source{ctx: ctx, r: r, size: o.Size}
 	in := &transfermanager.UploadObjectInput{

@@ -338,7 +338,7 @@ func checkResizers(ctx context.Context, b *wiring.Backends) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	got, err := b.Resizer.Resize(ctx, bytes.NewReader(data), []int{16})
+	got, err := b.Resizer.Resize(ctx, bytes.NewReader(data), ports.ResizeRequest{Heights: []int{16}})
 	if err == nil && (len(got) != 1 || got[0].Width != 16 || got[0].Height != 16) {
 		err = errors.New("makes thumbnails of a wrong size")
 	}

@@ -133,18 +133,35 @@ func (c thumbnailCmd) one(p *program, r ports.Resizer, file, folder string, heig
 }
 
 func resizeFile(ctx context.Context, r ports.Resizer, stdin io.Reader, file string, heights []int) ([]ports.Thumbnail, error) {
-	src := stdin
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		src = f
+	f, err := openSource(stdin, file)
+	if err != nil {
+		return nil, err
 	}
-	thumbs, err := r.Resize(ctx, src, heights)
+	defer f.Close()
+	thumbs, err := r.Resize(ctx, f, ports.ResizeRequest{Heights: heights})
 	if err == nil && len(thumbs) != len(heights) {
 		err = errors.New("the resizer gave another number of thumbnails")
 	}
 	return thumbs, err
 }
+
+// openSource opens a file, or what standard input gives, whole, in a temporary file that is gone once it is closed.
+func openSource(stdin io.Reader, file string) (io.ReadSeekCloser, error) {
+	if file != "-" {
+		return os.Open(file)
+	}
+	f, err := os.CreateTemp("", "imagify-stdin-")
+	if err != nil {
+		return nil, err
+	}
+	temp := removedFile{f}
+	if _, err := io.Copy(f, stdin); err != nil {
+		return nil, errors.Join(fmt.Errorf("reading standard input: %w", err), temp.Close())
+	}
+	return temp, nil
+}
+
+// removedFile is a temporary file that is removed when it is closed.
+type removedFile struct{ *os.File }
+
+func (f removedFile) Close() error { return errors.Join(f.File.Close(), os.Remove(f.Name())) }

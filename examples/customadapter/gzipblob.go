@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -21,12 +22,12 @@ type Store struct{ In ports.Blobs }
 var _ ports.Blobs = Store{}
 
 // Put compresses r, behind the length it has.
-func (s Store) Put(ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+func (s Store) Put(ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 	plain, err := io.ReadAll(r)
 	if err != nil {
 		return err
 	}
-	if o.Size >= 0 && o.Size != int64(len(plain)) {
+	if o.Size != int64(len(plain)) {
 		return domain.Errorf(domain.Invalid, "the blob has %d bytes, %d were announced", len(plain), o.Size)
 	}
 	packed := bytes.NewBuffer(binary.BigEndian.AppendUint64(nil, uint64(len(plain))))
@@ -37,8 +38,8 @@ func (s Store) Put(ctx context.Context, key string, r io.Reader, o ports.PutOpti
 	if err := w.Close(); err != nil {
 		return err
 	}
-	o.Size = int64(packed.Len())
-	return s.In.Put(ctx, key, packed, o)
+	o.Size, o.SHA256 = int64(packed.Len()), sha256.Sum256(packed.Bytes())
+	return s.In.Put(ctx, key, bytes.NewReader(packed.Bytes()), o)
 }
 
 // Open unpacks a blob.

@@ -21,13 +21,13 @@ import (
 // blobsFault replaces some of Blobs.
 type blobsFault struct {
 	ports.Blobs
-	put    func(ctx context.Context, key string, r io.Reader, o ports.PutOptions) error
+	put    func(ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error
 	open   func(ctx context.Context, key string) (ports.Blob, error)
 	remove func(ctx context.Context, keys ...string) error
 	list   func(ctx context.Context, prefix, after string, limit int) ([]ports.BlobInfo, error)
 }
 
-func (f blobsFault) Put(ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+func (f blobsFault) Put(ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 	if f.put != nil {
 		return f.put(ctx, key, r, o)
 	}
@@ -61,9 +61,9 @@ func blobs(fault, finds string, breakIt func(b *memory.Blobs) ports.Blobs) broke
 	}}
 }
 
-func puts(fault, finds string, put func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error) broken {
+func puts(fault, finds string, put func(b *memory.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error) broken {
 	return blobs(fault, finds, func(b *memory.Blobs) ports.Blobs {
-		return blobsFault{Blobs: b, put: func(ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+		return blobsFault{Blobs: b, put: func(ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 			return put(b, ctx, key, r, o)
 		}}
 	})
@@ -115,25 +115,26 @@ func brokenBlobs() []broken {
 	return []broken{
 		blobs(control, "Blobs/ReaderFails", func(b *memory.Blobs) ports.Blobs { return b }),
 		blobs(control, "Blobs/List", func(b *memory.Blobs) ports.Blobs { return b }),
-		puts("keeps what came before the reader failed", "Blobs/ReaderFails", func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+		puts("keeps what came before the reader failed", "Blobs/ReaderFails", func(b *memory.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 			data, err := io.ReadAll(r)
-			return errors.Join(err, b.Put(ctx, key, bytes.NewReader(data), ports.PutOptions{Size: -1, IfAbsent: o.IfAbsent}))
+			return errors.Join(err, b.Put(ctx, key, bytes.NewReader(data), ports.PutOptions{Size: int64(len(data)), IfAbsent: o.IfAbsent}))
 		}),
-		puts("takes a failing reader for its end", "Blobs/ReaderFails", func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+		puts("takes a failing reader for its end", "Blobs/ReaderFails", func(b *memory.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 			data, _ := io.ReadAll(r)
+			o.Size = int64(len(data))
 			return b.Put(ctx, key, bytes.NewReader(data), o)
 		}),
-		puts("removes the old before the new is there", "Blobs/ReaderFails", func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+		puts("removes the old before the new is there", "Blobs/ReaderFails", func(b *memory.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 			if !o.IfAbsent && ports.ValidKey(key) {
 				_ = b.Delete(ctx, key)
 			}
 			return b.Put(ctx, key, r, o)
 		}),
-		puts("replaces what should be absent", "Blobs/IfAbsent", func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+		puts("replaces what should be absent", "Blobs/IfAbsent", func(b *memory.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 			o.IfAbsent = false
 			return b.Put(ctx, key, r, o)
 		}),
-		puts("looks first and writes later", "Blobs/IfAbsentRacers", func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+		puts("looks first and writes later", "Blobs/IfAbsentRacers", func(b *memory.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 			if o.IfAbsent {
 				if _, err := b.Open(ctx, key); err == nil {
 					return domain.Conflict
@@ -143,26 +144,29 @@ func brokenBlobs() []broken {
 			}
 			return b.Put(ctx, key, r, o)
 		}),
-		puts("does not look at the size", "Blobs/SizeDiffers", func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
-			o.Size = -1
+		puts("does not look at the size", "Blobs/SizeDiffers", func(b *memory.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
+			end, _ := r.Seek(0, io.SeekEnd)
+			o.Size = end
 			return b.Put(ctx, key, r, o)
 		}),
-		puts("stops at the size", "Blobs/SizeDiffers", func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
-			if o.Size >= 0 {
-				r = io.LimitReader(r, o.Size)
+		puts("stops at the size", "Blobs/SizeDiffers", func(b *memory.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
+			if end, _ := r.Seek(0, io.SeekEnd); end > o.Size && o.Size >= 0 {
+				_, _ = r.Seek(0, io.SeekStart)
+				data, _ := io.ReadAll(io.LimitReader(r, o.Size))
+				r = bytes.NewReader(data)
 			}
 			return b.Put(ctx, key, r, o)
 		}),
-		puts("does not look at the context", "Blobs/ContextEndsMidway", func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+		puts("does not look at the context", "Blobs/ContextEndsMidway", func(b *memory.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 			return b.Put(context.WithoutCancel(ctx), key, r, o)
 		}),
-		puts("is to be seen before it is whole", "Blobs/UnderWay", func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+		puts("is to be seen before it is whole", "Blobs/UnderWay", func(b *memory.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 			if _, err := b.Open(ctx, key); err != nil {
 				_ = b.Put(ctx, key, strings.NewReader(""), ports.PutOptions{})
 			}
 			return b.Put(ctx, key, r, o)
 		}),
-		puts("is a file or a folder", "Blobs/Keys", func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+		puts("is a file or a folder", "Blobs/Keys", func(b *memory.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 			for dir := path.Dir(key); dir != "." && dir != "/"; dir = path.Dir(dir) {
 				if _, err := b.Open(ctx, dir); err == nil {
 					return errors.New("not a directory")
@@ -170,7 +174,7 @@ func brokenBlobs() []broken {
 			}
 			return b.Put(ctx, key, r, o)
 		}),
-		puts("has no room for long names", "Blobs/Keys", func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+		puts("has no room for long names", "Blobs/Keys", func(b *memory.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 			for e := range strings.SplitSeq(key, "/") {
 				if len(e) > 255 {
 					return errors.New("file name too long")
@@ -178,11 +182,15 @@ func brokenBlobs() []broken {
 			}
 			return b.Put(ctx, key, r, o)
 		}),
-		puts("cleans keys", "Blobs/InvalidKeys", func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+		puts("cleans keys", "Blobs/InvalidKeys", func(b *memory.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 			return b.Put(ctx, strings.TrimPrefix(path.Clean("/"+key), "/"), r, o)
 		}),
-		puts("cuts what is large", "Blobs/RoundTrip", func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, _ ports.PutOptions) error {
-			return b.Put(ctx, key, io.LimitReader(r, 4<<20), ports.PutOptions{Size: -1})
+		puts("cuts what is large", "Blobs/RoundTrip", func(b *memory.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
+			data, err := io.ReadAll(io.LimitReader(r, 4<<20))
+			if err != nil {
+				return err
+			}
+			return b.Put(ctx, key, bytes.NewReader(data), ports.PutOptions{Size: int64(len(data))})
 		}),
 		blobs("reads on in what replaced it", "Blobs/OpenOutlivesDelete", func(b *memory.Blobs) ports.Blobs {
 			return blobsFault{Blobs: b, open: func(ctx context.Context, key string) (ports.Blob, error) {

@@ -300,6 +300,22 @@ func brokenImages() []broken {
 				return err
 			}}
 		}),
+		records("an owner who is gone gets an image", "Uploads/OwnerGone", func(r *ports.Records) {
+			inner, dir := r.Uploads, r.Directory
+			r.Uploads = uploadsFault{Uploads: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+				return commitAnyway(ctx, inner, dir, u, img, q)
+			}}
+		}),
+		records("asks for the owner before, not with, the write", "Uploads/OwnerGoneRacers", func(r *ports.Records) {
+			inner, dir, users := r.Uploads, r.Directory, r.Users
+			r.Uploads = uploadsFault{Uploads: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+				if owner, err := users.Get(ctx, u.OwnerID); err != nil || !owner.IsActive || owner.Deleting {
+					return domain.Denied
+				}
+				pause()
+				return commitAnyway(ctx, inner, dir, u, img, q)
+			}}
+		}),
 		records("leases never lapse", "Uploads/LeaseTakeover", func(r *ports.Records) {
 			inner := r.Uploads
 			r.Uploads = uploadsFault{Uploads: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
@@ -475,4 +491,17 @@ func brokenImages() []broken {
 			}}
 		}),
 	}
+}
+
+// commitAnyway commits though the owner may be gone.
+func commitAnyway(ctx context.Context, inner ports.Uploads, dir ports.Directory, u ports.Upload, img domain.Image, q ports.Quota) error {
+	err := inner.Commit(ctx, u, img, q)
+	if domain.CodeOf(err) != domain.Denied {
+		return err
+	}
+	back := domain.User{ID: u.OwnerID, Username: "back-" + u.OwnerID.String(), IsActive: true}
+	if err := dir.Change(ctx, func(tx ports.DirectoryTx) error { return tx.SaveUser(ctx, back) }); err != nil {
+		return err
+	}
+	return inner.Commit(ctx, u, img, q)
 }

@@ -24,23 +24,31 @@ import (
 // resizerFault replaces some of a Resizer.
 type resizerFault struct {
 	ports.Resizer
-	inspect  func(ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error)
-	resize   func(ctx context.Context, src io.Reader, heights []int) ([]ports.Thumbnail, error)
+	scan     func(lim domain.ImageLimits) ports.Scan
+	inspect  func(ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error)
+	resize   func(ctx context.Context, src io.ReadSeeker, q ports.ResizeRequest) ([]ports.Thumbnail, error)
 	pipeline string
 }
 
-func (f resizerFault) Inspect(ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error) {
-	if f.inspect != nil {
-		return f.inspect(ctx, src, lim)
+func (f resizerFault) Scan(lim domain.ImageLimits) ports.Scan {
+	if f.scan != nil {
+		return f.scan(lim)
 	}
-	return f.Resizer.Inspect(ctx, src, lim)
+	return f.Resizer.Scan(lim)
 }
 
-func (f resizerFault) Resize(ctx context.Context, src io.Reader, heights []int) ([]ports.Thumbnail, error) {
-	if f.resize != nil {
-		return f.resize(ctx, src, heights)
+func (f resizerFault) Inspect(ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+	if f.inspect != nil {
+		return f.inspect(ctx, src, q)
 	}
-	return f.Resizer.Resize(ctx, src, heights)
+	return f.Resizer.Inspect(ctx, src, q)
+}
+
+func (f resizerFault) Resize(ctx context.Context, src io.ReadSeeker, q ports.ResizeRequest) ([]ports.Thumbnail, error) {
+	if f.resize != nil {
+		return f.resize(ctx, src, q)
+	}
+	return f.Resizer.Resize(ctx, src, q)
 }
 
 func (f resizerFault) Pipeline() string {
@@ -60,10 +68,10 @@ func resizers(fault, finds string, breakIt func(r ports.Resizer) ports.Resizer) 
 	}}
 }
 
-func inspects(fault, finds string, inspect func(r ports.Resizer, ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error)) broken {
+func inspects(fault, finds string, inspect func(r ports.Resizer, ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error)) broken {
 	return resizers(fault, finds, func(r ports.Resizer) ports.Resizer {
-		return resizerFault{Resizer: r, inspect: func(ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error) {
-			return inspect(r, ctx, src, lim)
+		return resizerFault{Resizer: r, inspect: func(ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+			return inspect(r, ctx, src, q)
 		}}
 	})
 }
@@ -71,11 +79,11 @@ func inspects(fault, finds string, inspect func(r ports.Resizer, ctx context.Con
 // thumbs breaks each thumbnail that is made.
 func thumbs(fault, finds string, breakIt func(th *ports.Thumbnail, m image.Image, heights []int)) broken {
 	return resizers(fault, finds, func(r ports.Resizer) ports.Resizer {
-		return resizerFault{Resizer: r, resize: func(ctx context.Context, src io.Reader, heights []int) ([]ports.Thumbnail, error) {
-			list, err := r.Resize(ctx, src, heights)
+		return resizerFault{Resizer: r, resize: func(ctx context.Context, src io.ReadSeeker, q ports.ResizeRequest) ([]ports.Thumbnail, error) {
+			list, err := r.Resize(ctx, src, q)
 			for i := range list {
 				m, _, _ := decode(list[i])
-				breakIt(&list[i], m, heights)
+				breakIt(&list[i], m, q.Heights)
 			}
 			return list, err
 		}}
@@ -123,30 +131,45 @@ func reencode(th *ports.Thumbnail, m image.Image) {
 }
 
 // unturned takes a JPEG's orientation away.
-func unturned(src io.Reader) io.Reader {
-	data, err := io.ReadAll(src)
-	return io.MultiReader(bytes.NewReader(bytes.Replace(data, []byte("Exif\x00\x00"), []byte("Xxif\x00\x00"), 1)), failed{err})
+func unturned(src io.Reader) io.ReadSeeker {
+	data, _ := io.ReadAll(src)
+	return bytes.NewReader(bytes.Replace(data, []byte("Exif\x00\x00"), []byte("Xxif\x00\x00"), 1))
 }
 
-type failed struct{ err error }
+// lateScan keeps what it knows to itself until the file is over.
+type lateScan struct{ ports.Scan }
 
-func (f failed) Read([]byte) (int, error) {
-	if f.err != nil {
-		return 0, f.err
-	}
-	return 0, io.EOF
+func (s lateScan) Write(p []byte) (int, error) {
+	_, _ = s.Scan.Write(p)
+	return len(p), nil
 }
+
+// carelessScan does not look whether the picture has ended.
+type carelessScan struct{ ports.Scan }
+
+func (carelessScan) Finish() error { return nil }
 
 func brokenResizers() []broken {
 	var calls atomic.Int64
 	return []broken{
 		resizers(control, "Resizer/Limits", func(r ports.Resizer) ports.Resizer { return r }),
+		resizers("a scan tells when all is over", "Resizer/ScanRefusesEarly", func(r ports.Resizer) ports.Resizer {
+			return resizerFault{Resizer: r, scan: func(lim domain.ImageLimits) ports.Scan { return lateScan{r.Scan(lim)} }}
+		}),
+		resizers("a scan does not miss the end", "Resizer/Scan", func(r ports.Resizer) ports.Resizer {
+			return resizerFault{Resizer: r, scan: func(lim domain.ImageLimits) ports.Scan { return carelessScan{r.Scan(lim)} }}
+		}),
+		resizers("a scan does not look at the limits", "Resizer/ScanRefusesEarly", func(r ports.Resizer) ports.Resizer {
+			return resizerFault{Resizer: r, scan: func(domain.ImageLimits) ports.Scan {
+				return r.Scan(domain.ImageLimits{MaxPixels: domain.NoLimit, MaxFrames: domain.NoLimit})
+			}}
+		}),
 		resizers("a name that no key may have", "Resizer/Pipeline", func(r ports.Resizer) ports.Resizer { return resizerFault{Resizer: r, pipeline: "Bild/1"} }),
 		resizers("sorts the heights", "Resizer/Sizes", func(r ports.Resizer) ports.Resizer {
-			return resizerFault{Resizer: r, resize: func(ctx context.Context, src io.Reader, heights []int) ([]ports.Thumbnail, error) {
-				heights = slices.Clone(heights)
-				slices.Sort(heights)
-				return r.Resize(ctx, src, heights)
+			return resizerFault{Resizer: r, resize: func(ctx context.Context, src io.ReadSeeker, q ports.ResizeRequest) ([]ports.Thumbnail, error) {
+				q.Heights = slices.Clone(q.Heights)
+				slices.Sort(q.Heights)
+				return r.Resize(ctx, src, q)
 			}}
 		}),
 		thumbs("all is JPEG", "Resizer/Samples", func(th *ports.Thumbnail, m image.Image, _ []int) {
@@ -164,10 +187,10 @@ func brokenResizers() []broken {
 		thumbs("says another size", "Resizer/Sizes", func(th *ports.Thumbnail, _ image.Image, _ []int) { th.Width++ }),
 		thumbs("says PNG and is JPEG", "Resizer/Samples", func(th *ports.Thumbnail, m image.Image, _ []int) { th.Data = toJPEG(m, 80) }),
 		resizers("enlarges", "Resizer/Samples", func(r ports.Resizer) ports.Resizer {
-			return resizerFault{Resizer: r, resize: func(ctx context.Context, src io.Reader, heights []int) ([]ports.Thumbnail, error) {
-				list, err := r.Resize(ctx, src, heights)
+			return resizerFault{Resizer: r, resize: func(ctx context.Context, src io.ReadSeeker, q ports.ResizeRequest) ([]ports.Thumbnail, error) {
+				list, err := r.Resize(ctx, src, q)
 				for i := range list {
-					if heights[i] == 63 { // one more than the sample has
+					if q.Heights[i] == 63 { // one more than the sample has
 						m := image.NewNRGBA(image.Rect(0, 0, list[i].Width, 63))
 						list[i].Height = 63
 						reencode(&list[i], m)
@@ -187,11 +210,11 @@ func brokenResizers() []broken {
 		resizers("does not turn", "Resizer/Orientation", func(r ports.Resizer) ports.Resizer {
 			return resizerFault{
 				Resizer: r,
-				inspect: func(ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error) {
-					return r.Inspect(ctx, unturned(src), lim)
+				inspect: func(ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+					return r.Inspect(ctx, unturned(src), q)
 				},
-				resize: func(ctx context.Context, src io.Reader, heights []int) ([]ports.Thumbnail, error) {
-					return r.Resize(ctx, unturned(src), heights)
+				resize: func(ctx context.Context, src io.ReadSeeker, q ports.ResizeRequest) ([]ports.Thumbnail, error) {
+					return r.Resize(ctx, unturned(src), q)
 				},
 			}
 		}),
@@ -205,90 +228,91 @@ func brokenResizers() []broken {
 			}
 			reencode(th, out)
 		}),
-		inspects("every picture stands still", "Resizer/Animation", func(r ports.Resizer, ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error) {
-			info, err := r.Inspect(ctx, src, lim)
+		inspects("every picture stands still", "Resizer/Animation", func(r ports.Resizer, ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+			info, err := r.Inspect(ctx, src, q)
 			info.Frames = min(info.Frames, 1)
 			return info, err
 		}),
 		resizers("carries metadata over", "Resizer/NoMetadata", func(r ports.Resizer) ports.Resizer {
-			return resizerFault{Resizer: r, resize: func(ctx context.Context, src io.Reader, heights []int) ([]ports.Thumbnail, error) {
-				var seen bytes.Buffer
-				list, err := r.Resize(ctx, io.TeeReader(src, &seen), heights)
+			return resizerFault{Resizer: r, resize: func(ctx context.Context, src io.ReadSeeker, q ports.ResizeRequest) ([]ports.Thumbnail, error) {
+				seen, _ := io.ReadAll(src)
+				list, err := r.Resize(ctx, src, q)
 				for i := range list {
-					if at := bytes.Index(seen.Bytes(), []byte("CANARY")); at >= 0 {
-						list[i].Data = append(list[i].Data, seen.Bytes()[at:]...)
+					if at := bytes.Index(seen, []byte("CANARY")); at >= 0 {
+						list[i].Data = append(list[i].Data, seen[at:]...)
 					}
 				}
 				return list, err
 			}}
 		}),
-		inspects("does not look at the limits", "Resizer/Limits", func(r ports.Resizer, ctx context.Context, src io.Reader, _ domain.ImageLimits) (domain.ImageInfo, error) {
-			return r.Inspect(ctx, src, domain.ImageLimits{MaxPixels: domain.NoLimit, MaxFrames: domain.NoLimit})
+		inspects("does not look at the limits", "Resizer/Limits", func(r ports.Resizer, ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+			q.Limits = domain.ImageLimits{MaxPixels: domain.NoLimit, MaxFrames: domain.NoLimit}
+			return r.Inspect(ctx, src, q)
 		}),
-		inspects("frames have no limit", "Resizer/Limits", func(r ports.Resizer, ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error) {
-			lim.MaxFrames = domain.NoLimit
-			return r.Inspect(ctx, src, lim)
+		inspects("frames have no limit", "Resizer/Limits", func(r ports.Resizer, ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+			q.Limits.MaxFrames = domain.NoLimit
+			return r.Inspect(ctx, src, q)
 		}),
-		inspects("a limit is one too strict", "Resizer/Limits", func(r ports.Resizer, ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error) {
-			if lim.MaxPixels > 0 {
-				lim.MaxPixels--
+		inspects("a limit is one too strict", "Resizer/Limits", func(r ports.Resizer, ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+			if q.Limits.MaxPixels > 0 {
+				q.Limits.MaxPixels--
 			}
-			return r.Inspect(ctx, src, lim)
+			return r.Inspect(ctx, src, q)
 		}),
-		inspects("does not tell the limit", "Resizer/HeaderBombs", func(r ports.Resizer, ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error) {
-			info, err := r.Inspect(ctx, src, lim)
+		inspects("does not tell the limit", "Resizer/HeaderBombs", func(r ports.Resizer, ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+			info, err := r.Inspect(ctx, src, q)
 			if domain.CodeOf(err) == domain.TooLarge {
 				err = domain.Errorf(domain.TooLarge, "too large")
 			}
 			return info, err
 		}),
-		inspects("reads headers and no further", "Resizer/CutShort", func(r ports.Resizer, ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error) {
-			info, err := r.Inspect(ctx, src, lim)
+		inspects("reads headers and no further", "Resizer/CutShort", func(r ports.Resizer, ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+			info, err := r.Inspect(ctx, src, q)
 			if domain.CodeOf(err) == domain.CorruptImage {
 				return domain.ImageInfo{Format: domain.JPEG, Width: 300, Height: 200, Frames: 1, Placeholder: []byte{1}}, nil
 			}
 			return info, err
 		}),
-		inspects("what is damaged is unsupported", "Resizer/Damaged", func(r ports.Resizer, ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error) {
-			info, err := r.Inspect(ctx, src, lim)
+		inspects("what is damaged is unsupported", "Resizer/Damaged", func(r ports.Resizer, ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+			info, err := r.Inspect(ctx, src, q)
 			if domain.CodeOf(err) == domain.CorruptImage {
 				err = domain.UnsupportedImage
 			}
 			return info, err
 		}),
-		inspects("what is unsupported is damaged", "Resizer/Unsupported", func(r ports.Resizer, ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error) {
-			info, err := r.Inspect(ctx, src, lim)
+		inspects("what is unsupported is damaged", "Resizer/Unsupported", func(r ports.Resizer, ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+			info, err := r.Inspect(ctx, src, q)
 			if domain.CodeOf(err) == domain.UnsupportedImage {
 				err = domain.CorruptImage
 			}
 			return info, err
 		}),
-		inspects("bytes after the end are damage", "Resizer/BytesAfterTheEnd", func(r ports.Resizer, ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error) {
+		inspects("bytes after the end are damage", "Resizer/BytesAfterTheEnd", func(r ports.Resizer, ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
 			data, err := io.ReadAll(src)
 			if err == nil && !bytes.HasSuffix(data, []byte{0xff, 0xd9}) && !bytes.HasSuffix(data, []byte{0x3b}) && !bytes.HasSuffix(data, []byte("IEND\xaeB`\x82")) {
 				return domain.ImageInfo{}, domain.CorruptImage
 			}
-			return r.Inspect(ctx, io.MultiReader(bytes.NewReader(data), failed{err}), lim)
+			return r.Inspect(ctx, src, q)
 		}),
-		inspects("the source's error is the picture's fault", "Resizer/SourceError", func(r ports.Resizer, ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error) {
-			info, err := r.Inspect(ctx, src, lim)
+		inspects("the source's error is the picture's fault", "Resizer/SourceError", func(r ports.Resizer, ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+			info, err := r.Inspect(ctx, src, q)
 			if domain.CodeOf(err) == domain.Internal && err != nil && ctx.Err() == nil {
 				err = domain.Wrap(domain.CorruptImage, err, "damaged")
 			}
 			return info, err
 		}),
-		inspects("swallows the source's error", "Resizer/SourceError", func(r ports.Resizer, ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error) {
-			info, err := r.Inspect(ctx, src, lim)
+		inspects("swallows the source's error", "Resizer/SourceError", func(r ports.Resizer, ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+			info, err := r.Inspect(ctx, src, q)
 			if domain.CodeOf(err) == domain.Internal {
 				err = errors.New("reading failed")
 			}
 			return info, err
 		}),
-		inspects("does not look at the context", "Resizer/EndedContext", func(r ports.Resizer, ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error) {
-			return r.Inspect(context.WithoutCancel(ctx), src, lim)
+		inspects("does not look at the context", "Resizer/EndedContext", func(r ports.Resizer, ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+			return r.Inspect(context.WithoutCancel(ctx), src, q)
 		}),
-		inspects("an ended context is damage", "Resizer/ContextEndsMidway", func(r ports.Resizer, ctx context.Context, src io.Reader, lim domain.ImageLimits) (domain.ImageInfo, error) {
-			info, err := r.Inspect(ctx, src, lim)
+		inspects("an ended context is damage", "Resizer/ContextEndsMidway", func(r ports.Resizer, ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+			info, err := r.Inspect(ctx, src, q)
 			if ctx.Err() != nil {
 				err = domain.CorruptImage
 			}

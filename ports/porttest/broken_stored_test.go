@@ -52,9 +52,9 @@ func storedOn(fault, finds string, breakBlobs func(b ports.Blobs) ports.Blobs, d
 }
 
 // storedPuts breaks what is put.
-func storedPuts(fault, finds string, put func(b ports.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error) broken {
+func storedPuts(fault, finds string, put func(b ports.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error) broken {
 	return storedOn(fault, finds, func(b ports.Blobs) ports.Blobs {
-		return blobsFault{Blobs: b, put: func(ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+		return blobsFault{Blobs: b, put: func(ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 			return put(b, ctx, key, r, o)
 		}}
 	}, nil)
@@ -83,10 +83,10 @@ func brokenStored() []broken {
 		stored("leaves something beside", "Makes", func(ctx context.Context, job ports.StoredJob, b ports.Blobs, right ports.StoredResizer) error {
 			return errors.Join(right.ResizeStored(ctx, job), b.Put(ctx, "lock", bytes.NewReader(nil), ports.PutOptions{}))
 		}),
-		storedPuts("half of each", "Makes", func(b ports.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
-			return b.Put(ctx, key, io.LimitReader(r, o.Size/2), ports.PutOptions{Size: o.Size / 2, IfAbsent: true})
+		storedPuts("half of each", "Makes", func(b ports.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
+			return b.Put(ctx, key, io.NewSectionReader(r.(io.ReaderAt), 0, o.Size/2), ports.PutOptions{Size: o.Size / 2, IfAbsent: true})
 		}),
-		storedPuts("replaces what is there", "KeyExists", func(b ports.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+		storedPuts("replaces what is there", "KeyExists", func(b ports.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 			o.IfAbsent = false
 			return b.Put(ctx, key, r, o)
 		}),
@@ -99,7 +99,7 @@ func brokenStored() []broken {
 			}
 			return right.ResizeStored(ctx, job)
 		}),
-		storedPuts("a key that exists ends the job", "KeyExists", func(b ports.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+		storedPuts("a key that exists ends the job", "KeyExists", func(b ports.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 			if blob, err := b.Open(ctx, key); err == nil {
 				blob.Body.Close()
 				return domain.Errorf(domain.Invalid, "it is there")
@@ -108,7 +108,7 @@ func brokenStored() []broken {
 		}),
 		func() broken {
 			n := 0
-			return storedPuts("other bytes each time", "Repeated", func(b ports.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+			return storedPuts("other bytes each time", "Repeated", func(b ports.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 				n++
 				data, err := io.ReadAll(r)
 				data = append(data, byte(n))
@@ -161,7 +161,7 @@ func brokenStored() []broken {
 		stored("goes on without anybody", "EndedContext", func(ctx context.Context, job ports.StoredJob, _ ports.Blobs, right ports.StoredResizer) error {
 			return right.ResizeStored(context.WithoutCancel(ctx), job)
 		}),
-		storedPuts("the losers of a race fail", "Racers", func(b ports.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+		storedPuts("the losers of a race fail", "Racers", func(b ports.Blobs, ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
 			if err := b.Put(ctx, key, r, o); err != nil {
 				return domain.Errorf(domain.Unavailable, "another one made it")
 			}

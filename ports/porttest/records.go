@@ -119,7 +119,21 @@ func tier(name string, ps ...domain.Permission) domain.Tier {
 
 // upload returns an upload that begins at a moment, with a lease of a minute, without a key.
 func (w *world) upload(owner domain.ID, at time.Time) ports.Upload {
+	w.owner(owner)
 	return ports.Upload{ImageID: w.id(at), OwnerID: owner, UploadedAt: at, LeaseUntil: at.Add(time.Minute)}
+}
+
+// owner makes an active user of an id, unless there is a user already: nobody else gets an image.
+func (w *world) owner(id domain.ID) {
+	w.t.Helper()
+	_, err := w.Users.Get(w.ctx, id)
+	if err == nil {
+		return
+	}
+	wantCode(w.t, domain.NotFound, err)
+	u := w.user("owner-" + id.String())
+	u.ID = id
+	w.save(u)
 }
 
 // keyed is upload with an idempotency key.

@@ -18,7 +18,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/iotest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -49,6 +48,8 @@ func Resizer(t *testing.T, newResizer func(t *testing.T) ports.Resizer) {
 		{"EndedContext", resizerEnded},
 		{"ContextEndsMidway", resizerMidway},
 		{"Parallel", resizerParallel},
+		{"Scan", resizerScan},
+		{"ScanRefusesEarly", resizerScanEarly},
 	})
 }
 
@@ -215,7 +216,7 @@ func wantQuadrants(t *testing.T, q quadrants, m image.Image) {
 
 func inspect(t *testing.T, r ports.Resizer, data []byte) domain.ImageInfo {
 	t.Helper()
-	info, err := r.Inspect(t.Context(), onlyReader{bytes.NewReader(data)}, noLimits)
+	info, err := r.Inspect(t.Context(), bytes.NewReader(data), ports.InspectRequest{Limits: noLimits})
 	require.NoError(t, err)
 	require.NotEmpty(t, info.Placeholder)
 	require.LessOrEqual(t, len(info.Placeholder), 25, "a ThumbHash")
@@ -224,7 +225,7 @@ func inspect(t *testing.T, r ports.Resizer, data []byte) domain.ImageInfo {
 
 func resize(t *testing.T, r ports.Resizer, data []byte, heights ...int) []ports.Thumbnail {
 	t.Helper()
-	list, err := r.Resize(t.Context(), onlyReader{bytes.NewReader(data)}, heights)
+	list, err := r.Resize(t.Context(), bytes.NewReader(data), ports.ResizeRequest{Heights: heights})
 	require.NoError(t, err)
 	require.Len(t, list, len(heights))
 	return list
@@ -492,7 +493,7 @@ func resizerLimits(t *testing.T, r ports.Resizer) {
 			max domain.Limit
 			ok  bool
 		}{{pixels, true}, {pixels + 1, true}, {domain.NoLimit, true}, {pixels - 1, false}, {1, false}, {0, false}} {
-			_, err := r.Inspect(t.Context(), bytes.NewReader(s.data), domain.ImageLimits{MaxPixels: c.max, MaxFrames: 1})
+			_, err := r.Inspect(t.Context(), bytes.NewReader(s.data), ports.InspectRequest{Limits: domain.ImageLimits{MaxPixels: c.max, MaxFrames: 1}})
 			if c.ok {
 				require.NoError(t, err, "%s, at most %d pixels", s.name, c.max)
 			} else {
@@ -505,7 +506,7 @@ func resizerLimits(t *testing.T, r ports.Resizer) {
 		max domain.Limit
 		ok  bool
 	}{{4, true}, {5, true}, {domain.NoLimit, true}, {3, false}, {1, false}} {
-		_, err := r.Inspect(t.Context(), bytes.NewReader(data), domain.ImageLimits{MaxPixels: domain.NoLimit, MaxFrames: c.max})
+		_, err := r.Inspect(t.Context(), bytes.NewReader(data), ports.InspectRequest{Limits: domain.ImageLimits{MaxPixels: domain.NoLimit, MaxFrames: c.max}})
 		if c.ok {
 			require.NoError(t, err, "at most %d frames", c.max)
 		} else {
@@ -537,11 +538,11 @@ func bombs() map[string][]byte {
 
 func resizerBombs(t *testing.T, r ports.Resizer) {
 	for name, data := range bombs() {
-		_, err := r.Inspect(t.Context(), bytes.NewReader(data), domain.ImageLimits{MaxPixels: 1_000_000, MaxFrames: 10})
+		_, err := r.Inspect(t.Context(), bytes.NewReader(data), ports.InspectRequest{Limits: domain.ImageLimits{MaxPixels: 1_000_000, MaxFrames: 10}})
 		t.Log(name)
 		wantTooLarge(t, err, 1_000_000)
 		// Without a limit the adapter's own caps, or the missing data, end it.
-		_, err = r.Resize(t.Context(), bytes.NewReader(data), []int{10})
+		_, err = r.Resize(t.Context(), bytes.NewReader(data), ports.ResizeRequest{Heights: []int{10}})
 		require.Error(t, err, name)
 		require.Contains(t, []domain.Code{domain.TooLarge, domain.CorruptImage}, domain.CodeOf(err), "%s: %v", name, err)
 	}
@@ -555,7 +556,7 @@ func resizerCutShort(t *testing.T, r ports.Resizer) {
 		inspect(t, r, data)
 		n := len(data)
 		for _, cut := range []int{n / 10, n / 3, n / 2, n * 2 / 3, n * 9 / 10, n - 10, n - 1} {
-			_, err := r.Inspect(t.Context(), bytes.NewReader(data[:max(cut, 20)]), noLimits)
+			_, err := r.Inspect(t.Context(), bytes.NewReader(data[:max(cut, 20)]), ports.InspectRequest{Limits: noLimits})
 			wantCode(t, domain.CorruptImage, err, fmt.Sprintf("%s, the first %d of %d bytes", name, cut, n))
 		}
 	}
@@ -575,7 +576,7 @@ func resizerDamaged(t *testing.T, r ports.Resizer) {
 		"png header alone": encodePNG(busy(9, 9))[:33], "gif without an image": append(slices.Clone(encodeGIF(paletted(9, 9, plain))[:13]), 0x3b),
 		"jpeg of nothing": {0xff, 0xd8, 0xff, 0xd9}, "no pixels": slices.Concat(p[:8], chunk("IHDR", []byte{0, 0, 0, 0, 0, 0, 0, 5, 8, 2, 0, 0, 0}), p[33:]),
 	} {
-		_, err := r.Inspect(t.Context(), bytes.NewReader(data), noLimits)
+		_, err := r.Inspect(t.Context(), bytes.NewReader(data), ports.InspectRequest{Limits: noLimits})
 		wantCode(t, domain.CorruptImage, err, name)
 	}
 }
@@ -599,9 +600,9 @@ func resizerUnsupported(t *testing.T, r ports.Resizer) {
 		"riff that is no webp": "RIFF\x24\x00\x00\x00WAVEfmt " + strings.Repeat("\x00", 40), "postscript": "%!PS-Adobe-3.0\n", "zeros": strings.Repeat("\x00", 1000),
 		"a jpeg behind a blank": " " + string(encodeJPEG(busy(9, 9))), "ico": "\x00\x00\x01\x00\x01\x00" + strings.Repeat("\x10", 50),
 	} {
-		_, err := r.Inspect(t.Context(), strings.NewReader(data), noLimits)
+		_, err := r.Inspect(t.Context(), strings.NewReader(data), ports.InspectRequest{Limits: noLimits})
 		wantCode(t, domain.UnsupportedImage, err, name)
-		_, err = r.Resize(t.Context(), strings.NewReader(data), []int{10})
+		_, err = r.Resize(t.Context(), strings.NewReader(data), ports.ResizeRequest{Heights: []int{10}})
 		wantCode(t, domain.UnsupportedImage, err, name)
 	}
 }
@@ -612,13 +613,13 @@ func resizerSourceError(t *testing.T, r ports.Resizer) {
 	for _, s := range samples() {
 		for _, n := range []int{0, 1, 5, 11, 40, len(s.data) / 2, len(s.data) - 1} {
 			for _, failure := range []error{boom, tooLarge} {
-				src := func() io.Reader {
-					return onlyReader{io.MultiReader(bytes.NewReader(s.data[:n]), iotest.ErrReader(failure))}
+				src := func() io.ReadSeeker {
+					return &hooked{Reader: bytes.NewReader(s.data), at: int64(n), do: func() error { return failure }}
 				}
-				_, err := r.Inspect(t.Context(), src(), noLimits)
+				_, err := r.Inspect(t.Context(), src(), ports.InspectRequest{Limits: noLimits})
 				require.ErrorIs(t, err, failure, "Inspect, %s, after %d bytes", s.name, n)
 				require.Equal(t, domain.CodeOf(failure), domain.CodeOf(err), "the source's error is not the picture's fault: %v", err)
-				_, err = r.Resize(t.Context(), src(), []int{10})
+				_, err = r.Resize(t.Context(), src(), ports.ResizeRequest{Heights: []int{10}})
 				require.ErrorIs(t, err, failure, "Resize, %s, after %d bytes", s.name, n)
 				require.Equal(t, domain.CodeOf(failure), domain.CodeOf(err), "the source's error is not the picture's fault: %v", err)
 			}
@@ -630,39 +631,68 @@ func resizerEnded(t *testing.T, r ports.Resizer) {
 	data := encodeJPEG(busy(400, 400))
 	wantAllEnded(t, []call{
 		{"Inspect", func(ctx context.Context) error {
-			_, err := r.Inspect(ctx, bytes.NewReader(data), noLimits)
+			_, err := r.Inspect(ctx, bytes.NewReader(data), ports.InspectRequest{Limits: noLimits})
 			return err
 		}},
 		{"Resize", func(ctx context.Context) error {
-			_, err := r.Resize(ctx, bytes.NewReader(data), []int{10})
+			_, err := r.Resize(ctx, bytes.NewReader(data), ports.ResizeRequest{Heights: []int{10}})
 			return err
 		}},
 		{"Inspect no picture", func(ctx context.Context) error {
-			_, err := r.Inspect(ctx, strings.NewReader("no picture"), noLimits)
+			_, err := r.Inspect(ctx, strings.NewReader("no picture"), ports.InspectRequest{Limits: noLimits})
 			return err
 		}},
 	})
 }
 
-// endless gives fill bytes for ever, which a JPEG may have before a marker (T.81
-// B.1.1.2), and ends a context when it is first asked for them.
-type endless struct{ end func() }
+// endless is a JPEG that gives fill bytes for ever, which may stand before a marker
+// (T.81 B.1.1.2), and ends a context when it is first asked for them.
+type endless struct {
+	end func()
+	pos int64
+}
 
-func (e endless) Read(p []byte) (int, error) {
-	e.end()
-	for i := range p {
-		p[i] = 0xff
+func (e *endless) Read(p []byte) (int, error) {
+	const begin = "\xff\xd8"
+	n := 0
+	if e.pos < int64(len(begin)) {
+		n = copy(p, begin[e.pos:])
+	} else {
+		e.end()
+		for i := range p {
+			p[i] = 0xff
+		}
+		n = len(p)
 	}
-	return len(p), nil
+	e.pos += int64(n)
+	return n, nil
+}
+
+func (e *endless) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekStart:
+		e.pos = offset
+	case io.SeekCurrent:
+		e.pos += offset
+	default:
+		return 0, errors.New("it has no end")
+	}
+	return e.pos, nil
 }
 
 func resizerMidway(t *testing.T, r ports.Resizer) {
-	for name, do := range map[string]func(ctx context.Context, src io.Reader) error{
-		"Inspect": func(ctx context.Context, src io.Reader) error { _, err := r.Inspect(ctx, src, noLimits); return err },
-		"Resize":  func(ctx context.Context, src io.Reader) error { _, err := r.Resize(ctx, src, []int{10}); return err },
+	for name, do := range map[string]func(ctx context.Context, src io.ReadSeeker) error{
+		"Inspect": func(ctx context.Context, src io.ReadSeeker) error {
+			_, err := r.Inspect(ctx, src, ports.InspectRequest{Limits: noLimits})
+			return err
+		},
+		"Resize": func(ctx context.Context, src io.ReadSeeker) error {
+			_, err := r.Resize(ctx, src, ports.ResizeRequest{Heights: []int{10}})
+			return err
+		},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
-		wantEnded(t, do(ctx, io.MultiReader(strings.NewReader("\xff\xd8"), endless{cancel})), name)
+		wantEnded(t, do(ctx, &endless{end: cancel}), name)
 		cancel()
 	}
 }
@@ -676,7 +706,7 @@ func resizerParallel(t *testing.T, r ports.Resizer) {
 	errs := make([]error, len(all))
 	race(len(all), func(i int) {
 		for range 3 {
-			got, err := r.Resize(t.Context(), bytes.NewReader(all[i].data), []int{50, 20})
+			got, err := r.Resize(t.Context(), bytes.NewReader(all[i].data), ports.ResizeRequest{Heights: []int{50, 20}})
 			if err == nil && !assert.ObjectsAreEqual(want[i], got) {
 				err = fmt.Errorf("%s: another thumbnail than alone", all[i].name)
 			}
@@ -684,4 +714,59 @@ func resizerParallel(t *testing.T, r ports.Resizer) {
 		}
 	})
 	require.NoError(t, errors.Join(errs...))
+}
+
+// scan writes a file to a Scan in pieces of n bytes. It tells how many bytes it took to refuse it.
+func scan(s ports.Scan, data []byte, n int) (taken int, err error) {
+	for piece := range slices.Chunk(data, n) {
+		if k, err := s.Write(piece); err != nil {
+			return taken + k, err
+		} else if k != len(piece) {
+			return taken + k, io.ErrShortWrite
+		}
+		taken += len(piece)
+	}
+	return taken, s.Finish()
+}
+
+// resizerScan wants the same of a file that arrives piece by piece as of one that is there.
+func resizerScan(t *testing.T, r ports.Resizer) {
+	sources := map[string][]byte{"animation": animation(3), "text": []byte("no picture"), "nothing": nil}
+	for _, s := range samples() {
+		sources[s.name] = s.data
+		sources[s.name+" cut short"] = s.data[:len(s.data)/2]
+		sources[s.name+" and more"] = slices.Concat(s.data, noise(1, 5000))
+	}
+	for name, data := range sources {
+		for _, n := range []int{1, 7, 100, len(data) + 1} {
+			judge := r.Scan(noLimits)
+			_, refused := scan(judge, data, n)
+			info, err := r.Inspect(t.Context(), bytes.NewReader(data), ports.InspectRequest{Limits: noLimits})
+			if err != nil {
+				require.Errorf(t, refused, "%s: Inspect says %v", name, err)
+				require.Equal(t, domain.CodeOf(err), domain.CodeOf(refused), "%s in pieces of %d", name, n)
+				require.Equal(t, refused, judge.Finish(), "%s: the error stays", name)
+				continue
+			}
+			require.NoError(t, refused, "%s in pieces of %d", name, n)
+			again, err := r.Inspect(t.Context(), bytes.NewReader(data), ports.InspectRequest{Limits: noLimits, Scanned: judge})
+			require.NoError(t, err, name)
+			require.Equal(t, info, again, "%s: what was scanned already is told alike", name)
+		}
+	}
+}
+
+// resizerScanEarly wants a refusal as soon as the header says enough, not when the file is whole.
+func resizerScanEarly(t *testing.T, r ports.Resizer) {
+	const most = 2000 // bytes: no sample has a header as long
+	lim := domain.ImageLimits{MaxPixels: 100, MaxFrames: 2}
+	tail := noise(1, 100_000)
+	for _, s := range samples() {
+		taken, err := scan(r.Scan(lim), slices.Concat(s.data, tail), 10)
+		wantTooLarge(t, err, 100)
+		require.Lessf(t, taken, most, "%s: refused after that many bytes", s.name)
+	}
+	taken, err := scan(r.Scan(noLimits), slices.Concat([]byte("plain text, and then more of it"), tail), 10)
+	wantCode(t, domain.UnsupportedImage, err)
+	require.Less(t, taken, 100)
 }

@@ -2,6 +2,7 @@ package porttest
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -35,6 +36,8 @@ func Uploads(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 		{"CommitOrTakeover", uploadsCommitOrTakeover},
 		{"CommitOrSweep", uploadsCommitOrSweep},
 		{"OtherOwner", uploadsOtherOwner},
+		{"OwnerGone", uploadsOwnerGone},
+		{"OwnerGoneRacers", uploadsOwnerGoneRacers},
 		{"EndedContext", uploadsEnded},
 	})
 }
@@ -481,6 +484,78 @@ func uploadsOtherOwner(w *world) {
 	w.wantState(u.OwnerID, u.ImageID, domain.ImagePending)
 	w.wantUsage(foreign.OwnerID, 0, 0)
 	require.NoError(w.t, w.Uploads.Commit(w.ctx, u, w.image(u), noQuota))
+}
+
+// ownerEnds are the ways in which an owner comes to have no business uploading.
+var ownerEnds = map[string]func(w *world, u domain.User) func(tx ports.DirectoryTx) error{
+	"deactivated": func(w *world, u domain.User) func(tx ports.DirectoryTx) error {
+		u.IsActive = false
+		return func(tx ports.DirectoryTx) error { return tx.SaveUser(w.ctx, u) }
+	},
+	"being deleted": func(w *world, u domain.User) func(tx ports.DirectoryTx) error {
+		u.Deleting = true
+		return func(tx ports.DirectoryTx) error { return tx.SaveUser(w.ctx, u) }
+	},
+	"deleted": func(w *world, u domain.User) func(tx ports.DirectoryTx) error {
+		return func(tx ports.DirectoryTx) error { return tx.DeleteUser(w.ctx, u.ID) }
+	},
+}
+
+// uploadsOwnerGone commits for an owner who ended while the upload came in.
+func uploadsOwnerGone(w *world) {
+	for name, end := range ownerEnds {
+		for _, key := range []domain.SecretHash{{}, w.hash()} {
+			u := w.keyed(w.id(epoch), moment(0), key)
+			w.begin(u)
+			owner, err := w.Users.Get(w.ctx, u.OwnerID)
+			require.NoError(w.t, err)
+			w.change(end(w, owner))
+			err = w.Uploads.Commit(w.ctx, u, w.image(u), noQuota)
+			if name == "deleted" && key != (domain.SecretHash{}) {
+				// The key's record went with the owner: that the claim was lost says as much.
+				require.Contains(w.t, []domain.Code{domain.Denied, domain.Conflict}, domain.CodeOf(err), "%s: %v", name, err)
+			} else {
+				wantCode(w.t, domain.Denied, err, name)
+			}
+			w.wantState(u.OwnerID, u.ImageID, domain.ImagePending)
+			w.wantUsage(u.OwnerID, 0, 0)
+			_, err = w.Images.Get(w.ctx, u.OwnerID, u.ImageID)
+			wantCode(w.t, domain.NotFound, err, name)
+			require.NoError(w.t, w.Uploads.Abort(w.ctx, u))
+			w.wantState(u.OwnerID, u.ImageID, "")
+		}
+	}
+}
+
+// uploadsOwnerGoneRacers lets a commit and the owner's end race: after the end there is
+// no commit, so that whoever deletes a user finds every image.
+func uploadsOwnerGoneRacers(w *world) {
+	for range 10 {
+		u := w.upload(w.id(epoch), moment(0))
+		w.begin(u)
+		img := w.image(u)
+		owner, err := w.Users.Get(w.ctx, u.OwnerID)
+		require.NoError(w.t, err)
+		var commit, change error
+		var found int
+		race(2, func(i int) {
+			if i == 0 {
+				commit = w.Uploads.Commit(w.ctx, u, img, noQuota)
+				return
+			}
+			change = w.Directory.Change(w.ctx, ownerEnds["being deleted"](w, owner))
+			list, err := w.Images.List(w.ctx, u.OwnerID, ports.Page{Limit: 10})
+			found, change = len(list), errors.Join(change, err)
+		})
+		require.NoError(w.t, change)
+		if commit != nil {
+			wantCode(w.t, domain.Denied, commit)
+			require.Zero(w.t, found)
+			w.wantState(u.OwnerID, u.ImageID, domain.ImagePending)
+			continue
+		}
+		require.Equal(w.t, 1, found, "an image was committed for a user after the user's end")
+	}
 }
 
 func uploadsEnded(w *world) {

@@ -18,7 +18,7 @@ import (
 
 func gate(t *testing.T, budget int64, maxQueue int, maxWait time.Duration) *admission.Gate {
 	t.Helper()
-	g, err := admission.New(budget, maxQueue, maxWait)
+	g, err := admission.New(admission.Options{Budget: budget, MaxQueue: maxQueue, MaxWait: maxWait})
 	require.NoError(t, err)
 	return g
 }
@@ -30,7 +30,7 @@ func TestNewRefusesBadValues(t *testing.T) {
 		queue  int
 		wait   time.Duration
 	}{{0, 1, 1}, {-1, 1, 1}, {1, -1, 1}, {1, 1, -1}} {
-		_, err := admission.New(c.budget, c.queue, c.wait)
+		_, err := admission.New(admission.Options{Budget: c.budget, MaxQueue: c.queue, MaxWait: c.wait})
 		assert.ErrorIs(t, err, domain.Invalid, "%+v", c)
 	}
 }
@@ -44,7 +44,7 @@ func TestBudgetHolds(t *testing.T) {
 	for i := range 200 {
 		wg.Go(func() {
 			n := int64(i%70 + 1)
-			release, err := g.Acquire(t.Context(), n)
+			release, err := g.Acquire(t.Context(), "", n)
 			if !assert.NoError(t, err) {
 				return
 			}
@@ -61,14 +61,14 @@ func TestFirstComeFirstServed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := gate(t, 10, 64, time.Minute)
-		release, err := g.Acquire(t.Context(), 6)
+		release, err := g.Acquire(t.Context(), "", 6)
 		require.NoError(t, err)
 
 		var order []string
 		var mu sync.Mutex
 		job := func(name string, bytes int64) {
 			go func() {
-				done, err := g.Acquire(t.Context(), bytes)
+				done, err := g.Acquire(t.Context(), "", bytes)
 				if assert.NoError(t, err) {
 					mu.Lock()
 					order = append(order, name)
@@ -88,9 +88,9 @@ func TestFirstComeFirstServed(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(t, []string{"bigger than the budget", "small"}, order)
 
-		all, err := g.Acquire(t.Context(), 10)
+		all, err := g.Acquire(t.Context(), "", 10)
 		require.NoError(t, err, "all is free again, and no more than all")
-		_, err = g.Acquire(canceledIn(t, time.Second), 1)
+		_, err = g.Acquire(canceledIn(t, time.Second), "", 1)
 		assert.ErrorIs(t, err, domain.Unavailable)
 		all()
 	})
@@ -106,20 +106,20 @@ func TestFullQueueAndLongWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := gate(t, 10, 2, 3*time.Second)
-		release, err := g.Acquire(t.Context(), 10)
+		release, err := g.Acquire(t.Context(), "", 10)
 		require.NoError(t, err)
 
 		errs := make(chan error, 2)
 		for range 2 {
 			go func() {
-				_, err := g.Acquire(t.Context(), 1)
+				_, err := g.Acquire(t.Context(), "", 1)
 				errs <- err
 			}()
 		}
 		synctest.Wait()
 
 		start := time.Now()
-		_, err = g.Acquire(t.Context(), 1)
+		_, err = g.Acquire(t.Context(), "", 1)
 		require.ErrorIs(t, err, domain.Unavailable, "the queue is full")
 		assert.Positive(t, domain.AsError(err).RetryAfter)
 		assert.Zero(t, time.Since(start), "refused at once")
@@ -133,7 +133,7 @@ func TestFullQueueAndLongWait(t *testing.T) {
 		assert.Zero(t, g.Waiting())
 
 		release()
-		release, err = g.Acquire(t.Context(), 10)
+		release, err = g.Acquire(t.Context(), "", 10)
 		require.NoError(t, err, "who gave up holds nothing")
 		release()
 	})
@@ -143,19 +143,19 @@ func TestCancelLeavesTheQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := gate(t, 10, 0, 0)
-		release, err := g.Acquire(t.Context(), 5)
+		release, err := g.Acquire(t.Context(), "", 5)
 		require.NoError(t, err)
 
 		gone := errors.New("the client went away")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		big, small := make(chan error, 1), make(chan error, 1)
 		go func() {
-			_, err := g.Acquire(ctx, 10)
+			_, err := g.Acquire(ctx, "", 10)
 			big <- err
 		}()
 		synctest.Wait()
 		go func() {
-			_, err := g.Acquire(t.Context(), 5)
+			_, err := g.Acquire(t.Context(), "", 5)
 			small <- err
 		}()
 		synctest.Wait()
@@ -168,7 +168,7 @@ func TestCancelLeavesTheQueue(t *testing.T) {
 		require.NoError(t, <-small, "what waited behind it goes on")
 		release()
 
-		_, err = g.Acquire(ctx, 1)
+		_, err = g.Acquire(ctx, "", 1)
 		assert.ErrorIs(t, err, gone, "an ended context gets nothing, though all is free")
 	})
 }

@@ -279,6 +279,9 @@ func (s uploads) Commit(ctx context.Context, u ports.Upload, img domain.Image, q
 		if err := s.take(ctx, tx, u.OwnerID, img.Size, q); err != nil {
 			return err
 		}
+		if err := s.checkOwner(ctx, tx, u.OwnerID); err != nil {
+			return err
+		}
 		row := newImageRow(img)
 		if _, err := tx.NewInsert().Model(&row).Exec(ctx); err != nil {
 			return err
@@ -286,6 +289,21 @@ func (s uploads) Commit(ctx context.Context, u ports.Upload, img domain.Image, q
 		_, err = tx.NewInsert().Model(&imageOwnerRow{ID: row.ID, OwnerID: row.OwnerID, UploadedAt: row.UploadedAt}).Exec(ctx)
 		return err
 	})
+}
+
+// checkOwner refuses an owner who is gone or not active. The row stays locked until the
+// transaction ends, so that whoever deletes or deactivates the owner comes before it or
+// finds its image. It is read after the owner's usage, as a deletion goes through them.
+func (s uploads) checkOwner(ctx context.Context, tx bun.Tx, owner domain.ID) error {
+	var active, deleting bool
+	err := tx.NewRaw(s.lock("SELECT is_active, deleting FROM users WHERE id = ?"), owner[:]).Scan(ctx, &active, &deleting)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if err != nil || !active || deleting {
+		return domain.Errorf(domain.Denied, "the account is not active")
+	}
+	return nil
 }
 
 // take adds one image to the owner's usage, or tells which bound it would exceed.

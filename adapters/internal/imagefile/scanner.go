@@ -82,23 +82,7 @@ func (i Info) FirstCoversCanvas() bool { return i.First == Frame{0, 0, i.Width, 
 //   - what src returned, wrapped; the cause of ctx's end
 func Scan(ctx context.Context, src io.Reader, lim Limits) (Info, error) {
 	sc := NewScanner(lim)
-	buf := make([]byte, 16<<10)
-	for !sc.Done() {
-		if ctx.Err() != nil {
-			return Info{}, context.Cause(ctx)
-		}
-		n, err := src.Read(buf)
-		if _, serr := sc.Write(buf[:n]); serr != nil {
-			return Info{}, serr
-		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return Info{}, fmt.Errorf("reading the image: %w", err)
-		}
-	}
-	if err := sc.Finish(); err != nil {
+	if err := sc.ScanAll(ctx, src); err != nil {
 		return Info{}, err
 	}
 	return sc.Info(), nil
@@ -151,6 +135,27 @@ func (s *Scanner) Write(p []byte) (int, error) {
 		return 0, s.err
 	}
 	return len(p), nil
+}
+
+// ScanAll scans src up to the end of the picture, as Scan does.
+func (s *Scanner) ScanAll(ctx context.Context, src io.Reader) error {
+	buf := make([]byte, 16<<10)
+	for !s.Done() {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		n, err := src.Read(buf)
+		if _, serr := s.Write(buf[:n]); serr != nil {
+			return serr
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("reading the image: %w", err)
+		}
+	}
+	return s.Finish()
 }
 
 // Ready reports whether the canvas and the first frame are known and within the
@@ -206,6 +211,10 @@ func (s *Scanner) feed(p []byte) error {
 			piece := p[:n]
 			p = p[n:]
 			if n < s.want { // a part of it came before, or comes later
+				if cap(s.held) < s.want {
+					// Exactly what is wanted: a Scanner of a slow client is held for long.
+					s.held = append(make([]byte, 0, s.want), s.held...)
+				}
 				s.held = append(s.held, piece...)
 				if len(s.held) < s.want {
 					return nil

@@ -31,7 +31,7 @@ func Run(ctx context.Context, blobs ports.Blobs, resizer ports.Resizer, job port
 	for i, t := range job.Thumbnails {
 		heights[i] = t.Height
 	}
-	made, err := resizer.Resize(ctx, src.Body, heights)
+	made, err := resizer.Resize(ctx, src.Body, ports.ResizeRequest{Heights: heights})
 	if err != nil {
 		return err
 	}

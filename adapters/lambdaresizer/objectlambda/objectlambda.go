@@ -98,7 +98,7 @@ func (h *Handler) make(ctx context.Context, rawURL string) (ports.Blob, ports.Th
 		return ports.Blob{}, ports.Thumbnail{}, err
 	}
 	defer blob.Body.Close()
-	made, err := h.resizer.Resize(ctx, blob.Body, []int{height})
+	made, err := h.resizer.Resize(ctx, blob.Body, ports.ResizeRequest{Heights: []int{height}})
 	if err != nil {
 		return ports.Blob{}, ports.Thumbnail{}, err
 	}

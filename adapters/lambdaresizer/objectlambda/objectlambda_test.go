@@ -99,7 +99,7 @@ func TestHandler(t *testing.T) {
 	require.NoError(t, jpeg.Encode(&jpg, picture(255), nil))
 	require.NoError(t, png.Encode(&half, picture(128)))
 	for key, data := range map[string][]byte{"cat.jpg": jpg.Bytes(), "a/half.png": half.Bytes(), "text": []byte("no picture"), "cut.png": half.Bytes()[:half.Len()/2]} {
-		require.NoError(t, blobs.Put(t.Context(), key, bytes.NewReader(data), ports.PutOptions{Size: -1}))
+		require.NoError(t, blobs.Put(t.Context(), key, bytes.NewReader(data), ports.PutOptions{Size: int64(len(data))}))
 	}
 	h, s := newHandler(t, blobs)
 	const base = "https://ap-123456789012.s3-object-lambda.eu-central-1.amazonaws.com/"

@@ -142,10 +142,10 @@ func maker(candidate string, height int) (func([]byte) ([]byte, error), error) {
 		}
 		return func(data []byte) ([]byte, error) {
 			if candidate == "inspect" {
-				_, err := r.Inspect(ctx, bytes.NewReader(data), domain.ImageLimits{MaxPixels: domain.NoLimit, MaxFrames: domain.NoLimit})
+				_, err := r.Inspect(ctx, bytes.NewReader(data), ports.InspectRequest{Limits: domain.ImageLimits{MaxPixels: domain.NoLimit, MaxFrames: domain.NoLimit}})
 				return nil, err
 			}
-			t, err := r.Resize(ctx, bytes.NewReader(data), heights)
+			t, err := r.Resize(ctx, bytes.NewReader(data), ports.ResizeRequest{Heights: heights})
 			if err != nil {
 				return nil, err
 			}

@@ -116,7 +116,7 @@ func run(ctx context.Context, out io.Writer, n int) error {
 	}
 	fmt.Fprintf(out, "binary %.1f MB, zipped %.1f MB\n", float64(len(binary))/1e6, float64(deflated(binary))/1e6)
 	for name, data := range b.pictures {
-		if err := b.blobs.Put(ctx, name, bytes.NewReader(data), ports.PutOptions{Size: -1}); err != nil {
+		if err := b.blobs.Put(ctx, name, bytes.NewReader(data), ports.PutOptions{Size: int64(len(data))}); err != nil {
 			return err
 		}
 		if err := os.WriteFile(b.file(name), data, 0o600); err != nil {

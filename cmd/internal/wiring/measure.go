@@ -88,7 +88,7 @@ type measuredBlobs struct {
 	m *measures
 }
 
-func (b measuredBlobs) Put(ctx context.Context, key string, r io.Reader, o ports.PutOptions) (err error) {
+func (b measuredBlobs) Put(ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) (err error) {
 	defer b.observe("put", time.Now(), &err)
 	return b.Blobs.Put(ctx, key, r, o)
 }
