@@ -19,6 +19,7 @@ import (
 	"github.com/imagify-api/imagify/adapters/internal/imagefile"
 	"github.com/imagify-api/imagify/adapters/internal/imagefile/imagefiletest"
 	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
 )
 
 func noise(w, h int) *image.NRGBA {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/imagify-api/imagify/adapters/nativeresizer"
 	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
 )
 
 // plain is the obvious way: the standard library's decoder, turned, brought down by bild.

@@ -3,6 +3,7 @@ package nativeresizer_test
 import (
 	"bytes"
 	"encoding/binary"
+	"github.com/imagify-api/imagify/ports"
 	"image/color"
 	"image/jpeg"
 	"testing"

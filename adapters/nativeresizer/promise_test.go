@@ -290,7 +290,9 @@ func (c *corpus) acceptedHasThumbnails(t *testing.T) {
 			debug.FreeOSMemory()
 		}
 		start := time.Now()
-		peak := watch(func() { info, err = res.Inspect(t.Context(), bytes.NewReader(file), ports.InspectRequest{Limits: limits}) })
+		peak := watch(func() {
+			info, err = res.Inspect(t.Context(), bytes.NewReader(file), ports.InspectRequest{Limits: limits})
+		})
 		costs = append(costs, cost{"inspect " + r.Path, time.Since(start), peak})
 		if r.Expectation != "accept" && err != nil {
 			continue
@@ -317,7 +319,9 @@ func (c *corpus) acceptedHasThumbnails(t *testing.T) {
 				debug.FreeOSMemory()
 			}
 			start := time.Now()
-			peak := watch(func() { thumbs, err = res.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: []int{height}}) })
+			peak := watch(func() {
+				thumbs, err = res.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: []int{height}})
+			})
 			costs = append(costs, cost{fmt.Sprintf("resize %d %s", height, r.Path), time.Since(start), peak})
 			if !assert.NoError(t, err, "%s at %d", r.Path, height) {
 				continue

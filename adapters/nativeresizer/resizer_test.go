@@ -270,7 +270,7 @@ func TestSeveralHeightsInLittleMemory(t *testing.T) {
 			made, decodes = true, src.n/len(file)
 			// Less memory may mean other pixels of the largest; of the same plan they are the same.
 			for i := range heights {
-				alone, err := little.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: heights[i:i+1]})
+				alone, err := little.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: heights[i : i+1]})
 				require.NoError(t, err, name)
 				assert.True(t, bytes.Equal(alone[0].Data, got[i].Data), "%s at %d", name, heights[i])
 				assert.Equal(t, want[i].Width, got[i].Width)
@@ -492,7 +492,8 @@ func (b *blocked) Read(p []byte) (int, error) {
 
 func TestAFullQueueSaysSo(t *testing.T) {
 	t.Parallel()
-	file := encodeJPEG(t, scene(640, 480))
+	// Half of it is more than what a decoder reads at once, so the header comes first.
+	file := encodeJPEG(t, scene(1600, 1200))
 	r := resizer(t, nativeresizer.Options{Memory: 4 << 20, MaxQueue: 1, MaxWait: 20 * time.Millisecond})
 	wait, reached := make(chan struct{}), make(chan struct{})
 	done := make(chan error, 1)

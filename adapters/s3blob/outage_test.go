@@ -220,10 +220,12 @@ func TestPromiseR4Away(t *testing.T) {
 				"Put": func() error {
 					return b.Put(t.Context(), "b", bytes.NewReader(data[:1000]), ports.PutOptions{Size: 1000})
 				},
-				"Put parts": func() error { return b.Put(t.Context(), "b", bytes.NewReader(data), ports.PutOptions{Size: int64(len(data))}) },
-				"Delete":    func() error { return b.Delete(t.Context(), "a/original") },
-				"List":      func() error { _, err := b.List(t.Context(), "", "", 1); return err },
-				"Sweep":     func() error { _, err := b.SweepPartial(t.Context(), time.Now(), true); return err },
+				"Put parts": func() error {
+					return b.Put(t.Context(), "b", bytes.NewReader(data), ports.PutOptions{Size: int64(len(data))})
+				},
+				"Delete": func() error { return b.Delete(t.Context(), "a/original") },
+				"List":   func() error { _, err := b.List(t.Context(), "", "", 1); return err },
+				"Sweep":  func() error { _, err := b.SweepPartial(t.Context(), time.Now(), true); return err },
 			} {
 				all.Go(func() {
 					err := call()

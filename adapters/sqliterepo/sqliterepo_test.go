@@ -125,7 +125,21 @@ func fresh(t testing.TB, hooks ...bun.QueryHook) *DB {
 
 func newID() domain.ID { return domain.ID(uuid.Must(uuid.NewV7())) }
 
+// ownerOf makes an active user of an id, unless there is one.
+func ownerOf(ctx context.Context, db *DB, id domain.ID) error {
+	_, err := db.Records().Users.Get(ctx, id)
+	if domain.CodeOf(err) != domain.NotFound {
+		return err
+	}
+	return db.Records().Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+		return tx.SaveUser(ctx, domain.User{ID: id, Username: id.String(), IsActive: true})
+	})
+}
+
 func upload(ctx context.Context, db *DB, owner domain.ID) (domain.Image, error) {
+	if err := ownerOf(ctx, db, owner); err != nil {
+		return domain.Image{}, err
+	}
 	now := time.Now()
 	u := ports.Upload{ImageID: newID(), OwnerID: owner, UploadedAt: now, LeaseUntil: now.Add(time.Minute)}
 	if _, err := db.Records().Uploads.Begin(ctx, u, now); err != nil {

@@ -23,6 +23,9 @@ var _ ports.Blobs = Store{}
 
 // Put compresses r, behind the length it has.
 func (s Store) Put(ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
+	if _, err := r.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
 	plain, err := io.ReadAll(r)
 	if err != nil {
 		return err
@@ -69,6 +72,9 @@ func (body) Close() error { return nil }
 
 // Delete removes blobs.
 func (s Store) Delete(ctx context.Context, keys ...string) error { return s.In.Delete(ctx, keys...) }
+
+// Move gives a blob another key, packed as it is.
+func (s Store) Move(ctx context.Context, from, to string) error { return s.In.Move(ctx, from, to) }
 
 // List lists blobs with the sizes that they have unpacked.
 func (s Store) List(ctx context.Context, prefix, after string, limit int) ([]ports.BlobInfo, error) {

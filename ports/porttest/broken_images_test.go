@@ -308,13 +308,22 @@ func brokenImages() []broken {
 		}),
 		records("asks for the owner before, not with, the write", "Uploads/OwnerGoneRacers", func(r *ports.Records) {
 			inner, dir, users := r.Uploads, r.Directory, r.Users
-			r.Uploads = uploadsFault{Uploads: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
-				if owner, err := users.Get(ctx, u.OwnerID); err != nil || !owner.IsActive || owner.Deleting {
-					return domain.Denied
-				}
-				pause()
-				return commitAnyway(ctx, inner, dir, u, img, q)
-			}}
+			var fine sync.Map
+			r.Uploads = uploadsFault{
+				Uploads: inner,
+				begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+					if owner, err := users.Get(ctx, u.OwnerID); err == nil && owner.IsActive && !owner.Deleting {
+						fine.Store(u.ImageID, true)
+					}
+					return inner.Begin(ctx, u, now)
+				},
+				commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+					if _, ok := fine.Load(u.ImageID); !ok {
+						return inner.Commit(ctx, u, img, q)
+					}
+					return commitAnyway(ctx, inner, dir, u, img, q)
+				},
+			}
 		}),
 		records("leases never lapse", "Uploads/LeaseTakeover", func(r *ports.Records) {
 			inner := r.Uploads

@@ -35,9 +35,10 @@ func (w *world) since(version int64) ports.Feed {
 }
 
 func changesSuffix(w *world) {
+	u := w.user("u")
+	w.owner(u.ID)
 	base := w.version()
 	var want []ports.Change
-	u := w.user("u")
 	img := w.ready(u.ID, moment(1))
 	k := w.token(u.ID, moment(1))
 	require.NoError(w.t, w.Tokens.Create(w.ctx, k))
@@ -134,13 +135,13 @@ func changesForgetSome(w *world) {
 // hear of each change, once, and find it done when it hears of it.
 func changesNoGap(w *world) {
 	const writers, rounds = 8, 8
-	base := w.version()
 	want := map[ports.Change]int{}
 	work := make([]func(round int) error, writers)
 	users := map[domain.ID]int{} // the epoch that was announced
 	for i := range writers {
 		u := w.user(fmt.Sprintf("writer%d", i))
 		u.Epoch = 0
+		w.owner(u.ID)
 		images, tokens := make([]domain.Image, rounds), make([]domain.Token, rounds)
 		for r := range rounds {
 			switch i % 4 {
@@ -166,6 +167,7 @@ func changesNoGap(w *world) {
 			return w.Directory.Change(w.ctx, func(tx ports.DirectoryTx) error { return tx.SaveUser(w.ctx, u) })
 		}
 	}
+	base := w.version()
 	done := make(chan error, 1)
 	go func() {
 		errs := make([]error, writers)
