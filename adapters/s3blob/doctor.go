@@ -24,15 +24,12 @@ func (s *Store) Ping(ctx context.Context) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
-	if err := s.headBucket(ctx); err != nil {
+	// A listing, because only it names the bucket: HEAD has no body, and whatever
+	// stands before the service may answer it with 200.
+	if _, err := s.page(ctx, &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: &s.prefix, MaxKeys: aws.Int32(1)}); err != nil {
 		return fail(ctx, err)
 	}
 	return nil
-}
-
-func (s *Store) headBucket(ctx context.Context) error {
-	_, err := within(ctx, s.timeout, s.client.HeadBucket, &s3.HeadBucketInput{Bucket: &s.bucket}, nil)
-	return err
 }
 
 // checkBucket reports why the bucket cannot be used at all. It lists, because only then
@@ -43,7 +40,7 @@ func (s *Store) checkBucket(ctx context.Context) error {
 			return fmt.Errorf("there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws, or give the machine a role: %w", err)
 		}
 	}
-	_, err := within(ctx, s.timeout, s.client.ListObjectsV2, &s3.ListObjectsV2Input{Bucket: &s.bucket, MaxKeys: aws.Int32(1)}, nil)
+	_, err := s.page(ctx, &s3.ListObjectsV2Input{Bucket: &s.bucket, MaxKeys: aws.Int32(1)})
 	if err == nil {
 		return nil
 	}
