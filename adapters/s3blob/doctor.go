@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -99,7 +98,7 @@ func (s *Store) Doctor(ctx context.Context) error {
 		return fmt.Errorf("objects cannot be put into the bucket %s: grant s3:PutObject (and, with a KMS key, kms:GenerateDataKey): %w", s.bucket, said(err))
 	}
 	var err error
-	for _, try := range []func(context.Context) error{d.read, d.readRange, d.condition, d.checksum, d.copy, d.list, d.anonymous} {
+	for _, try := range []func(context.Context) error{d.read, d.readRange, d.condition, d.checksum, d.move, d.list, d.anonymous} {
 		if err = try(ctx); err != nil {
 			break
 		}
@@ -187,9 +186,11 @@ func (d doctor) checksum(ctx context.Context) error {
 	return nil
 }
 
-func (d doctor) copy(ctx context.Context) error {
-	source := url.PathEscape(d.bucket) + "/" + strings.ReplaceAll(url.PathEscape(*d.object(d.key)), "%2F", "/")
-	_, err := within(ctx, d.timeout, d.client.CopyObject, &s3.CopyObjectInput{Bucket: &d.bucket, Key: d.object(d.second()), CopySource: &source}, nil)
+func (d doctor) move(ctx context.Context) error {
+	source, err := d.head(ctx, d.key)
+	if err == nil {
+		err = d.copy(ctx, source, d.key, d.second())
+	}
 	if err == nil {
 		err = d.wantText(ctx, d.second())
 	}

@@ -73,6 +73,8 @@ func operation(r *http.Request) string {
 		return "CompleteMultipartUpload"
 	case r.Method == http.MethodPost && q.Has("delete"):
 		return "DeleteObjects"
+	case r.Method == http.MethodPut && r.Header.Get("X-Amz-Copy-Source") != "":
+		return "CopyObject"
 	case r.Method == http.MethodPut && q.Has("partNumber"):
 		return "UploadPart"
 	case r.Method == http.MethodPut && object:
@@ -253,6 +255,8 @@ func (l *liar) asOther(w http.ResponseWriter, r *http.Request) {
 		l.get(w, r, key, r.Header.Get("Range"))
 	case "PutObject", "UploadPart":
 		w.Header().Set("Etag", `"900150983cd24fb0d6963f7d28e17f72"`)
+	case "CopyObject":
+		fmt.Fprint(w, `<CopyObjectResult><ETag>"900150983cd24fb0d6963f7d28e17f72"</ETag><LastModified>2026-01-02T03:04:05Z</LastModified></CopyObjectResult>`)
 	case "CreateMultipartUpload":
 		fmt.Fprintf(w, `<InitiateMultipartUploadResult><Bucket>pictures</Bucket><Key>%s</Key><UploadId>1</UploadId></InitiateMultipartUploadResult>`, key)
 	case "CompleteMultipartUpload":
@@ -362,6 +366,22 @@ func TestPromiseX4(t *testing.T) {
 		"CreateMultipartUpload":   both(putOver(large), putNew(large)),
 		"UploadPart":              both(putOver(large), putNew(large)),
 		"CompleteMultipartUpload": both(putOver(large), putNew(large)),
+		"CopyObject": func(t *testing.T, b *s3blob.Store) {
+			put(t, direct, "a/from", small)
+			put(t, direct, "a/to", flipped(small)) // in the way, of the same length
+			err := b.Move(t.Context(), "a/from", "a/to")
+			if err != nil {
+				wantAway(t, err)
+				got, err := read(t, direct, "a/from")
+				require.NoError(t, err, "not moved, and gone")
+				require.True(t, bytes.Equal(small, got))
+			} else {
+				got, err := read(t, direct, "a/to")
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(small, got), "acknowledged, and lost")
+			}
+			require.NoError(t, direct.Delete(t.Context(), "a/from", "a/to"))
+		},
 		"HeadObject": func(t *testing.T, b *s3blob.Store) {
 			put(t, direct, "a/x", small) // in the way
 			err := b.Put(t.Context(), "a/x", bytes.NewReader(small), ports.PutOptions{Size: int64(len(small)), IfAbsent: true})

@@ -39,8 +39,8 @@ func (s *Store) begin(key string) string {
 	return b.String()
 }
 
-// key is the blob's key of an object, or false for objects that are no blobs: a key is
-// only what its own name makes, or what is listed could not be deleted by its key.
+// key is the blob's key of an object, or false for objects that are no blobs: a key
+// is only what its own name makes, so that no other object is taken for its blob.
 func (s *Store) key(object string) (string, bool) {
 	key, ok := strings.CutPrefix(object, s.prefix)
 	if ok && s.fileKeys {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -184,8 +185,8 @@ func (p *put) sendParts(ctx context.Context, upload string, begin ...part) ([]ty
 		completed []types.CompletedPart
 	)
 	defer func() {
+		all.Wait() // a part that is cut off may arrive after the upload was aborted
 		cancel(nil)
-		all.Wait()
 	}()
 	for number := int32(1); ; number++ {
 		select {
@@ -239,12 +240,22 @@ func (p *put) sendPart(ctx context.Context, upload string, number int32, one par
 	return types.CompletedPart{PartNumber: &number, ETag: out.ETag, ChecksumCRC32: &one.checksum}, nil
 }
 
-// abort gives an upload up, also when the caller has.
+// abort gives an upload up, also when the caller has. A part that was still on its
+// way may bring the upload back, so it is aborted until it is unknown, a few times.
 func (p *put) abort(ctx context.Context, upload string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
-	// What it cannot remove, SweepPartial does.
-	_, _ = within(ctx, abortTimeout, p.client.AbortMultipartUpload, &s3.AbortMultipartUploadInput{Bucket: &p.bucket, Key: p.object, UploadId: &upload}, nil)
+	for pause := abortPause; pause <= 16*abortPause; pause *= 2 {
+		_, err := within(ctx, abortTimeout, p.client.AbortMultipartUpload, &s3.AbortMultipartUploadInput{Bucket: &p.bucket, Key: p.object, UploadId: &upload}, nil)
+		if apiCode(err) == "NoSuchUpload" {
+			return
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return // SweepPartial removes it
+		}
+	}
 }
 
 // confirm returns nil when the service has stored what was sent: it said so by the

@@ -49,6 +49,7 @@ const (
 
 	// abortTimeout bounds how long a Put that failed cleans up behind itself.
 	abortTimeout = 5 * time.Second
+	abortPause   = 10 * time.Millisecond
 	// maxPrefix keeps the longest key within S3's 1,024 bytes.
 	maxPrefix = 256
 	// putMark is the metadata by which a Put recognises its own object.
@@ -60,6 +61,7 @@ const (
 var (
 	_ ports.Blobs       = (*Store)(nil)
 	_ ports.BlobSweeper = (*Store)(nil)
+	_ ports.BlobWalker  = (*Store)(nil)
 )
 
 // Options are the optional settings; the zero value is ready to use.
