@@ -19,15 +19,19 @@ type Blobs interface {
 	// error, a cancelled context, a lost process or a size that differs from Size leaves
 	// what was there before. With IfAbsent, a key that exists is domain.Conflict and
 	// stays as it is; of racers one wins. Where body is a Movable the store may take its
-	// file over in place of copying it.
+	// file over in place of copying it. Put may be repeated: after domain.Unavailable or an
+	// unclassified error the blob may have been stored, after any other code it has not.
 	Put(ctx context.Context, key string, body io.ReadSeeker, o PutOptions) error
 	// Open opens a blob for reading, or domain.NotFound. It stays readable, whole
 	// and unchanged, though it be deleted or replaced meanwhile; or reading it fails.
 	Open(ctx context.Context, key string) (Blob, error)
-	// Delete removes blobs; a missing one is no error. After an error some may be gone.
+	// Delete removes blobs; a missing one is no error. After domain.Unavailable or an
+	// unclassified error some may be gone, after any other code none is. It may be repeated.
 	Delete(ctx context.Context, keys ...string) error
 	// List returns blobs whose keys begin with the prefix and are greater than
-	// after, by key in byte order, at most limit. A blob under way is not in it.
+	// after, by key in byte order, at most limit, which is at least 1 (else
+	// domain.Invalid). A page of fewer than limit is the last: the end is told by
+	// nothing else. A blob under way is not in it.
 	List(ctx context.Context, prefix, after string, limit int) ([]BlobInfo, error)
 	// Move gives a blob another key. The blob's ModTime is then the time of the move,
 	// and a blob that had the key to before is replaced. domain.NotFound if there is
@@ -63,7 +67,7 @@ type Movable interface {
 type Blob struct {
 	Body io.ReadSeekCloser
 	Size int64
-	// ModTime is when it was put.
+	// ModTime is when it was put: a Put that replaces a blob renews it.
 	ModTime time.Time
 }
 

@@ -29,6 +29,7 @@ func Blobs(t *testing.T, newBlobs func(t *testing.T) ports.Blobs) {
 	run(t, "Blobs", newBlobs, []check[ports.Blobs]{
 		{"RoundTrip", blobsRoundTrip},
 		{"Replace", blobsReplace},
+		{"ModTime", blobsModTime},
 		{"Keys", blobsKeys},
 		{"InvalidKeys", blobsInvalidKeys},
 		{"IfAbsent", blobsIfAbsent},
@@ -62,44 +63,39 @@ func noise(seed uint64, n int) []byte {
 // hooked is a body that calls do whenever it is read at an offset or behind it; an
 // error of do is the body's.
 type hooked struct {
-	*bytes.Reader
+	r  *bytes.Reader
 	at int64
 	do func() error
 }
 
 func (h *hooked) Read(p []byte) (int, error) {
-	pos, err := h.Seek(0, io.SeekCurrent)
+	pos, err := h.r.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return 0, err
 	}
-	if pos >= h.at {
-		if err := h.do(); err != nil {
-			return 0, err
-		}
-		return h.Reader.Read(p)
+	if pos < h.at {
+		return h.r.Read(p[:min(int64(len(p)), h.at-pos)])
 	}
-	return h.Reader.Read(p[:min(int64(len(p)), h.at-pos)])
+	if err := h.do(); err != nil {
+		return 0, err
+	}
+	return h.r.Read(p)
 }
 
-// WriteTo and ReadAt would pass the hook by.
-func (h *hooked) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{h}) }
-
-func (h *hooked) ReadAt([]byte, int64) (int, error) {
-	return 0, errors.New("porttest: read this body by Read and Seek")
-}
+func (h *hooked) Seek(offset int64, whence int) (int64, error) { return h.r.Seek(offset, whence) }
 
 // stingy gives its bytes in small pieces, the last together with io.EOF.
-type stingy struct{ *bytes.Reader }
+type stingy struct{ r *bytes.Reader }
 
 func (s stingy) Read(p []byte) (int, error) {
-	n, err := s.Reader.Read(p[:min(len(p), 1+len(p)/2)])
-	if err == nil && s.Len() == 0 {
+	n, err := s.r.Read(p[:min(len(p), 1+len(p)/2)])
+	if err == nil && s.r.Len() == 0 {
 		err = io.EOF
 	}
 	return n, err
 }
 
-func (s stingy) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{s}) }
+func (s stingy) Seek(offset int64, whence int) (int64, error) { return s.r.Seek(offset, whence) }
 
 func put(t *testing.T, b ports.Blobs, key string, data []byte) {
 	t.Helper()
@@ -182,13 +178,38 @@ func blobsRoundTrip(t *testing.T, b ports.Blobs) {
 }
 
 func blobsReplace(t *testing.T, b ports.Blobs) {
-	for i, n := range []int{1000, 10, 0, 100000} {
+	// The last two are of one length: an overwrite that is lost does not show in the size.
+	for i, n := range []int{1000, 10, 0, 100000, 100000} {
 		put(t, b, "a/b", noise(uint64(i), n))
 		wantBlob(t, b, "a/b", noise(uint64(i), n))
 	}
 	list, err := b.List(t.Context(), "", "", 10)
 	require.NoError(t, err)
 	require.Len(t, list, 1)
+}
+
+// blobsModTime replaces a blob, by other bytes and by the same, after longer than the
+// grain of any store's times: whoever asks how old it is asks about the last Put.
+func blobsModTime(t *testing.T, b ports.Blobs) {
+	times := func() (opened, listed time.Time) {
+		blob, err := b.Open(t.Context(), "a")
+		require.NoError(t, err)
+		require.NoError(t, blob.Body.Close())
+		list, err := b.List(t.Context(), "a", "", 10)
+		require.NoError(t, err)
+		require.Len(t, list, 1)
+		return blob.ModTime, list[0].ModTime
+	}
+	for _, fresh := range [][]byte{noise(2, 5000), noise(1, 5000)} {
+		put(t, b, "a", noise(1, 5000))
+		opened, listed := times()
+		time.Sleep(time.Second + 100*time.Millisecond)
+		put(t, b, "a", fresh)
+		again, relisted := times()
+		require.Truef(t, again.After(opened), "a Put that replaces renews ModTime")
+		require.Truef(t, relisted.After(listed), "a Put that replaces renews ModTime")
+		require.Less(t, again.Sub(relisted).Abs(), 2*time.Second, "Open and List tell the same time")
+	}
 }
 
 // validKeys are keys that obey the rule, and trip who maps them to paths without care.
@@ -578,6 +599,10 @@ func blobsList(t *testing.T, b ports.Blobs) {
 			}
 			require.Equal(t, want, got, "prefix %q, after %q", prefix, after)
 		}
+	}
+	for _, limit := range []int{0, -1} {
+		_, err := b.List(t.Context(), "", "", limit)
+		wantCode(t, domain.Invalid, err, "limit")
 	}
 	// A prefix that no key can have finds nothing, least of all outside of the store.
 	for _, prefix := range []string{"../", "/", "..", "a/../", "A"} {

@@ -614,7 +614,7 @@ func resizerSourceError(t *testing.T, r ports.Resizer) {
 		for _, n := range []int{0, 1, 5, 11, 40, len(s.data) / 2, len(s.data) - 1} {
 			for _, failure := range []error{boom, tooLarge} {
 				src := func() io.ReadSeeker {
-					return &hooked{Reader: bytes.NewReader(s.data), at: int64(n), do: func() error { return failure }}
+					return &hooked{r: bytes.NewReader(s.data), at: int64(n), do: func() error { return failure }}
 				}
 				_, err := r.Inspect(t.Context(), src(), ports.InspectRequest{Limits: noLimits})
 				require.ErrorIs(t, err, failure, "Inspect, %s, after %d bytes", s.name, n)
