@@ -34,8 +34,8 @@ type Options struct {
 	// MaxEXIF bounds the size of EXIF in bytes. 0 is DefaultMaxEXIF, less than 0
 	// drops it always.
 	MaxEXIF int64
-	// Work is what reading and decoding may cost. Beyond it the error wraps
-	// work.ErrExceeded. Nil is no limit.
+	// Work is what decoding may cost; nil is no limit. Once it is exceeded, the error
+	// is [work.ErrExceeded].
 	Work *work.Budget
 }
 
@@ -115,8 +115,11 @@ func (d *Decoder) Decode(ctx context.Context) (*Decoded, error) {
 	defer d.Close()
 	var out image.Image
 	if h.Lossless {
-		m := image.NewNRGBA(image.Rect(0, 0, h.Width, h.Height))
+		var m *image.NRGBA
 		err := d.lossless(ctx, func(y int, row []uint32) error {
+			if m == nil {
+				m = image.NewNRGBA(image.Rect(0, 0, h.Width, h.Height))
+			}
 			to := m.Pix[m.PixOffset(h.Frame.Min.X, h.Frame.Min.Y+y):]
 			for i, v := range row {
 				px := to[4*i : 4*i+4 : 4*i+4]

@@ -115,7 +115,8 @@ func Decode(ctx context.Context, data []byte, o Options) (*image.YCbCr, error) {
 	}
 	deblock := o.Deblock && d.filtered
 	perRow := int64(d.mbw) * blockUnits
-	if deblock {
+	if d.filtered {
+		// Whether or not it is left out, so that a picture costs the same at every size.
 		perRow += int64(d.mbw) * filterUnits
 	}
 	d.y = newPlane(16*d.mbw, 16*d.mbh)

@@ -12,6 +12,7 @@ package vp8l
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -105,11 +106,23 @@ func Decode(ctx context.Context, r io.Reader, o Options, row func(y int, row []u
 	}
 	d := &decoder{ctx: ctx, budget: o.Budget, sink: row}
 	d.bits.r, d.bits.safe = r, -1
-	width, err := d.readTransforms(o.Width, o.Height)
+	err := d.decode(o.Width, o.Height)
+	var damaged FormatError
+	if errors.As(err, &damaged) {
+		// Zeros behind the end make no sense because there is nothing.
+		if end := d.bits.overrun(); end != nil {
+			return end
+		}
+	}
+	return err
+}
+
+func (d *decoder) decode(width, height int) error {
+	width, err := d.readTransforms(width, height)
 	if err != nil {
 		return err
 	}
-	im := &coded{width: width, height: o.Height, main: true}
+	im := &coded{width: width, height: height, main: true}
 	if err := d.readCodes(im); err != nil {
 		return err
 	}

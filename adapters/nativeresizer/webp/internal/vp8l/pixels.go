@@ -180,6 +180,7 @@ func (d *decoder) readPixels(im *coded) error {
 				distance -= len(near)
 			}
 			if distance > base+at || length > total-base-at {
+				b.acc, b.n, b.pos = acc, n, pos
 				return errReference
 			}
 			to, from := pix[at:at+length], pix[at-distance:at+length]
