@@ -47,11 +47,11 @@ servers: ## Install the servers that the tests start: MySQL, MariaDB, Redis, an 
 	@bash ports/porttest/realserver/install.sh
 
 .PHONY: promises
-promises: servers ## The promises at their full figures: minutes of kills, soaks and load
+promises: servers ## The guarantees at their full figures: hours of kills, soaks and load
 	IMAGIFY_FULL=1 $(GO) test -tags $(TAGS) -timeout 120m -count 1 -run 'Promise' -v ./...
 
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## Check style, the rooms' imports and common mistakes
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## Check style, the layers' imports and common mistakes
 	$(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION) run --build-tags $(TAGS) ./...
 	@test -z "$$($(GO) mod tidy -diff)" || { echo "go.mod is not tidy: run 'go mod tidy'"; exit 1; }
 
@@ -74,6 +74,17 @@ fuzz: ## Fuzz every parser for FUZZTIME each (20s)
 			echo "== $$pkg $$f"; $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
 	done
+
+MUTATE_PACKAGES := ./domain ./app ./adapters/memory ./adapters/internal/bunrepo ./adapters/fileblob ./adapters/ginapi
+MUTATE_SAMPLE   ?= 0
+
+.PHONY: mutate
+mutate: ## Plant small faults one at a time and tell which no test notices (hours; MUTATE_SAMPLE=500 takes a share)
+	$(GO) run ./cmd/internal/mutate -tags $(TAGS) -sample $(MUTATE_SAMPLE) $(MUTATE_PACKAGES)
+
+.PHONY: mutate-quick
+mutate-quick: ## A fixed sample of 60 faults in domain and app; fails below its floor (10 minutes)
+	$(GO) run ./cmd/internal/mutate -tags $(TAGS) -sample 60 -floor 0.7 ./domain ./app
 
 .PHONY: bench
 bench: ## The project's own benchmarks
