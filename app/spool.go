@@ -126,6 +126,16 @@ func (s *spool) closeLocked() {
 	s.dir, s.lock = "", nil
 }
 
+// CheckSpool reports whether uploads could be taken with a Config's SpoolDir, Caps and Disks.
+func CheckSpool(c Config) error {
+	if c.Caps.MinFree == 0 {
+		c.Caps.MinFree = DefaultCaps().MinFree
+	}
+	s := newSpool(c.SpoolDir, c.Caps.MinFree, c.Disks)
+	defer s.close()
+	return s.check()
+}
+
 // check reports whether an upload could begin now.
 func (s *spool) check() error {
 	f, err := s.create(0)

@@ -54,6 +54,9 @@ func (s *Service) CreateTier(ctx context.Context, actor domain.Actor, name strin
 	if err := c.apply(&t); err != nil {
 		return t, err
 	}
+	if err := s.checkCaps(domain.DefaultLimits(), t.Limits); err != nil {
+		return t, err
+	}
 	return t, s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
 		switch _, err := tx.Tiers().Get(ctx, name); {
 		case err == nil:
@@ -82,6 +85,9 @@ func (s *Service) UpdateTier(ctx context.Context, actor domain.Actor, name strin
 		if err := c.apply(&t); err != nil {
 			return err
 		}
+		if err := s.checkCaps(before.Limits, t.Limits); err != nil {
+			return err
+		}
 		t.UpdatedAt = s.now()
 		if err := tx.SaveTier(ctx, t); err != nil {
 			return err
@@ -93,6 +99,24 @@ func (s *Service) UpdateTier(ctx context.Context, actor domain.Actor, name strin
 		}
 		return tx.Record(ctx, s.audit(actor, "tier.update", name, tierFacts(before), tierFacts(t)))
 	})
+}
+
+// checkCaps refuses a limit that is set above the process's own cap: it would promise what no upload
+// gets. One that was there before the cap stays, and so does none at all, which means the cap.
+func (s *Service) checkCaps(before, after domain.Limits) error {
+	for _, c := range []struct {
+		name, setting string
+		was, is       domain.Limit
+		limit         int64
+	}{
+		{"max_upload_bytes", "IMAGIFY_MAX_UPLOAD", before.MaxUploadBytes, after.MaxUploadBytes, s.cfg.Caps.UploadBytes},
+		{"max_pixels", "IMAGIFY_MAX_PIXELS", before.MaxPixels, after.MaxPixels, s.cfg.Caps.Pixels},
+	} {
+		if c.is != c.was && c.is != domain.NoLimit && int64(c.is) > c.limit {
+			return domain.InvalidField("limits."+c.name, "range", "at most %d, which is the server's own cap (%s)", c.limit, c.setting)
+		}
+	}
+	return nil
 }
 
 // TierEffect is what a change of a tier would do.
@@ -123,6 +147,9 @@ func (s *Service) PreviewTier(ctx context.Context, actor domain.Actor, name stri
 	}
 	out.After = out.Before
 	if err := c.apply(&out.After); err != nil {
+		return out, err
+	}
+	if err := s.checkCaps(out.Before.Limits, out.After.Limits); err != nil {
 		return out, err
 	}
 	for _, p := range out.Before.Permissions.Union(out.After.Permissions).All() {

@@ -33,6 +33,9 @@ type UploadInput struct {
 	// Size is the number of bytes that Body gives, -1 if it is not known.
 	Size     int64
 	Filename string
+	// FilenameOf is asked for the file name once Body has been read, where it comes with
+	// that; nil: Filename it is.
+	FilenameOf func() string
 	// IdempotencyKey makes repeating the upload safe for 24 h; empty: none. At most 255 printable ASCII characters.
 	IdempotencyKey string
 }
@@ -101,6 +104,9 @@ func (s *Service) Upload(ctx context.Context, actor domain.Actor, in UploadInput
 			return domain.Image{}, cutShort(context.Cause(ctx))
 		}
 		return domain.Image{}, err
+	}
+	if in.FilenameOf != nil {
+		in.Filename = in.FilenameOf()
 	}
 	img.Filename = domain.CleanFilename(in.Filename, img.Format)
 

@@ -173,6 +173,9 @@ func promises(t *testing.T) {
 	t.Run("T2", promiseT2)
 	t.Run("T5", promiseT5)
 	t.Run("T9", promiseT9)
+	t.Run("X5", promiseX5OfUploads)
+	t.Run("X8", promiseX8)
+	t.Run("X9", promiseX9)
 }
 
 // A lost answer is safe to repeat: one image, whether the commit happened or not.

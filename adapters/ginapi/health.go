@@ -28,7 +28,7 @@ func getReady(q *request) error {
 	if len(away) == 0 {
 		return q.json(http.StatusOK, statusView{"ready"})
 	}
-	return domain.Errorf(domain.Unavailable, "not ready: no answer from %s", strings.Join(away, ", "))
+	return domain.Errorf(domain.Unavailable, "not ready: %s", strings.Join(away, "; "))
 }
 
 // awayBackends names the backends that do not answer, by generic names.
@@ -42,9 +42,14 @@ func (s *Server) awayBackends(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
 	defer cancel()
 	found := s.svc.Ready(ctx)
-	s.ready.away = slices.Sorted(maps.Keys(found))
-	for _, name := range s.ready.away {
-		s.log.Warn("a backend does not answer", "backend", name, "error", found[name])
+	s.ready.away = nil
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		s.log.Warn("not ready", "backend", name, "error", found[name])
+		reason := name + ": no answer"
+		if name == "uploads" {
+			reason = domain.AsError(found[name]).Msg
+		}
+		s.ready.away = append(s.ready.away, reason)
 	}
 	s.ready.at = time.Now()
 	return s.ready.away

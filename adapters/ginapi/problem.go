@@ -2,6 +2,7 @@ package ginapi
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -64,8 +65,9 @@ const (
 	// The hints of Retry-After where nobody knew better.
 	retryUnavailable = 2 * time.Second
 	retryRateLimited = time.Second
-	// drainTimeout bounds the wait for more of a body after a refusal.
+	// drainTimeout and drainBytes bound what is read of a body after a refusal.
 	drainTimeout = 5 * time.Second
+	drainBytes   = 32 << 20
 )
 
 // answerProblem writes a problem: the one place where errors become answers.
@@ -124,8 +126,10 @@ func (q *request) answerProblem(e *domain.Error, status int) {
 	q.write(status, append(body, '\n'))
 }
 
-// abandonBody prepares for an answer before the request's body was read to its end:
-// net/http reads on for a little, so that the client gets to see the answer.
+// abandonBody prepares for an answer before the request's body was read to its end. Of a short
+// rest net/http reads on by itself. A long one is read on and dropped after the answer, by drainBody:
+// most clients look at the answer only when they have sent everything, and a connection that is
+// closed with bytes under way takes the answer with it.
 func (q *request) abandonBody() {
 	if q.bodyEnded || q.r.ContentLength == 0 {
 		return
@@ -133,7 +137,16 @@ func (q *request) abandonBody() {
 	q.readDeadline(time.Now().Add(drainTimeout))
 	if q.bodyLeft() {
 		q.w.Header()["Connection"] = closeConn
+		q.drain = http.NewResponseController(q.w).EnableFullDuplex() == nil
 	}
+}
+
+// drainBody reads on after an answer that came before the body's end. Nothing but the connection is held meanwhile.
+func (q *request) drainBody() {
+	if !q.drain || http.NewResponseController(q.w).Flush() != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, q.r.Body, drainBytes) // a client that is gone has no use for the answer
 }
 
 // allow makes gin's Allow header one of the path's own methods, in a fixed order.

@@ -641,6 +641,10 @@ func promiseS9(t *testing.T) {
 
 	// Slow clients are timed out; others do not notice.
 	var wg sync.WaitGroup
+	slow := make([]caller, 5)
+	for i := range slow {
+		slow[i] = w.user(fmt.Sprint("slow", i), domain.BasicTier)
+	}
 	for i := range 40 {
 		wg.Go(func() {
 			pr, pw := io.Pipe()
@@ -655,7 +659,7 @@ func promiseS9(t *testing.T) {
 			if i%2 == 1 {
 				typ = "image/jpeg"
 			}
-			w.do(with(who, "Content-Type: "+typ), "POST", "/v1/images", pr).fail(408, domain.Timeout)
+			w.do(with(slow[i%len(slow)], "Content-Type: "+typ), "POST", "/v1/images", pr).fail(408, domain.Timeout)
 		})
 	}
 	w.get(who, "/v1/images").want(200)

@@ -64,8 +64,9 @@ type request struct {
 	sent   int64
 	err    error // what failed, for the log
 	out    contentWriter
-	// bodyEnded says that the request's body was read to its end.
-	bodyEnded bool
+	// bodyEnded says that the request's body was read to its end, drain that the rest of
+	// it is to be read and dropped after the answer.
+	bodyEnded, drain bool
 
 	values [8]string // memory of header values
 	used   int
@@ -121,6 +122,7 @@ func (s *Server) wrap(rt *route) gin.HandlerFunc {
 			h["Strict-Transport-Security"] = transport
 		}
 		s.metrics.inFlight.Inc()
+		defer q.drainBody()
 		defer q.finish(m)
 		if err := q.run(); err != nil {
 			q.fail(err)

@@ -21,8 +21,13 @@ const (
 	maxOverhead = 1 << 20 // bytes, headers and boundaries included
 )
 
-// uploadBuffers hold what comes from the connection, so that its deadline moves once a buffer.
-var uploadBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
+// uploadBuffers hold what comes from the connection, so that its deadline moves once a buffer. They
+// are small because one is held for each client that is waited for.
+var uploadBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 16<<10) }}
+
+// minUploadRate is the least that a client has to send, in bytes a second, taken over each
+// Options.IdleTimeout: one that sends a byte now and then is as good as one that sends none.
+const minUploadRate = 1 << 10
 
 func postImage(q *request) error {
 	img, err := q.upload()
@@ -68,10 +73,7 @@ func (q *request) upload() (domain.Image, error) {
 			return none, domain.Errorf(domain.Invalid, "the multipart Content-Type has no valid boundary")
 		}
 		f := &formFile{form: multipart.NewReader(buffered, params["boundary"]), wire: wire}
-		if in.Filename, err = f.open(); err != nil {
-			return none, err
-		}
-		in.Body = f
+		in.Body, in.FilenameOf = f, func() string { return f.filename }
 	case err == nil && strings.HasPrefix(typ, "image/"):
 		in.Body, in.Size = buffered, q.r.ContentLength
 		if _, params, err := mime.ParseMediaType(q.r.Header.Get("Content-Disposition")); err == nil {
@@ -98,6 +100,9 @@ type uploadBody struct {
 	until time.Time
 	read  int64
 	left  int64 // negative: not bounded
+	// lap is when the rate is looked at next, and inLap what came since the last time.
+	lap   time.Time
+	inLap int64
 	// failed is why the connection could not be read.
 	failed error
 }
@@ -109,13 +114,27 @@ func (b *uploadBody) Read(p []byte) (int, error) {
 	if b.left > 0 {
 		p = p[:min(int64(len(p)), b.left)]
 	}
-	next := time.Now().Add(b.q.s.o.IdleTimeout)
+	idle := b.q.s.o.IdleTimeout
+	enough := int64(minUploadRate * idle.Seconds())
+	now := time.Now()
+	if !now.Before(b.lap) {
+		if !b.lap.IsZero() && b.inLap < enough {
+			b.failed = domain.Errorf(domain.Timeout, "the upload stalled: send at least %d bytes a second", minUploadRate)
+			return 0, b.failed
+		}
+		b.lap, b.inLap = now.Add(idle), 0
+	}
+	next := b.lap
+	if b.inLap >= enough {
+		next = now.Add(idle)
+	}
 	if b.until.Before(next) {
 		next = b.until
 	}
 	b.q.readDeadline(next)
 	n, err := b.q.r.Body.Read(p)
 	b.read += int64(n)
+	b.inLap += int64(n)
 	if b.left > 0 {
 		b.left -= int64(n)
 	}
@@ -130,15 +149,17 @@ func (b *uploadBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// formFile is the one file of a multipart form. At its end it reads the rest of
+// formFile is the one file of a multipart form. It goes to the file when it is first read, so that
+// a client that sends no file is admitted like one that does. At its end it reads the rest of
 // the form: a second file makes the whole upload fail, before any of it is kept.
 type formFile struct {
-	form  *multipart.Reader
-	wire  *uploadBody
-	part  *multipart.Part
-	parts int
-	spent int64 // of the overhead
-	ended error
+	form     *multipart.Reader
+	wire     *uploadBody
+	part     *multipart.Part // nil until it is first read
+	filename string
+	parts    int
+	spent    int64 // of the overhead
+	ended    error
 }
 
 // next goes to the next part, within what may come beside the file.
@@ -160,32 +181,37 @@ func (f *formFile) next() (*multipart.Part, error) {
 func (f *formFile) bound() { f.wire.left = maxOverhead - f.spent }
 func (f *formFile) free()  { f.spent, f.wire.left = maxOverhead-f.wire.left, -1 }
 
-// open goes to the file and returns its name.
-func (f *formFile) open() (filename string, err error) {
+// open goes to the file.
+func (f *formFile) open() error {
 	f.bound()
 	for {
 		p, err := f.next()
 		if err == io.EOF { //nolint:errorlint // as next returns it
-			return "", domain.InvalidField("file", "required", "the form has no file: send one as the field \"file\"")
+			return domain.InvalidField("file", "required", "the form has no file: send one as the field \"file\"")
 		}
 		if err != nil {
-			return "", err
+			return err
 		}
 		if p.FormName() != "file" {
 			continue
 		}
 		if p.FileName() == "" {
-			return "", domain.InvalidField("file", "type", "is a text field: send a file, with a file name")
+			return domain.InvalidField("file", "type", "is a text field: send a file, with a file name")
 		}
-		f.part = p
+		f.part, f.filename = p, p.FileName()
 		f.free()
-		return p.FileName(), nil
+		return nil
 	}
 }
 
 func (f *formFile) Read(p []byte) (int, error) {
 	if f.ended != nil {
 		return 0, f.ended
+	}
+	if f.part == nil {
+		if f.ended = f.open(); f.ended != nil {
+			return 0, f.ended
+		}
 	}
 	n, err := f.part.Read(p)
 	switch {

@@ -38,8 +38,11 @@ func main() {
 }
 
 // memoryLimit is the heap above which the garbage collector works harder, in
-// bytes: what the resizer admits, and room beside it. GOMEMLIMIT overrides it.
-const memoryLimit = 640 << 20
+// bytes: what the resizer admits by default, and room beside it; serve knows how much it admits. GOMEMLIMIT overrides it.
+const (
+	memoryLimit  = 512<<20 + memoryBeside
+	memoryBeside = 128 << 20
+)
 
 // Exit codes.
 const (

@@ -256,7 +256,7 @@ func (c doctorCmd) Run(p *program) (err error) {
 	}
 	checks := map[string]func(context.Context, *wiring.Backends) (good string, err error){
 		wiring.PartRedis: checkRedis, wiring.PartResizer: checkResizers, wiring.PartDatabase: checkDatabase,
-		wiring.PartStorage: checkStorage, wiring.PartSecretKey: checkKeys,
+		wiring.PartStorage: checkStorage, wiring.PartSecretKey: checkKeys, wiring.PartSpool: checkSpool,
 	}
 	for _, part := range cfg.Parts() {
 		err, good := part.Open(p.ctx, b), ""
@@ -272,6 +272,10 @@ func (c doctorCmd) Run(p *program) (err error) {
 		return errors.New("1 check failed")
 	}
 	return fmt.Errorf("%d checks failed", failed)
+}
+
+func checkSpool(_ context.Context, b *wiring.Backends) (string, error) {
+	return "can be written, and there is room", app.CheckSpool(b.Config)
 }
 
 func checkKeys(_ context.Context, b *wiring.Backends) (string, error) {

@@ -44,6 +44,8 @@ func TestPromise(t *testing.T) {
 	t.Run("R2", promiseR2)
 	t.Run("R6", promiseR6)
 	t.Run("R10", promiseR10)
+	t.Run("X1", promiseX1)
+	t.Run("X3", promiseX3)
 }
 
 // acknowledged is what clients were told is kept.

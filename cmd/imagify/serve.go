@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -59,6 +61,9 @@ func (c serveCmd) Run(p *program) error {
 
 // serve runs the server until p.ctx ends. prepare is called once it listens, and before it accepts.
 func (p *program) serve(cfg wiring.Config, log *slog.Logger, prepare func(svc *app.Service, url string) error) (err error) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(cfg.Memory + memoryBeside)
+	}
 	registry := prometheus.NewRegistry()
 	cfg.Metrics = registry
 	b, err := cfg.Open(p.ctx, log)
@@ -74,6 +79,9 @@ func (p *program) serve(cfg wiring.Config, log *slog.Logger, prepare func(svc *a
 		return err
 	}
 	defer func() { err = errors.Join(err, svc.Close()) }()
+	if err := app.CheckSpool(b.Config); err != nil {
+		log.Error("uploads are refused until this is mended", "error", err)
+	}
 	api, err := ginapi.New(svc, ginapi.Options{
 		PublicURL: cfg.PublicURL, TrustedProxies: cfg.TrustedProxies, CDNMaxAge: cfg.CDNMaxAge, Logger: log, Version: version,
 		Registry: registry,

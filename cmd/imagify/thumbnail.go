@@ -49,7 +49,7 @@ func (c thumbnailCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	r, err := wiring.NewResizer()
+	r, err := wiring.Config{}.NewResizer()
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,11 @@ type Config struct {
 	AdminPassword  string
 	CDNMaxAge      time.Duration
 	TrustedProxies []netip.Prefix
+	MaxUpload      int64  // bytes of an original; this and the next three: 0 means the default
+	MaxPixels      int64  // of a picture
+	Memory         int64  // bytes, for all work on pictures at a time
+	MinFree        int64  // bytes of disk space that uploads leave
+	Spool          string // absolute; empty: chosen by where the rest is
 
 	// Existing makes Open refuse what is not there yet, where it would otherwise make a
 	// new installation: a command run in the wrong folder must not look like success.
@@ -56,6 +61,11 @@ func Settings() []Setting {
 		{"IMAGIFY_ADMIN_PASSWORD", ""},
 		{"IMAGIFY_CDN_MAX_AGE", "0"},
 		{"IMAGIFY_TRUSTED_PROXIES", ""},
+		{"IMAGIFY_MAX_UPLOAD", "256MiB"},
+		{"IMAGIFY_MAX_PIXELS", "100M"},
+		{"IMAGIFY_MEMORY", "512MiB"},
+		{"IMAGIFY_SPOOL", ""},
+		{"IMAGIFY_MIN_FREE", "256MiB"},
 	}
 }
 
@@ -118,8 +128,32 @@ func Load(getenv func(name string) string) (Config, error) {
 	if c.Data, err = filepath.Abs(value["IMAGIFY_DATA"]); err != nil {
 		return c, domain.Wrap(domain.Invalid, err, "IMAGIFY_DATA")
 	}
+	if spool := value["IMAGIFY_SPOOL"]; spool != "" {
+		if c.Spool, err = filepath.Abs(spool); err != nil {
+			return c, domain.Wrap(domain.Invalid, err, "IMAGIFY_SPOOL")
+		}
+	}
+	for _, s := range []struct {
+		name, example string
+		into          *int64
+	}{
+		{"IMAGIFY_MAX_UPLOAD", "256MiB", &c.MaxUpload},
+		{"IMAGIFY_MAX_PIXELS", "100M", &c.MaxPixels},
+		{"IMAGIFY_MEMORY", "512MiB", &c.Memory},
+		{"IMAGIFY_MIN_FREE", "256MiB", &c.MinFree},
+	} {
+		if *s.into, err = parseSize(s.name, value[s.name], s.example); err != nil {
+			return c, err
+		}
+	}
+	if c.Memory < minMemory {
+		return c, domain.Errorf(domain.Invalid, "IMAGIFY_MEMORY must be at least %d bytes: less does not do for an ordinary photograph", minMemory)
+	}
 	return c, nil
 }
+
+// minMemory is the least that work on pictures can do with, in bytes.
+const minMemory = 32 << 20
 
 // Scheme is a URL's scheme in lower case; empty where it has none.
 func Scheme(rawURL string) string {

@@ -66,7 +66,9 @@ func (b *Backends) Migrate(ctx context.Context) error {
 }
 
 // NewResizer returns the Resizer of this process, whatever resizes for the server.
-func NewResizer() (ports.Resizer, error) { return nativeresizer.New(nativeresizer.Options{}) }
+func (c Config) NewResizer() (ports.Resizer, error) {
+	return nativeresizer.New(nativeresizer.Options{Memory: c.Memory, MaxPixels: c.MaxPixels})
+}
 
 // Part is one of the things that a configuration names.
 type Part struct {
@@ -82,6 +84,7 @@ const (
 	PartDatabase  = "database"
 	PartStorage   = "storage"
 	PartSecretKey = "secret key"
+	PartSpool     = "uploads"
 )
 
 // Parts returns what there is to open, in the order in which it is opened: what says
@@ -93,6 +96,7 @@ func (c Config) Parts() []Part {
 		{PartDatabase, c.openDatabase},
 		{PartStorage, c.openStorage},
 		{PartSecretKey, c.openKeys},
+		{PartSpool, c.openSpool},
 	}
 }
 
@@ -145,7 +149,7 @@ func (c Config) openKeys(_ context.Context, b *Backends) (err error) {
 func (c Config) OpenStored(ctx context.Context) (*Backends, error) {
 	b := &Backends{}
 	var err error
-	if b.Resizer, err = NewResizer(); err != nil {
+	if b.Resizer, err = c.NewResizer(); err != nil {
 		return nil, err
 	}
 	return b, c.openStorage(ctx, b)
@@ -153,7 +157,7 @@ func (c Config) OpenStored(ctx context.Context) (*Backends, error) {
 
 // openResizer opens the Resizer, which reads what is uploaded wherever thumbnails are made.
 func (c Config) openResizer(ctx context.Context, b *Backends) (err error) {
-	if b.Resizer, err = NewResizer(); err != nil {
+	if b.Resizer, err = c.NewResizer(); err != nil {
 		return err
 	}
 	switch Scheme(c.Resizer) {
@@ -278,6 +282,22 @@ func (b *Backends) Installed(ctx context.Context) error {
 	}
 	if !slices.ContainsFunc(all, func(m sqliterepo.Migration) bool { return !m.AppliedAt.IsZero() }) {
 		return domain.Errorf(domain.NotFound, "there is no imagify installation in this database: it has no schema; check IMAGIFY_DATABASE_URL, or make a new installation by 'imagify serve'")
+	}
+	return nil
+}
+
+// openSpool says where uploads wait and what they leave free. It opens nothing: a folder that
+// cannot be written refuses uploads, and nothing else.
+func (c Config) openSpool(_ context.Context, b *Backends) error {
+	b.Caps = app.Caps{UploadBytes: c.MaxUpload, Pixels: c.MaxPixels, MinFree: c.MinFree}
+	if Scheme(c.Database) == "sqlite" {
+		b.Disks = append(b.Disks, filepath.Dir(c.pathOr(c.Database, "imagify.db")))
+	}
+	if Scheme(c.Storage) == "file" {
+		b.Disks = append(b.Disks, c.pathOr(c.Storage, "blobs"))
+	}
+	if b.SpoolDir = c.Spool; b.SpoolDir == "" && len(b.Disks) > 0 {
+		b.SpoolDir = filepath.Join(c.Data, "spool") // on the store's own disk, mostly: an upload is then renamed into it
 	}
 	return nil
 }
