@@ -18,7 +18,7 @@ import (
 
 func gate(t *testing.T, budget int64, maxQueue int, maxWait time.Duration) *admission.Gate {
 	t.Helper()
-	g, err := admission.New(admission.Options{Budget: budget, MaxQueue: maxQueue, MaxWait: maxWait})
+	g, err := admission.New(admission.Options{Budget: budget, MaxQueue: maxQueue, MaxShareQueue: maxQueue, MaxWait: maxWait})
 	require.NoError(t, err)
 	return g
 }
