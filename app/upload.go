@@ -234,7 +234,7 @@ func (s *Service) receive(ctx context.Context, file *spoolFile, share *underWay,
 			}
 			filled = 0
 		}
-		if errors.Is(rerr, io.EOF) {
+		if rerr == io.EOF { //nolint:errorlint // a wrapped one is a body that was cut short
 			break
 		}
 		if rerr != nil {

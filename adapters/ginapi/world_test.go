@@ -112,8 +112,6 @@ type setup struct {
 	api ginapi.Options
 	// wrap stands around the server.
 	wrap func(http.Handler) http.Handler
-	// listener stands around the listener.
-	listener func(net.Listener) net.Listener
 }
 
 func newWorld(t testing.TB, change ...func(*setup)) *world {
@@ -155,9 +153,6 @@ func newWorld(t testing.TB, change ...func(*setup)) *world {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	w.url = "http://" + l.Addr().String()
-	if s.listener != nil {
-		l = s.listener(l)
-	}
 	served := make(chan struct{})
 	go func() { defer close(served); _ = hs.Serve(l) }()
 	transport := &http.Transport{DisableCompression: true}
