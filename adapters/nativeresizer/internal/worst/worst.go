@@ -21,8 +21,12 @@ const (
 	maxPerUnit = 8.0 // ns; three times the costliest that is known, on a busy machine
 )
 
-// maxSize bounds inputs, in bytes: what is costly is so in small inputs too.
-const maxSize = 64 << 10
+// maxSize bounds inputs, in bytes, and maxUnits what one may cost: what is costly is so in
+// small inputs too, and a search needs many.
+const (
+	maxSize  = 64 << 10
+	maxUnits = 200_000_000
+)
 
 // Search looks for inputs that cost decode more, beginning with the seeds. Decode
 // spends what it does of the budget, and its error does not matter.
@@ -34,7 +38,7 @@ func Search(f *testing.F, seeds map[string][]byte, decode func(data []byte, b *w
 		if len(data) == 0 || len(data) > maxSize {
 			return
 		}
-		b := work.New(work.Max)
+		b := work.New(maxUnits)
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		before := threadTime()
