@@ -217,6 +217,10 @@ func TestScan(t *testing.T) {
 
 			for n := range c.file { // every way to cut it short
 				_, err := scan(c.file[:n])
+				if sos := bytes.LastIndex(c.file, []byte("\xff\xda")); err == nil && c.want.JPEG.Scans == 1 && n > sos {
+					// In the entropy coded data of a sequential JPEG only a decoder can tell what is missing.
+					continue
+				}
 				want := domain.CorruptImage
 				if _, ok := domain.Sniff(c.file[:n]); !ok {
 					want = domain.UnsupportedImage

@@ -170,6 +170,9 @@ func (s *Scanner) Finish() error {
 	if s.err != nil || s.done {
 		return s.err
 	}
+	if j, ok := s.parser.(*jpegParser); ok && j.lacksOnlyEOI() {
+		return s.end()
+	}
 	if s.info.Format == "" {
 		if _, ok := domain.Sniff(s.held); !ok {
 			s.err = errUnknownFormat()
