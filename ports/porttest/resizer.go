@@ -555,6 +555,9 @@ func resizerCutShort(t *testing.T, r ports.Resizer) {
 		inspect(t, r, data)
 		n := len(data)
 		for _, cut := range []int{n / 10, n / 3, n / 2, n * 2 / 3, n * 9 / 10, n - 10, n - 1} {
+			if name == "jpeg" && cut > n-2 {
+				continue // all pixels are there: it may be taken
+			}
 			_, err := r.Inspect(t.Context(), bytes.NewReader(data[:max(cut, 20)]), noLimits)
 			wantCode(t, domain.CorruptImage, err, fmt.Sprintf("%s, the first %d of %d bytes", name, cut, n))
 		}

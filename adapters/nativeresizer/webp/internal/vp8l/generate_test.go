@@ -149,9 +149,10 @@ func (w *writer) image(width, height int, main bool) {
 			// The number of a tile's group is its green: literals alone.
 			number := w.code(literals+lengthCodes, 1+w.IntN(6), 0)
 			numbers := slices.DeleteFunc(slices.Clone(number.all), func(s int) bool { return s >= literals })
-			for range 4 {
+			for range 3 {
 				w.code(256, 1, 0)
 			}
+			w.code(distanceCodes, 1, 0)
 			for i := range tile {
 				tile[i] = numbers[w.IntN(len(numbers))]
 				w.symbol(number, tile[i])
