@@ -87,9 +87,9 @@ func (j *jpegParser) toMarker() error {
 	return nil
 }
 
-// lacksOnlyEOI reports whether a file that ends here may have all of its pixels: in the
-// entropy coded data of a sequential JPEG. Its decoder knows.
-func (j *jpegParser) lacksOnlyEOI() bool {
+// over reports whether a file that ends here may have all of its pixels: in the entropy
+// coded data of a sequential JPEG. Its decoder knows.
+func (j *jpegParser) over() bool {
 	return j.state == jpegMarker && j.s.info.JPEG.Scans > 0 && !j.s.info.JPEG.Progressive
 }
 

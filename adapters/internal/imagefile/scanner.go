@@ -170,14 +170,15 @@ func (s *Scanner) Finish() error {
 	if s.err != nil || s.done {
 		return s.err
 	}
-	if j, ok := s.parser.(*jpegParser); ok && j.lacksOnlyEOI() {
-		return s.end()
-	}
 	if s.info.Format == "" {
 		if _, ok := domain.Sniff(s.held); !ok {
 			s.err = errUnknownFormat()
 			return s.err
 		}
+	}
+	if p, ok := s.parser.(interface{ over() bool }); ok && p.over() {
+		s.done = true
+		return nil
 	}
 	s.err = domain.Errorf(domain.CorruptImage, "the file ends before the picture does: it was cut short")
 	return s.err
