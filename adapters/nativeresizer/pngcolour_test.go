@@ -50,7 +50,7 @@ func TestColoursOfPNG(t *testing.T) {
 		"cHRM alone":                  {[][]byte{chrm}, asIs},
 	} {
 		file := imagefiletest.WithChunks(plain, slices.Concat(c.chunks...))
-		thumbs, err := r.Resize(t.Context(), bytes.NewReader(file), []int{16})
+		thumbs, err := r.Resize(t.Context(), bytes.NewReader(file), ports.ResizeRequest{Heights: []int{16}})
 		require.NoError(t, err, name)
 		got, err := jpeg.Decode(bytes.NewReader(thumbs[0].Data))
 		require.NoError(t, err, name)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/imagify-api/imagify/adapters/nativeresizer"
 	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
 )
 
 // flatWebP is a lossless picture of one colour, whose pixels take no bit.
@@ -68,7 +69,7 @@ func TestPromiseWorkOfScans(t *testing.T) {
 				return // the limit of frames is an upload's
 			}
 			for _, height := range []int{50, 1080} {
-				thumbs, err := r.Resize(t.Context(), bytes.NewReader(c.file), []int{height})
+				thumbs, err := r.Resize(t.Context(), bytes.NewReader(c.file), ports.ResizeRequest{Heights: []int{height}})
 				assert.Equal(t, c.want, domain.CodeOf(err), "Resize agrees: %v", err)
 				if c.want == "" {
 					require.Len(t, thumbs, 1)
