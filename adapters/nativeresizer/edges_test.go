@@ -15,6 +15,7 @@ import (
 
 	"github.com/imagify-api/imagify/adapters/nativeresizer"
 	"github.com/imagify-api/imagify/adapters/nativeresizer/jpegenc"
+	"github.com/imagify-api/imagify/ports"
 )
 
 // halves is a picture whose left half is red and whose right half is green.
@@ -95,7 +96,7 @@ func TestJPEGWithoutItsEnd(t *testing.T) {
 	r := resizer(t, nativeresizer.Options{})
 	whole := encodeJPEG(t, scene(333, 222))
 	for _, n := range []int{len(whole) - 2, len(whole) - 1} {
-		info, err := r.Inspect(t.Context(), bytes.NewReader(whole[:n]), limits)
+		info, err := r.Inspect(t.Context(), bytes.NewReader(whole[:n]), ports.InspectRequest{Limits: limits})
 		require.NoError(t, err)
 		assert.Equal(t, 333, info.Width)
 		for _, height := range []int{20, 50, 100, 200, 222} {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/imagify-api/imagify/adapters/internal/imagefile/imagefiletest"
 	"github.com/imagify-api/imagify/adapters/nativeresizer"
+	"github.com/imagify-api/imagify/ports"
 )
 
 // TestColoursOfPNG: cICP counts before iCCP, sRGB and gAMA with cHRM, in this order (O27).

@@ -63,7 +63,7 @@ func TestPromiseWorkOfScans(t *testing.T) {
 	} {
 		t.Run("X2/"+name, func(t *testing.T) {
 			t.Parallel()
-			_, err := r.Inspect(t.Context(), bytes.NewReader(c.file), domain.ImageLimits{MaxPixels: domain.NoLimit, MaxFrames: 10_000})
+			_, err := r.Inspect(t.Context(), bytes.NewReader(c.file), ports.InspectRequest{Limits: domain.ImageLimits{MaxPixels: domain.NoLimit, MaxFrames: 10_000}})
 			assert.Equal(t, c.want, domain.CodeOf(err), "%v", err)
 			if c.want == domain.TooLarge {
 				return // the limit of frames is an upload's
