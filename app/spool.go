@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -167,6 +168,12 @@ func (s *spool) promise(dir string, n int64) error {
 	s.unspool += n
 	s.unstored += n
 	return nil
+}
+
+// taken reports whether a store on the spool's disk will take a file over, so that it is worth
+// to sync it soon.
+func (s *spool) taken(f *spoolFile) bool {
+	return slices.ContainsFunc(s.disks, func(d string) bool { return sameDisk(f.dir, d) })
 }
 
 // room refuses to take n bytes where less than the reserve would be left. A folder that is not

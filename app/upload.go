@@ -97,37 +97,104 @@ func (s *Service) Upload(ctx context.Context, actor domain.Actor, in UploadInput
 			return domain.Image{}, tooManyBytes(maxBytes)
 		}
 	}
-	if img.ImageInfo, err = s.inspect(ctx, file, ports.InspectRequest{
-		Limits: imageLimits(limits), Share: actor.User.ID.String(), Scanned: scan,
-	}); err != nil {
-		if ctx.Err() != nil {
-			return domain.Image{}, cutShort(context.Cause(ctx))
-		}
-		return domain.Image{}, err
-	}
-	if in.FilenameOf != nil {
-		in.Filename = in.FilenameOf()
-	}
-	img.Filename = domain.CleanFilename(in.Filename, img.Format)
-
 	now := s.now()
 	img.ID, img.UploadedAt = s.cfg.NewID(), now
 	up := ports.Upload{ImageID: img.ID, OwnerID: img.OwnerID, UploadedAt: now, LeaseUntil: now.Add(uploadLease)}
 	if in.IdempotencyKey != "" {
 		up.Key = hashSecret(in.IdempotencyKey)
 	}
-	claim, err := s.begin(ctx, &up)
+	// The row is written, and the file synced, while the picture is decoded: neither needs the other.
+	row := s.openRow(ctx, up, file)
+	defer row.end()
+	img.ImageInfo, err = s.inspect(ctx, file, ports.InspectRequest{
+		Limits: imageLimits(limits), Share: actor.User.ID.String(), Scanned: scan,
+	})
+	claim, rowErr := row.wait(err != nil)
 	if err != nil {
+		if rowErr == nil && claim.State == ports.ClaimWon {
+			s.abort(ctx, up)
+		}
+		if ctx.Err() != nil {
+			return domain.Image{}, cutShort(context.Cause(ctx))
+		}
 		return domain.Image{}, err
+	}
+	if rowErr != nil {
+		return domain.Image{}, rowErr
 	}
 	if claim.State == ports.ClaimDone {
 		return s.repeated(ctx, actor, claim, img.SHA256)
 	}
-	img, err = s.keep(ctx, actor, up, img, file, limits)
+	if in.FilenameOf != nil {
+		in.Filename = in.FilenameOf()
+	}
+	img.Filename = domain.CleanFilename(in.Filename, img.Format)
+	img, err = s.keep(row.ctx, actor, up, img, file, limits)
 	if err == nil {
 		share.committed(img.Size)
 	}
 	return img, err
+}
+
+// pendingRow is the record of an upload that is whole, from when it is begun. Its lease is renewed
+// until it is ended.
+type pendingRow struct {
+	// ctx ends, with the reason, when the lease is lost.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	giveUp context.CancelFunc
+	begun  chan struct{}
+	done   chan struct{}
+	claim  ports.Claim
+	err    error
+}
+
+// openRow begins the upload's record in the background, and keeps its lease.
+func (s *Service) openRow(ctx context.Context, up ports.Upload, file *spoolFile) *pendingRow {
+	r := &pendingRow{begun: make(chan struct{}), done: make(chan struct{})}
+	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	var waiting context.Context
+	waiting, r.giveUp = context.WithCancel(ctx)
+	go func() {
+		defer close(r.done)
+		r.claim, r.err = s.beginAndSync(r.ctx, waiting, &up, file)
+		close(r.begun)
+		if r.err == nil && r.claim.State == ports.ClaimWon {
+			s.keepAlive(r.ctx, r.cancel, up)
+		}
+	}()
+	return r
+}
+
+// wait returns what came of it; with refused it does not wait for another upload that has the key.
+func (r *pendingRow) wait(refused bool) (ports.Claim, error) {
+	if refused {
+		r.giveUp()
+	}
+	<-r.begun
+	return r.claim, r.err
+}
+
+// end stops the lease's renewal. Nothing of the row runs when it returns.
+func (r *pendingRow) end() {
+	r.giveUp()
+	r.cancel(nil)
+	<-r.done
+}
+
+// beginAndSync is what openRow does; an adapter's panic is an error.
+func (s *Service) beginAndSync(ctx, waiting context.Context, up *ports.Upload, file *spoolFile) (claim ports.Claim, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.ErrorContext(ctx, "beginning an upload panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = domain.Errorf(domain.Internal, "the upload cannot be recorded")
+		}
+	}()
+	claim, err = s.begin(ctx, waiting, up)
+	if err == nil && claim.State == ports.ClaimWon && s.spool.taken(file) {
+		_ = file.Sync() // the store syncs again, and tells
+	}
+	return claim, err
 }
 
 // keep stores a whole and inspected upload and makes its image ready.
@@ -266,12 +333,8 @@ func (s *Service) inspect(ctx context.Context, file *spoolFile, r ports.InspectR
 	return info, err
 }
 
-// store puts the original, and keeps the upload's lease while that takes.
+// store puts the original. ctx ends where the upload's lease was lost.
 func (s *Service) store(ctx context.Context, up ports.Upload, img domain.Image, file *spoolFile) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	heart := make(chan struct{})
-	go func() { defer close(heart); s.keepAlive(ctx, cancel, up) }()
-	defer func() { cancel(nil); <-heart }()
 	err := s.cfg.Blobs.Put(ctx, originalKey(up.OwnerID, up.ImageID), file, ports.PutOptions{
 		Size: img.Size, SHA256: img.SHA256, IfAbsent: true, ContentType: "application/octet-stream",
 	})
@@ -326,8 +389,8 @@ func cutShort(err error) error {
 	return domain.Wrap(domain.Invalid, err, "the upload was cut short")
 }
 
-// begin writes the pending image; with a key it waits for another upload that has it.
-func (s *Service) begin(ctx context.Context, up *ports.Upload) (ports.Claim, error) {
+// begin writes the pending image; with a key it waits, until waiting ends, for another upload that has it.
+func (s *Service) begin(ctx, waiting context.Context, up *ports.Upload) (ports.Claim, error) {
 	deadline := time.Now().Add(keyWait)
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
 		now := s.now()
@@ -342,8 +405,8 @@ func (s *Service) begin(ctx context.Context, up *ports.Upload) (ports.Claim, err
 			return claim, e
 		}
 		select {
-		case <-ctx.Done():
-			return claim, domain.Wrap(domain.Unavailable, ctx.Err(), "gave up waiting")
+		case <-waiting.Done():
+			return claim, domain.Wrap(domain.Unavailable, waiting.Err(), "gave up waiting")
 		case <-time.After(pause):
 		}
 	}
@@ -359,6 +422,15 @@ func (s *Service) repeated(ctx context.Context, actor domain.Actor, c ports.Clai
 		return domain.Image{}, domain.Errorf(domain.Gone, "the image that this Idempotency-Key made has been deleted")
 	}
 	return img, err
+}
+
+// abort removes the record of an upload that was refused before anything was stored.
+func (s *Service) abort(ctx context.Context, up ports.Upload) {
+	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
+	defer cancel()
+	if err := s.rec.Uploads.Abort(c, up); err != nil {
+		s.log.WarnContext(ctx, "a refused upload's record is left to the sweep", "image", up.ImageID.String(), "error", err)
+	}
 }
 
 // discard removes what a failed upload has written. What cannot be removed now, the sweep removes.
