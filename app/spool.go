@@ -220,6 +220,7 @@ type spoolFile struct {
 	dir      string
 	promised int64 // bytes of room
 	written  int64
+	synced   bool
 }
 
 var _ ports.Movable = (*spoolFile)(nil)
@@ -268,6 +269,16 @@ func (f *spoolFile) Write(p []byte) (int, error) {
 
 // Path implements ports.Movable.
 func (f *spoolFile) Path() string { return f.Name() }
+
+// Synced implements ports.Movable.
+func (f *spoolFile) Synced() bool { return f.synced }
+
+// Sync makes what was written durable. Nothing is written afterwards.
+func (f *spoolFile) Sync() error {
+	err := f.File.Sync()
+	f.synced = err == nil
+	return err
+}
 
 // Close removes the file, unless it was moved, and gives its room back.
 func (f *spoolFile) Close() error {

@@ -192,7 +192,7 @@ func (s *Service) beginAndSync(ctx, waiting context.Context, up *ports.Upload, f
 	}()
 	claim, err = s.begin(ctx, waiting, up)
 	if err == nil && claim.State == ports.ClaimWon && s.spool.taken(file) {
-		_ = file.Sync() // the store syncs again, and tells
+		_ = file.Sync() // where it fails, the store tries and tells
 	}
 	return claim, err
 }

@@ -60,6 +60,8 @@ type PutOptions struct {
 type Movable interface {
 	// Path is the file's absolute path. Nobody else writes to it.
 	Path() string
+	// Synced reports that its bytes are durable already, so that the store need not sync them.
+	Synced() bool
 }
 
 // Blob is an open blob. Body must be closed; it may be an *os.File, which the

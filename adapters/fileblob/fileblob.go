@@ -115,7 +115,7 @@ func (s *Store) Put(ctx context.Context, key string, body io.ReadSeeker, o ports
 		}
 	}
 	temp := path.Join(partial, rand.Text())
-	f, err := s.takeOver(body, temp, o.Size)
+	f, synced, err := s.takeOver(body, temp, o.Size)
 	if err == nil && f == nil {
 		f, err = s.copyIn(ctx, body, temp, o.Size)
 	}
@@ -123,7 +123,10 @@ func (s *Store) Put(ctx context.Context, key string, body io.ReadSeeker, o ports
 	if err != nil {
 		return err
 	}
-	if err = fail(errors.Join(f.Sync(), f.Close())); err == nil {
+	if !synced {
+		err = f.Sync()
+	}
+	if err = fail(errors.Join(err, f.Close())); err == nil {
 		err = ended(ctx)
 	}
 	if err != nil {
@@ -137,26 +140,26 @@ func (s *Store) Put(ctx context.Context, key string, body io.ReadSeeker, o ports
 
 // takeOver renames the file of a body that may be moved to temp and opens it; nil where
 // it cannot be moved, such as from another file system, and has to be copied.
-func (s *Store) takeOver(body io.ReadSeeker, temp string, size int64) (*os.File, error) {
+func (s *Store) takeOver(body io.ReadSeeker, temp string, size int64) (f *os.File, synced bool, err error) {
 	m, ok := body.(ports.Movable)
 	if !ok {
-		return nil, nil
+		return nil, false, nil
 	}
 	from := m.Path()
 	given, err := os.Lstat(from)
 	if err != nil || !given.Mode().IsRegular() {
-		return nil, nil //nolint:nilerr // what can still be read is copied
+		return nil, false, nil //nolint:nilerr // what can still be read is copied
 	}
 	if given.Size() != size {
-		return nil, domain.Errorf(domain.Invalid, "there are %d bytes where %d were announced", given.Size(), size)
+		return nil, false, domain.Errorf(domain.Invalid, "there are %d bytes where %d were announced", given.Size(), size)
 	}
 	// The one path that is not within the root: that it led to where the root is, is looked at.
 	if err := os.Rename(from, filepath.Join(s.root.Name(), filepath.FromSlash(temp))); err != nil {
-		return nil, nil //nolint:nilerr // likewise
+		return nil, false, nil //nolint:nilerr // likewise
 	}
-	f, err := s.root.OpenFile(temp, os.O_RDWR, fileMode)
+	f, err = s.root.OpenFile(temp, os.O_RDWR, fileMode)
 	if err != nil {
-		return nil, fail(err)
+		return nil, false, fail(err)
 	}
 	there, err := f.Stat()
 	if err == nil && !os.SameFile(given, there) {
@@ -166,9 +169,9 @@ func (s *Store) takeOver(body io.ReadSeeker, temp string, size int64) (*os.File,
 		err = f.Chmod(fileMode)
 	}
 	if err != nil {
-		return nil, fail(errors.Join(err, f.Close()))
+		return nil, false, fail(errors.Join(err, f.Close()))
 	}
-	return f, nil
+	return f, m.Synced(), nil
 }
 
 // copyIn copies a body to the file temp.

@@ -585,3 +585,49 @@ func TestOthersFiles(t *testing.T) {
 	}
 	require.Equal(t, []string{"a/b"}, everything(t, s, "", 10))
 }
+
+// movable is a file that its owner gives away.
+type movable struct{ *os.File }
+
+func (m *movable) Path() string { return m.Name() }
+func (m *movable) Synced() bool { return false }
+
+// A file on the same file system is renamed into place; what cannot be moved is copied, and what is
+// not as long as was said is neither.
+func TestTakesAFileOver(t *testing.T) {
+	t.Parallel()
+	s, dir := fresh(t)
+	file := func(text string) *movable {
+		f, err := os.CreateTemp(t.TempDir(), "upload-")
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = f.Close() })
+		_, err = f.WriteString(text)
+		require.NoError(t, err)
+		return &movable{f}
+	}
+	given := file("moved")
+	before, err := given.Stat()
+	require.NoError(t, err)
+	require.NoError(t, s.Put(t.Context(), "a/moved", given, ports.PutOptions{Size: 5, IfAbsent: true}))
+	assert.Equal(t, "moved", content(t, s, "a/moved"))
+	assert.NoFileExists(t, given.Name())
+	b, err := s.Open(t.Context(), "a/moved")
+	require.NoError(t, err)
+	defer b.Body.Close()
+	after, err := b.Body.(*os.File).Stat()
+	require.NoError(t, err)
+	assert.True(t, os.SameFile(before, after), "it was renamed, not copied")
+
+	// There is one already: the file stays its owner's.
+	second := file("again")
+	require.ErrorIs(t, s.Put(t.Context(), "a/moved", second, ports.PutOptions{Size: 5, IfAbsent: true}), domain.Conflict)
+	assert.Equal(t, "moved", content(t, s, "a/moved"))
+
+	require.ErrorIs(t, s.Put(t.Context(), "b", file("longer than said"), ports.PutOptions{Size: 5}), domain.Invalid)
+	unlinked := file("copied")
+	require.NoError(t, os.Remove(unlinked.Name()))
+	require.NoError(t, s.Put(t.Context(), "c", unlinked, ports.PutOptions{Size: 6}))
+	assert.Equal(t, "copied", content(t, s, "c"))
+	assert.Equal(t, []string{"a/moved", "c"}, everything(t, s, "", 10))
+	assert.Empty(t, leftovers(t, dir))
+}
