@@ -370,7 +370,9 @@ func linkAddViews(w *world) {
 		views[w.hash()] = 5
 	}
 	for range 2 {
-		require.NoError(w.t, w.LinkChanges.AddViews(w.ctx, views))
+		batch := ports.ViewBatch{ID: w.id(epoch), Views: views}
+		require.NoError(w.t, w.LinkChanges.AddViews(w.ctx, batch))
+		require.NoError(w.t, w.LinkChanges.AddViews(w.ctx, batch), "the same batch again is added once")
 		for i := range links {
 			links[i].Views += int64(i)
 		}
@@ -378,8 +380,11 @@ func linkAddViews(w *world) {
 	for _, l := range links {
 		w.wantLinkNow(l)
 	}
-	require.NoError(w.t, w.LinkChanges.AddViews(w.ctx, nil))
-	require.NoError(w.t, w.LinkChanges.AddViews(w.ctx, map[domain.SecretHash]int64{links[0].Hash: 1 << 40}))
+	require.NoError(w.t, w.LinkChanges.AddViews(w.ctx, ports.ViewBatch{ID: w.id(epoch)}))
+	big := ports.ViewBatch{ID: w.id(epoch), Views: map[domain.SecretHash]int64{links[0].Hash: 1 << 40}}
+	errs := make([]error, racers)
+	race(racers, func(i int) { errs[i] = w.LinkChanges.AddViews(w.ctx, big) })
+	require.NoError(w.t, errors.Join(errs...))
 	links[0].Views = 1 << 40
 	w.wantLinkNow(links[0])
 }
@@ -394,7 +399,7 @@ func linkAddViewsRacers(w *world) {
 			for n, l := range links {
 				views[l.Hash] = int64(n + 1)
 			}
-			errs[i] = errors.Join(errs[i], w.LinkChanges.AddViews(w.ctx, views))
+			errs[i] = errors.Join(errs[i], w.LinkChanges.AddViews(w.ctx, ports.ViewBatch{ID: w.id(epoch), Views: views}))
 		}
 	})
 	require.NoError(w.t, errors.Join(errs...))
@@ -464,7 +469,7 @@ func linkChangesEnded(w *world) {
 		{"Revoke", func(ctx context.Context) error { return w.LinkChanges.Revoke(ctx, l.OwnerID, l.ID, &entry, epoch) }},
 		{"TakeView", func(ctx context.Context) error { _, err := w.LinkChanges.TakeView(ctx, l.Hash, epoch); return err }},
 		{"AddViews", func(ctx context.Context) error {
-			return w.LinkChanges.AddViews(ctx, map[domain.SecretHash]int64{free.Hash: 1})
+			return w.LinkChanges.AddViews(ctx, ports.ViewBatch{ID: w.id(epoch), Views: map[domain.SecretHash]int64{free.Hash: 1}})
 		}},
 		{"DeleteOld", func(ctx context.Context) error { _, err := w.LinkChanges.DeleteOld(ctx, moment(9), 9); return err }},
 		{"Owner", func(ctx context.Context) error { _, err := w.LinkChanges.Owner(ctx, l.ID); return err }},
