@@ -102,7 +102,7 @@ func (c *clock) observe(f ports.Feed) {
 			c.set(f.Now, local)
 			c.believed, c.agreed = true, 0
 		}
-	case off < -clockStep && !c.believed && !f.Mark.IsZero() && near(f.Now.Sub(f.Mark), raiseEvery/2) && expected.Sub(f.Mark) > 2*raiseEvery:
+	case off < -clockStep && !c.believed && !f.Now.Before(f.Mark) && f.Now.Sub(f.Mark) < 2*raiseEvery && expected.Sub(f.Mark) > 2*raiseEvery:
 		// At the start the clock was ahead for a moment: other nodes' mark says so.
 		c.set(f.Now, local)
 		c.agreed, c.since, c.step = 1, local, 0
