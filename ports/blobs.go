@@ -2,8 +2,12 @@ package ports
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"iter"
 	"time"
+
+	"github.com/imagify-api/imagify/domain"
 )
 
 // Blobs stores bytes by key. A key is 1 to 512 of the characters
@@ -13,16 +17,27 @@ type Blobs interface {
 	// Put stores all of r under the key. The blob appears whole, once and durable,
 	// or not at all: a reader error, a cancelled context, a lost process or a size
 	// that differs from Size leaves what was there before. With IfAbsent, a key that
-	// exists is domain.Conflict and stays as it is; of racers one wins.
+	// exists is domain.Conflict and stays as it is; of racers one wins. It may be
+	// repeated: after domain.Unavailable or an unclassified error the blob may have
+	// been stored, after any other code it has not.
 	Put(ctx context.Context, key string, r io.Reader, o PutOptions) error
 	// Open opens a blob for reading, or domain.NotFound. It stays readable, whole
 	// and unchanged, though it be deleted or replaced meanwhile; or reading it fails.
 	Open(ctx context.Context, key string) (Blob, error)
-	// Delete removes blobs; a missing one is no error. After an error some may be gone.
+	// Delete removes blobs; a missing one is no error. After domain.Unavailable or an
+	// unclassified error some may be gone, after any other code none is. It may be repeated.
 	Delete(ctx context.Context, keys ...string) error
 	// List returns blobs whose keys begin with the prefix and are greater than
-	// after, by key in byte order, at most limit. A blob under way is not in it.
+	// after, by key in byte order, at most limit, which is at least 1 (else
+	// domain.Invalid). A page of fewer than limit is the last: the end is told by
+	// nothing else. A blob under way is not in it.
 	List(ctx context.Context, prefix, after string, limit int) ([]BlobInfo, error)
+	// Move gives a blob another key. The blob's ModTime is then the time of the move,
+	// and a blob that had the key to before is replaced. domain.NotFound if there is
+	// no blob from: then nothing has changed. At every moment the bytes are whole and
+	// durable under at least one of the two keys: after any other error, or a lost
+	// process, they are under either or both, and moving again finishes it.
+	Move(ctx context.Context, from, to string) error
 }
 
 // PutOptions is how to store a blob.
@@ -40,7 +55,7 @@ type PutOptions struct {
 type Blob struct {
 	Body io.ReadSeekCloser
 	Size int64
-	// ModTime is when it was put.
+	// ModTime is when it was put: a Put that replaces a blob renews it.
 	ModTime time.Time
 }
 
@@ -83,4 +98,67 @@ type BlobSweeper interface {
 	// SweepPartial removes leftovers older than the given time and reports how
 	// many; with dryRun it only counts them.
 	SweepPartial(ctx context.Context, before time.Time, dryRun bool) (int, error)
+}
+
+// BlobWalker is an optional ability of a Blobs: to list everything in one go, at a
+// cost that grows with what is there, where asking List for page after page would
+// begin afresh for each.
+type BlobWalker interface {
+	// Walk gives the blobs that List would, in the same order, and ends with an error
+	// if there is one. What is in the store under a name that no key has is passed
+	// over, and its name is given to foreign, if that is not nil.
+	Walk(ctx context.Context, prefix, after string, foreign func(name string)) iter.Seq2[BlobInfo, error]
+}
+
+// WalkBlobs gives all blobs whose keys begin with the prefix and are greater than
+// after, by key in byte order, however the store does it. A listing that repeats a
+// key or goes backwards ends the walk with domain.Unavailable, so that it always
+// comes to an end.
+func WalkBlobs(ctx context.Context, b Blobs, prefix, after string, foreign func(name string)) iter.Seq2[BlobInfo, error] {
+	walk := listAll(ctx, b, prefix)
+	if w, ok := b.(BlobWalker); ok {
+		walk = func(after string) iter.Seq2[BlobInfo, error] { return w.Walk(ctx, prefix, after, foreign) }
+	}
+	return func(yield func(BlobInfo, error) bool) {
+		last := after
+		for info, err := range walk(after) {
+			if err == nil && info.Key <= last {
+				err = domain.Wrap(domain.Unavailable, fmt.Errorf("the key %q follows %q", info.Key, last), "the store's listing repeats itself or is out of order")
+			}
+			if err != nil {
+				yield(BlobInfo{}, err)
+				return
+			}
+			last = info.Key
+			if !yield(info, nil) {
+				return
+			}
+		}
+	}
+}
+
+// walkPage is how many blobs are listed at once.
+const walkPage = 1000
+
+func listAll(ctx context.Context, b Blobs, prefix string) func(after string) iter.Seq2[BlobInfo, error] {
+	return func(after string) iter.Seq2[BlobInfo, error] {
+		return func(yield func(BlobInfo, error) bool) {
+			for {
+				page, err := b.List(ctx, prefix, after, walkPage)
+				if err != nil {
+					yield(BlobInfo{}, err)
+					return
+				}
+				for _, info := range page {
+					if !yield(info, nil) {
+						return
+					}
+				}
+				if len(page) < walkPage {
+					return
+				}
+				after = page[len(page)-1].Key
+			}
+		}
+	}
 }

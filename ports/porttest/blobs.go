@@ -21,12 +21,14 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-// Blobs is the suite of ports.Blobs, and of ports.BlobSweeper where the adapter has it.
+// Blobs is the suite of ports.Blobs, and of ports.BlobSweeper and
+// ports.BlobWalker where the adapter has them.
 func Blobs(t *testing.T, newBlobs func(t *testing.T) ports.Blobs) {
 	t.Helper()
 	run(t, "Blobs", newBlobs, []check[ports.Blobs]{
 		{"RoundTrip", blobsRoundTrip},
 		{"Replace", blobsReplace},
+		{"ModTime", blobsModTime},
 		{"Keys", blobsKeys},
 		{"InvalidKeys", blobsInvalidKeys},
 		{"IfAbsent", blobsIfAbsent},
@@ -40,6 +42,10 @@ func Blobs(t *testing.T, newBlobs func(t *testing.T) ports.Blobs) {
 		{"ReplaceRacers", blobsReplaceRacers},
 		{"Delete", blobsDelete},
 		{"List", blobsList},
+		{"Move", blobsMove},
+		{"MoveTime", blobsMoveTime},
+		{"MoveRacers", blobsMoveRacers},
+		{"Walk", blobsWalk},
 		{"Sweeper", blobsSweeper},
 		{"EndedContext", blobsEnded},
 	})
@@ -133,13 +139,38 @@ func blobsRoundTrip(t *testing.T, b ports.Blobs) {
 }
 
 func blobsReplace(t *testing.T, b ports.Blobs) {
-	for i, n := range []int{1000, 10, 0, 100000} {
+	// The last two are of one length: an overwrite that is lost does not show in the size.
+	for i, n := range []int{1000, 10, 0, 100000, 100000} {
 		put(t, b, "a/b", noise(uint64(i), n))
 		wantBlob(t, b, "a/b", noise(uint64(i), n))
 	}
 	list, err := b.List(t.Context(), "", "", 10)
 	require.NoError(t, err)
 	require.Len(t, list, 1)
+}
+
+// blobsModTime replaces a blob, by other bytes and by the same, after longer than the
+// grain of any store's times: whoever asks how old it is asks about the last Put.
+func blobsModTime(t *testing.T, b ports.Blobs) {
+	times := func() (opened, listed time.Time) {
+		blob, err := b.Open(t.Context(), "a")
+		require.NoError(t, err)
+		require.NoError(t, blob.Body.Close())
+		list, err := b.List(t.Context(), "a", "", 10)
+		require.NoError(t, err)
+		require.Len(t, list, 1)
+		return blob.ModTime, list[0].ModTime
+	}
+	for _, fresh := range [][]byte{noise(2, 5000), noise(1, 5000)} {
+		put(t, b, "a", noise(1, 5000))
+		opened, listed := times()
+		time.Sleep(time.Second + 100*time.Millisecond)
+		put(t, b, "a", fresh)
+		again, relisted := times()
+		require.Truef(t, again.After(opened), "a Put that replaces renews ModTime")
+		require.Truef(t, relisted.After(listed), "a Put that replaces renews ModTime")
+		require.Less(t, again.Sub(relisted).Abs(), 2*time.Second, "Open and List tell the same time")
+	}
 }
 
 // validKeys are keys that obey the rule, and trip who maps them to paths without care.
@@ -532,6 +563,10 @@ func blobsList(t *testing.T, b ports.Blobs) {
 			require.Equal(t, want, got, "prefix %q, after %q", prefix, after)
 		}
 	}
+	for _, limit := range []int{0, -1} {
+		_, err := b.List(t.Context(), "", "", limit)
+		wantCode(t, domain.Invalid, err, "limit")
+	}
 	// A prefix that no key can have finds nothing, least of all outside of the store.
 	for _, prefix := range []string{"../", "/", "..", "a/../", "A"} {
 		list, _ := b.List(t.Context(), prefix, "", 100)
@@ -596,6 +631,8 @@ func blobsEnded(t *testing.T, b ports.Blobs) {
 		{"Open none", func(ctx context.Context) error { _, err := b.Open(ctx, "none"); return err }},
 		{"Delete", func(ctx context.Context) error { return b.Delete(ctx, "a") }},
 		{"List", func(ctx context.Context) error { _, err := b.List(ctx, "", "", 1); return err }},
+		{"Move", func(ctx context.Context) error { return b.Move(ctx, "a", "b") }},
+		{"Move none", func(ctx context.Context) error { return b.Move(ctx, "none", "b") }},
 	})
 	wantBlob(t, b, "a", []byte("kept"))
 	wantNoBlob(t, b, "b")
