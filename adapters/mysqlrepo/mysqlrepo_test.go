@@ -125,7 +125,7 @@ func wipe(t testing.TB, db *DB) {
 	require.NoError(t, err)
 	for _, table := range []string{
 		"tiers", "users", "user_tiers", "changes", "audit", "images", "image_owners", "unfinished", "usages", "idempotency",
-		"links", "owner_links", "link_owners", "sessions", "tokens", "leases", "change_entries", "receipts",
+		"links", "owner_links", "link_owners", "sessions", "tokens", "leases", "change_entries", "receipts", "installation",
 	} {
 		_, err := tx.ExecContext(t.Context(), "DELETE FROM "+table)
 		require.NoError(t, err)
