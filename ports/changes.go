@@ -8,8 +8,8 @@ import (
 )
 
 // Changes is the feed by which every node hears of what may end an access: a
-// change of a user or a tier, the deletion of an image or a token. It also tells
-// what time it is.
+// change of a user or a tier, the deletion of an image or a token, the revocation of a
+// link. It also tells what time it is.
 type Changes interface {
 	// Since returns the entries after a cursor that Since handed out before, and a
 	// cursor behind them. Entries of one owner come in the order in which they became
@@ -49,7 +49,7 @@ type Feed struct {
 // Change is one entry of the feed.
 type Change struct {
 	Kind ChangeKind
-	// ID is the user's, image's or token's; zero for a tier.
+	// ID is the user's, image's, token's or link's; zero for a tier.
 	ID domain.ID
 	// Name is the tier's.
 	Name string
@@ -64,4 +64,5 @@ const (
 	TierChanged  ChangeKind = "tier"
 	ImageDeleted ChangeKind = "image"
 	TokenDeleted ChangeKind = "token"
+	LinkRevoked  ChangeKind = "link"
 )

@@ -123,6 +123,7 @@ func brokenFeeds() []broken {
 		}),
 		since("misses deletions of images", "Deletions/MarkAndFinish", without(ports.ImageDeleted)),
 		since("misses deletions of tokens", "Tokens/Delete", without(ports.TokenDeleted)),
+		since("misses revocations of links", "LinkChanges/Revoke", without(ports.LinkRevoked)),
 		since("misses tiers", "Directory/Feed", without(ports.TierChanged)),
 		since("the newest first", "Changes/EverySuffix", func(f *ports.Feed, _ ports.Cursor) { slices.Reverse(f.Entries) }),
 		since("shows the entry of the version itself", "Changes/EverySuffix", func(f *ports.Feed, c ports.Cursor) {

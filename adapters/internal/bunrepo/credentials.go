@@ -60,14 +60,29 @@ func (s sessions) DeleteExpired(ctx context.Context, now time.Time, limit int) (
 
 type tokens struct{ *repo }
 
-func (s tokens) Create(ctx context.Context, t domain.Token) error {
+func (s tokens) Create(ctx context.Context, t domain.Token, bound int) error {
 	if err := checkText(t.Name); err != nil {
 		return err
 	}
 	row := tokenRow{
 		Hash: t.Hash[:], ID: t.ID[:], UserID: t.UserID[:], Name: t.Name, CreatedAt: toMicros(t.CreatedAt), ExpiresAt: toMicros(t.ExpiresAt),
 	}
-	return s.taken("the token's secret or id is taken", s.send(ctx, func(ctx context.Context, t *tx) error { return t.deferInsert(ctx, &row) }))
+	err := s.run(ctx, transaction{blind: bound == 0, fn: func(ctx context.Context, in *tx) error {
+		if bound > 0 {
+			if err := in.lockOwner(ctx, t.UserID); err != nil {
+				return err
+			}
+			n, err := in.NewSelect().Model((*tokenRow)(nil)).ForceIndex("tokens_user").Where("user_id = ?", t.UserID[:]).Count(ctx)
+			if err != nil {
+				return err
+			}
+			if err := room(n, bound); err != nil {
+				return err
+			}
+		}
+		return in.deferInsert(ctx, &row)
+	}})
+	return s.taken("the token's secret or id is taken", err)
 }
 
 func (s tokens) ByHash(ctx context.Context, hash domain.SecretHash) (domain.Token, error) {

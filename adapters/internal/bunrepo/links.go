@@ -3,6 +3,7 @@ package bunrepo
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"slices"
 	"time"
 
@@ -14,12 +15,17 @@ import (
 
 type links struct{ *repo }
 
-func (s links) Create(ctx context.Context, l domain.Link) error {
+func (s links) Create(ctx context.Context, l domain.Link, bound int) error {
 	row := newLinkRow(l)
-	return s.taken("the link's token or id is taken", s.send(ctx, func(ctx context.Context, t *tx) error {
+	err := s.run(ctx, transaction{blind: bound == 0, fn: func(ctx context.Context, t *tx) error {
+		if bound > 0 {
+			if err := s.roomForLink(ctx, t, l, bound); err != nil {
+				return err
+			}
+		}
 		for _, model := range []any{
 			&linkOwnerRow{ID: row.ID, OwnerID: row.OwnerID, ImageID: row.ImageID, TokenHash: row.TokenHash, CreatedAt: row.CreatedAt},
-			&ownerLinkRow{OwnerID: row.OwnerID, ImageID: row.ImageID, ID: row.ID, TokenHash: row.TokenHash},
+			&ownerLinkRow{OwnerID: row.OwnerID, ImageID: row.ImageID, ID: row.ID, TokenHash: row.TokenHash, LiveUntil: row.ExpiresAt},
 			&row,
 		} {
 			if err := t.deferInsert(ctx, model); err != nil {
@@ -27,7 +33,76 @@ func (s links) Create(ctx context.Context, l domain.Link) error {
 			}
 		}
 		return nil
-	}))
+	}})
+	return s.taken("the link's token or id is taken", err)
+}
+
+// roomForLink refuses a link beyond the bound. Its owner's row stays locked to the commit, so that of racers each counts the others'.
+func (s links) roomForLink(ctx context.Context, t *tx, l domain.Link, bound int) error {
+	if err := t.lockOwner(ctx, l.OwnerID); err != nil {
+		return err
+	}
+	now := toMicros(l.CreatedAt)
+	live := func() *bun.SelectQuery {
+		return t.NewSelect().Model((*ownerLinkRow)(nil)).ForceIndex("owner_links_live").Where("owner_id = ?", l.OwnerID[:]).Where("live_until > ?", now)
+	}
+	n, err := live().Count(ctx)
+	if err != nil || n < int64(bound) {
+		return err
+	}
+	// Views are counted where the link is, not here: those that were used up count no longer once they are found.
+	var rows []ownerLinkRow
+	if err := live().Model(&rows).Scan(ctx); err != nil {
+		return err
+	}
+	type place struct{ image, id []byte }
+	places := make(map[domain.SecretHash]place, len(rows))
+	hashes := make([][]byte, len(rows))
+	for i, r := range rows {
+		hashes[i], places[toHash(r.TokenHash)] = r.TokenHash, place{r.ImageID, r.ID}
+	}
+	for part := range slices.Chunk(hashes, chunk) {
+		var usedUp [][]byte
+		err := t.NewSelect().Model((*linkRow)(nil)).Column("token_hash").Where("token_hash IN (?)", bun.List(part)).
+			Where("max_views > 0").Where("views >= max_views").Scan(ctx, &usedUp)
+		if err != nil {
+			return err
+		}
+		for _, hash := range usedUp {
+			at := places[toHash(hash)]
+			if _, err := t.exec(ctx, notLive, l.OwnerID[:], at.image, at.id); err != nil {
+				return err
+			}
+		}
+		n -= int64(len(usedUp))
+	}
+	return room(n, bound)
+}
+
+// notLive says of a link that it is dead before its time.
+const notLive = "UPDATE owner_links SET live_until = 0 WHERE owner_id = ? AND image_id = ? AND id = ?"
+
+// lockOwner locks a user's row to the end of the transaction, or is domain.NotFound where the user is not there or is going.
+func (t *tx) lockOwner(ctx context.Context, id domain.ID) error {
+	var deleting bool
+	err := t.NewRaw(t.r.lock("SELECT deleting FROM users WHERE id = ?"), id[:]).Scan(ctx, &deleting)
+	if err == nil && deleting {
+		err = sql.ErrNoRows
+	}
+	if err != nil {
+		return t.r.notFound(err, "user")
+	}
+	return nil
+}
+
+// room refuses one thing more where there are as many as the bound allows.
+func room(have int64, bound int) error {
+	if have < int64(bound) {
+		return nil
+	}
+	e := domain.LimitError(domain.QuotaExceeded, int64(bound), "there are %d already", have)
+	e.Used = &have
+	return e
 }
 
 func (s links) ByToken(ctx context.Context, token domain.SecretHash) (domain.Link, error) {
@@ -40,18 +115,18 @@ func (s links) ByToken(ctx context.Context, token domain.SecretHash) (domain.Lin
 	return row.link()
 }
 
-// tokenOf finds the shard of an owner's link.
-func tokenOf(ctx context.Context, in bun.IDB, ownerID, id domain.ID) (token domain.SecretHash, err error) {
-	var hash []byte
-	err = in.NewSelect().Model((*ownerLinkRow)(nil)).Column("token_hash").
-		Where("owner_id = ?", ownerID[:]).Where("id = ?", id[:]).Scan(ctx, &hash)
-	return toHash(hash), err
+// tokenOf finds the shard of an owner's link, and its image.
+func tokenOf(ctx context.Context, in bun.IDB, ownerID, id domain.ID) (token domain.SecretHash, image []byte, err error) {
+	var row ownerLinkRow
+	err = in.NewSelect().Model(&row).Column("image_id", "token_hash").
+		Where("owner_id = ?", ownerID[:]).Where("id = ?", id[:]).Scan(ctx)
+	return toHash(row.TokenHash), row.ImageID, err
 }
 
 func (s links) Get(ctx context.Context, ownerID, id domain.ID) (domain.Link, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	token, err := tokenOf(ctx, s.o.Read, ownerID, id)
+	token, _, err := tokenOf(ctx, s.o.Read, ownerID, id)
 	if err != nil {
 		return domain.Link{}, s.notFound(err, "link")
 	}
@@ -153,8 +228,8 @@ func (s links) ListAll(ctx context.Context, t ports.TimeRange, p ports.Page) ([]
 type linkChanges struct{ *repo }
 
 func (s linkChanges) Revoke(ctx context.Context, ownerID, id domain.ID, audit *domain.AuditEntry, now time.Time) error {
-	return s.write(ctx, func(ctx context.Context, t *tx) error {
-		token, err := tokenOf(ctx, t, ownerID, id)
+	return s.change(ctx, func(ctx context.Context, t *tx) error {
+		token, image, err := tokenOf(ctx, t, ownerID, id)
 		if err != nil {
 			return s.notFound(err, "link")
 		}
@@ -162,6 +237,10 @@ func (s linkChanges) Revoke(ctx context.Context, ownerID, id domain.ID, audit *d
 		if err != nil || n == 0 {
 			return err
 		}
+		if err := t.deferExec(ctx, notLive, ownerID[:], image, id[:]); err != nil {
+			return err
+		}
+		t.announce(ownerID, ports.Change{Kind: ports.LinkRevoked, ID: id})
 		return t.record(ctx, audit)
 	})
 }
