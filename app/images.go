@@ -186,26 +186,6 @@ func (s *Service) remove(ctx context.Context, ownerID, id domain.ID) error {
 	return err
 }
 
-func (s *Service) removeBlobs(ctx context.Context, ownerID, id domain.ID) error {
-	prefix := imagePrefix(ownerID, id)
-	for {
-		blobs, err := s.cfg.Blobs.List(ctx, prefix, "", 1000)
-		if err != nil {
-			return err
-		}
-		if len(blobs) == 0 {
-			return nil
-		}
-		keys := make([]string, len(blobs))
-		for i, b := range blobs {
-			keys[i] = b.Key
-		}
-		if err := s.cfg.Blobs.Delete(ctx, keys...); err != nil {
-			return err
-		}
-	}
-}
-
 // Usage returns what a user keeps.
 func (s *Service) Usage(ctx context.Context, actor domain.Actor) (domain.Usage, error) {
 	if err := requireSigned(actor); err != nil {
