@@ -449,23 +449,26 @@ func (w *sweeper) judge(ctx context.Context, batch []imageBlob) error {
 	return nil
 }
 
-// sweepTrash puts back what a record asks for and removes what came there before the given
-// time; the zero time means everything.
+// sweepTrash puts back what a record asks for, and removes what came there before the
+// given time; the zero time means everything that no record asks for.
 func (w *sweeper) sweepTrash(ctx context.Context, before time.Time) error {
 	return w.eachBatch(ctx, trashPrefix, "", func(batch []imageBlob) error {
-		var old []string
+		var old, settled []string
 		for _, b := range batch {
 			switch {
 			case b.state == domain.ImageReady || b.state == domain.ImagePending:
-				w.r.Restored++
-				if w.DryRun {
-					continue
-				}
-				if err := w.cfg.Blobs.Move(ctx, b.Key, strings.TrimPrefix(b.Key, trashPrefix)); err != nil && !errors.Is(err, domain.NotFound) {
-					return err
-				}
 				if err := w.extend(ctx); err != nil {
 					return err
+				}
+				back, err := w.putBack(ctx, b)
+				if err != nil {
+					return err
+				}
+				if back && w.began.Sub(b.ModTime) > trashSettles {
+					settled = append(settled, b.Key)
+				} else {
+					w.r.TrashBlobs++
+					w.r.TrashBytes += b.Size
 				}
 			case before.IsZero() || b.ModTime.Before(before):
 				old = append(old, b.Key)
@@ -475,11 +478,32 @@ func (w *sweeper) sweepTrash(ctx context.Context, before time.Time) error {
 			}
 		}
 		w.r.Purged += len(old)
-		if len(old) == 0 || w.DryRun {
-			return nil
+		if gone := append(old, settled...); len(gone) > 0 && !w.DryRun {
+			return w.cfg.Blobs.Delete(ctx, gone...)
 		}
-		return w.cfg.Blobs.Delete(ctx, old...)
+		return nil
 	})
+}
+
+// putBack copies a blob of the trash to where it was, and reports whether it was there
+// already: only then, and not just now, it may leave the trash.
+func (w *sweeper) putBack(ctx context.Context, b imageBlob) (was bool, err error) {
+	key := strings.TrimPrefix(b.Key, trashPrefix)
+	found, err := w.cfg.Blobs.List(ctx, key, "", 1)
+	if err != nil {
+		return false, err
+	}
+	if len(found) > 0 && found[0].Key == key && found[0].Size == b.Size {
+		return true, nil
+	}
+	w.r.Restored++
+	if w.DryRun {
+		return false, nil
+	}
+	if err := w.cfg.Blobs.Copy(ctx, b.Key, key); !errors.Is(err, domain.NotFound) {
+		return false, err
+	}
+	return false, nil
 }
 
 // sweepBlobs counts the blobs without a record, and moves them to the trash if they are

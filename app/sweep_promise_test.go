@@ -218,7 +218,11 @@ func wrongDatabases(t *testing.T, store func(t *testing.T) ports.Blobs) {
 			r, err := again.Sweep(ctx, w.root, app.SweepOptions{})
 			require.NoError(t, err)
 			require.Zero(t, r.Missing)
-			require.Zero(t, w.trashed())
+			require.Equal(t, before, content(t, w.blobs))
+			right.clock.advance(2 * time.Hour)
+			_, err = again.Sweep(ctx, w.root, app.SweepOptions{})
+			require.NoError(t, err)
+			require.Zero(t, w.trashed(), "what is back leaves the trash an hour later")
 			require.Equal(t, before, content(t, w.blobs))
 			for _, img := range images {
 				data, err := read(again.Open(ctx, anna, img.ID, domain.Variant{}))

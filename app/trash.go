@@ -19,6 +19,10 @@ const (
 	trashPrefix = "trash/"
 	// defaultTrashFor is how long a blob stays in the trash.
 	defaultTrashFor = 7 * 24 * time.Hour
+	// trashSettles is how long a blob stays in the trash though a record asks for it and
+	// it is back where it was: far longer than a sweep, of another copy of the database,
+	// may take from seeing the blob in the trash to removing it from its place.
+	trashSettles = time.Hour
 )
 
 // TrashEntry is a blob in the trash.
@@ -47,10 +51,10 @@ func (s *Service) Trash(ctx context.Context, actor domain.Actor, each func(Trash
 	return nil
 }
 
-// RestoreTrash moves blobs back to where they were, for admins, and reports how many:
+// RestoreTrash copies blobs back to where they were, for admins, and reports how many:
 // those of the given keys, or all if there are none. A key that ends in a slash means
 // all that begin so. A key that is not in the trash is domain.NotFound, before
-// anything is moved.
+// anything is copied. What stays in the trash, later sweeps remove.
 func (s *Service) RestoreTrash(ctx context.Context, actor domain.Actor, keys ...string) (n int, err error) {
 	if err := s.requireAdmin(ctx, actor, "trash.restore"); err != nil {
 		return 0, err
@@ -79,7 +83,7 @@ func (s *Service) RestoreTrash(ctx context.Context, actor domain.Actor, keys ...
 			if !strings.HasSuffix(prefix, "/") && b.Key != prefix {
 				break
 			}
-			err := s.cfg.Blobs.Move(ctx, b.Key, strings.TrimPrefix(b.Key, trashPrefix))
+			err := s.cfg.Blobs.Copy(ctx, b.Key, strings.TrimPrefix(b.Key, trashPrefix))
 			if err == nil {
 				n++
 			} else if !errors.Is(err, domain.NotFound) { // else somebody was quicker
@@ -112,7 +116,7 @@ func (s *Service) EmptyTrash(ctx context.Context, actor domain.Actor) (SweepRepo
 // by an older copy of the database may have put it there. domain.NotFound if it is not.
 func (s *Service) restoreOriginal(ctx context.Context, img domain.Image) error {
 	key := originalKey(img.OwnerID, img.ID)
-	if err := s.cfg.Blobs.Move(ctx, trashPrefix+key, key); err != nil {
+	if err := s.cfg.Blobs.Copy(ctx, trashPrefix+key, key); err != nil {
 		return err
 	}
 	s.log.WarnContext(ctx, "an original came back from the trash: another copy of the database has swept this store", "image", img.ID.String())
