@@ -70,8 +70,8 @@ const (
 	backgroundMinAge = 15 * time.Minute
 )
 
-// tooMany reports whether n of so many seen may not be taken without being asked.
-func tooMany(n, seen int) bool { return n > manyBlobs && n*manyFraction > seen }
+// beyondShare reports whether n of so many seen may not be taken without being asked.
+func beyondShare(n, seen int) bool { return n > manyBlobs && n*manyFraction > seen }
 
 // runSweep sweeps in the background, for the first time after a pause: what a start
 // brings about must not depend on what this node happens to be connected to.
@@ -317,7 +317,7 @@ func (w *sweeper) sweepOwnerless(ctx context.Context) error {
 		if err != nil || count == 0 {
 			return err
 		}
-		if tooMany(count, seen) {
+		if beyondShare(count, seen) {
 			return w.refuse(fmt.Sprintf("the owners of %d images have no record", count), count)
 		}
 	}
@@ -529,11 +529,11 @@ func (w *sweeper) sweepBlobs(ctx context.Context) error {
 		return err
 	case w.DryRun:
 		w.r.Blobs = count
-		if tooMany(count, w.progress.Seen) && !w.AllowMany {
+		if beyondShare(count, w.progress.Seen) && !w.AllowMany {
 			return w.refuseBlobs()
 		}
 		return nil
-	case tooMany(count, w.progress.Seen):
+	case beyondShare(count, w.progress.Seen):
 		return errors.Join(w.refuseBlobs(), w.done(ctx))
 	case len(orphans) == count:
 		err = w.moveToTrash(ctx, orphans)

@@ -330,8 +330,8 @@ func (b *badListing) List(ctx context.Context, prefix, after string, limit int) 
 	return b.list(inner, prefix, after, limit)
 }
 
-// A listing that repeats itself, goes backwards, or goes on showing what was deleted
-// ends with an error: nothing loops, and nothing is lost.
+// A listing that repeats itself or goes backwards ends with an error, and one that goes
+// on showing what was deleted does no harm: nothing loops, and nothing is lost.
 func TestLoopsEnd(t *testing.T) {
 	type lister = func(prefix, after string, limit int) ([]ports.BlobInfo, error)
 	for name, list := range map[string]func(l lister, prefix, after string, limit int) ([]ports.BlobInfo, error){
@@ -387,14 +387,16 @@ func TestLoopsEnd(t *testing.T) {
 		img := w.upload(anna)
 		kept = []ports.BlobInfo{{Key: keyOf(anna.User.ID, img.ID, "original"), Size: img.Size, ModTime: w.clock.now()}}
 		bad.n = 0
-		require.NoError(t, w.svc.DeleteImage(ctx, anna, img.ID), "dead at once; the sweep finishes")
-		assert.Less(t, bad.n, 10)
-		_, err := w.svc.Sweep(ctx, w.root, app.SweepOptions{})
-		require.ErrorContains(t, err, "still lists blobs that it was told to delete")
-		kept, bad.n = nil, 0 // the listing has caught up
-		r, err := w.svc.Sweep(ctx, w.root, app.SweepOptions{})
-		require.NoError(t, err)
-		assert.Equal(t, 1, r.Images)
+		require.NoError(t, w.svc.DeleteImage(ctx, anna, img.ID))
+		assert.Less(t, bad.n, 5)
+		for range 3 {
+			bad.n = 0
+			_, err := w.svc.Sweep(ctx, w.root, app.SweepOptions{})
+			require.NoError(t, err)
+			assert.Less(t, bad.n, 10)
+		}
+		kept = nil // the listing has caught up
+		assert.Zero(t, w.keys())
 	})
 }
 

@@ -130,9 +130,6 @@ func (s *Service) restoreOriginal(ctx context.Context, img domain.Image) error {
 	return err
 }
 
-// removeRounds is how often a prefix is listed and its blobs deleted, until nothing is listed.
-const removeRounds = 3
-
 // removeBlobs removes all blobs of an image, the trash's first: one that a reader
 // moves back meanwhile is then found where it was moved to.
 func (s *Service) removeBlobs(ctx context.Context, ownerID, id domain.ID) error {
@@ -145,35 +142,29 @@ func (s *Service) removeBlobs(ctx context.Context, ownerID, id domain.ID) error 
 	return nil
 }
 
-// removeAll deletes every blob whose key begins with the prefix. A store that goes on
-// listing what it was told to delete is domain.Unavailable.
+// removeAll deletes every blob whose key begins with the prefix, in one pass: of a
+// store that lists again what was deleted, it does not ask for ever.
 func (s *Service) removeAll(ctx context.Context, prefix string) error {
-	for range removeRounds {
-		var keys []string
-		found := 0
-		for b, err := range ports.WalkBlobs(ctx, s.cfg.Blobs, prefix, "", nil) {
-			if err != nil {
-				return err
-			}
-			keys = append(keys, b.Key)
-			found++
-			if len(keys) == sweepBatch {
-				if err := s.cfg.Blobs.Delete(ctx, keys...); err != nil {
-					return err
-				}
-				keys = keys[:0]
-			}
-		}
-		if found == 0 {
+	var keys []string
+	flush := func() error {
+		if len(keys) == 0 {
 			return nil
 		}
-		if len(keys) > 0 {
-			if err := s.cfg.Blobs.Delete(ctx, keys...); err != nil {
+		err := s.cfg.Blobs.Delete(ctx, keys...)
+		keys = keys[:0]
+		return err
+	}
+	for b, err := range ports.WalkBlobs(ctx, s.cfg.Blobs, prefix, "", nil) {
+		if err != nil {
+			return err
+		}
+		if keys = append(keys, b.Key); len(keys) == sweepBatch {
+			if err := flush(); err != nil {
 				return err
 			}
 		}
 	}
-	return domain.Errorf(domain.Unavailable, "the store still lists blobs that it was told to delete")
+	return flush()
 }
 
 // trashImage moves all blobs of an image to the trash.
