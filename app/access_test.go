@@ -433,7 +433,7 @@ type away struct {
 	off bool
 }
 
-func (a *away) Since(ctx context.Context, v int64) (ports.Feed, error) {
+func (a *away) Since(ctx context.Context, v ports.Cursor) (ports.Feed, error) {
 	a.mu.Lock()
 	off := a.off
 	a.mu.Unlock()
@@ -634,7 +634,7 @@ func TestReady(t *testing.T) {
 
 type silent struct{ ports.Changes }
 
-func (silent) Since(ctx context.Context, _ int64) (ports.Feed, error) {
+func (silent) Since(ctx context.Context, _ ports.Cursor) (ports.Feed, error) {
 	<-ctx.Done()
 	return ports.Feed{}, ctx.Err()
 }

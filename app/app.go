@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/maypok86/otter/v2"
 
 	"github.com/imagify-api/imagify/domain"
@@ -46,7 +45,7 @@ type Config struct {
 	TrashFor time.Duration
 	// Now is the local clock; nil: time.Now. Expiry is judged by the database's clock, as the change feed tells it.
 	Now func() time.Time
-	// NewID makes ids; nil: UUID version 7 of the local clock.
+	// NewID makes ids; nil: UUID version 7 of the time by which expiry is judged.
 	NewID func() domain.ID
 	// Logger gets what an operator should know; nil: slog.Default().
 	Logger *slog.Logger
@@ -125,9 +124,6 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.NewID == nil {
-		cfg.NewID = newID
-	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
@@ -153,6 +149,10 @@ func New(cfg Config) (*Service, error) {
 		s.keys = append(s.keys, sg)
 	}
 	s.feed = newFeed(r.Changes, cfg.Now, s.log)
+	if cfg.NewID == nil {
+		made := &ids{}
+		s.cfg.NewID = func() domain.ID { return made.next(s.now()) }
+	}
 	s.accounts = newFeedCache(s.feed, &otter.Options[domain.ID, account]{MaximumSize: 100_000})
 	s.images = newFeedCache(s.feed, &otter.Options[domain.ID, domain.Image]{MaximumSize: 100_000})
 	s.tokens = newSecretCache(s.feed, 100_000, func(t domain.Token) domain.ID { return t.ID })
@@ -170,9 +170,6 @@ func New(cfg Config) (*Service, error) {
 	s.making.base = s.life
 	return s, nil
 }
-
-// newID returns a UUID version 7; it cannot fail but for a broken random source, which crypto/rand turns into a crash.
-func newID() domain.ID { return domain.ID(uuid.Must(uuid.NewV7())) }
 
 // Run follows the change feed, writes view counts and sweeps, until ctx ends. Run it once, beside the requests.
 func (s *Service) Run(ctx context.Context) {
@@ -206,7 +203,7 @@ func (s *Service) Close() error {
 func (s *Service) Ready(ctx context.Context) map[string]error {
 	asks := map[string]func(context.Context) error{
 		"database": func(ctx context.Context) error {
-			_, err := s.rec.Changes.Since(ctx, s.feed.version())
+			_, err := s.rec.Changes.Since(ctx, s.feed.cursor())
 			return err
 		},
 		"storage": s.pingStorage,

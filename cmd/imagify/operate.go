@@ -263,7 +263,7 @@ func checkDatabase(ctx context.Context, b *wiring.Backends) (string, error) {
 			good = fmt.Sprintf("answers; the schema (version %d) is a newer program's, which this one can live with", newest.Version)
 		}
 	}
-	feed, err := b.Records.Changes.Since(ctx, 0)
+	feed, err := b.Records.Changes.Since(ctx, "")
 	if err != nil {
 		return "", err
 	}
