@@ -77,9 +77,10 @@ type Service struct {
 	tiers    *feedCache[struct{}, []domain.Tier]
 	bodies   *otter.Cache[bodyKey, []byte]
 
-	basic  *basicMemory
-	making flights
-	views  viewCounter
+	basic   *basicMemory
+	making  flights
+	views   viewCounter
+	outages *outages
 
 	stop   context.CancelFunc
 	life   context.Context // ends with Close: the context of work that outlives a request
@@ -129,7 +130,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, rec: r, log: cfg.Logger, hasher: hasher}
+	s := &Service{cfg: cfg, rec: r, log: cfg.Logger, hasher: hasher, outages: newOutages()}
 	for _, k := range cfg.SecretKeys {
 		sg, err := newSigner(k)
 		if err != nil {

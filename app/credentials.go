@@ -140,9 +140,7 @@ func (s *Service) checkPassword(ctx context.Context, username, password, address
 		s.log.InfoContext(ctx, "sign-in refused", "address", address)
 		return domain.User{}, domain.Errorf(domain.Unauthenticated, "wrong user name or password")
 	}
-	if err := s.cfg.RateLimits.Reset(ctx, pairKey(username, address)); err != nil {
-		s.log.WarnContext(ctx, "rate limits are away", "error", err)
-	}
+	s.outages.limits.note(ctx, s.log, s.cfg.RateLimits.Reset(ctx, pairKey(username, address)))
 	return u, nil
 }
 
@@ -276,9 +274,7 @@ func (s *Service) heed(ctx context.Context) {
 		s.log.ErrorContext(ctx, "the change feed does not answer; every decision reads the database", "error", err)
 	}
 	if s.cfg.Notices != nil {
-		if err := s.cfg.Notices.Publish(c); err != nil {
-			s.log.WarnContext(ctx, "could not tell other nodes of a change, they will poll", "error", err)
-		}
+		s.outages.notices.note(c, s.log, s.cfg.Notices.Publish(c))
 	}
 }
 

@@ -77,17 +77,13 @@ func (s *Service) CreateLink(ctx context.Context, actor domain.Actor, id domain.
 // keepLink and buryLink tell the fast path. It may be away: the database knows.
 func (s *Service) keepLink(ctx context.Context, l domain.Link) {
 	if ttl := l.ExpiresAt.Sub(s.now()); s.cfg.LinkLife != nil && ttl > 0 {
-		if err := s.cfg.LinkLife.Keep(ctx, l.Hash, ttl); err != nil {
-			s.log.WarnContext(ctx, "the link store is away", "error", err)
-		}
+		s.outages.links.note(ctx, s.log, s.cfg.LinkLife.Keep(ctx, l.Hash, ttl))
 	}
 }
 
 func (s *Service) buryLink(ctx context.Context, hash domain.SecretHash) {
 	if s.cfg.LinkLife != nil {
-		if err := s.cfg.LinkLife.Bury(ctx, hash, domain.MaxLinkSeconds*time.Second); err != nil {
-			s.log.WarnContext(ctx, "the link store is away", "error", err)
-		}
+		s.outages.links.note(ctx, s.log, s.cfg.LinkLife.Bury(ctx, hash, domain.MaxLinkSeconds*time.Second))
 	}
 }
 
@@ -102,14 +98,12 @@ func (s *Service) OpenLink(ctx context.Context, token string) (*Content, error) 
 	life := ports.LifeUnknown
 	if s.cfg.LinkLife != nil {
 		var err error
-		if life, err = s.cfg.LinkLife.Check(ctx, hash); err != nil {
-			s.log.WarnContext(ctx, "the link store is away", "error", err)
+		life, err = s.cfg.LinkLife.Check(ctx, hash)
+		if s.outages.links.note(ctx, s.log, err); err != nil {
 			life = ports.LifeUnknown
 		}
 	}
-	if life == ports.LifeDead {
-		return nil, domain.Errorf(domain.LinkExpired, "Link has expired")
-	}
+	// A tombstone is never believed against the row: a cache that calls every link dead must not kill one.
 	l, err := s.rec.Links.ByToken(ctx, hash)
 	if errors.Is(err, domain.NotFound) {
 		return nil, unknown

@@ -227,8 +227,11 @@ func (s *Service) storedThumbnail(ctx context.Context, img domain.Image, height 
 	if err := s.cfg.Blobs.Delete(ctx, key); err != nil {
 		return ports.Blob{}, err
 	}
-	return ports.Blob{}, domain.Errorf(domain.NotFound, "no such thumbnail")
+	return ports.Blob{}, domain.Wrap(domain.NotFound, errBadSeal, "no such thumbnail")
 }
+
+// errBadSeal is why a thumbnail that is stored counts as missing.
+var errBadSeal = errors.New("its seal is not that of its key and bytes")
 
 func inMemory(data []byte) ports.Blob {
 	return ports.Blob{Body: readSeekNopCloser{bytes.NewReader(data), data}, Size: int64(len(data))}
@@ -320,7 +323,7 @@ func (s *Service) resizeThere(ctx context.Context, img domain.Image, height int,
 		if b, err = s.storedThumbnail(ctx, img, height); err == nil {
 			return readAll(b)
 		}
-		if errors.Is(err, domain.NotFound) { // without a seal, as an older release makes it
+		if errors.Is(err, errBadSeal) { // without one, as an older release makes it
 			return s.resizeHere(ctx, img, height, key)
 		}
 	}

@@ -125,7 +125,8 @@ func (c Config) measure(b *Backends) error {
 	b.Blobs = measuredBlobs{b.Blobs, b.measures}
 	if b.State != nil {
 		state := measuredState{b.State, b.measures}
-		b.RateLimits, b.LinkLife, b.Notices = state, state, state
+		b.LinkLife, b.Notices = state, state
+		b.RateLimits = sharedRates{state, memory.NewRateLimits(memory.Options{})}
 	}
 	if b.Database == nil {
 		return nil
@@ -181,7 +182,8 @@ func (c Config) openState(_ context.Context, b *Backends) error {
 		return domain.Wrap(domain.Invalid, err, "IMAGIFY_REDIS_URL")
 	}
 	b.close = append(b.close, state.Close)
-	b.State, b.RateLimits, b.LinkLife, b.Notices = state, state, state, state
+	b.State, b.LinkLife, b.Notices = state, state, state
+	b.RateLimits = sharedRates{state, memory.NewRateLimits(memory.Options{})}
 	return nil
 }
 
