@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -162,12 +164,34 @@ func newID() domain.ID { return domain.ID(uuid.Must(uuid.NewV7())) }
 // Run follows the change feed, writes view counts and sweeps, until ctx ends. Run it once, beside the requests.
 func (s *Service) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	wg.Go(func() { s.feed.run(ctx, s.cfg.Notices) })
-	wg.Go(func() { s.runViews(ctx) })
+	wg.Go(func() { s.keepRunning(ctx, "change feed", func() { s.feed.run(ctx, s.cfg.Notices) }) })
+	wg.Go(func() { s.keepRunning(ctx, "view counts", func() { s.runViews(ctx) }) })
 	if s.cfg.SweepEvery > 0 {
-		wg.Go(func() { s.runSweep(ctx) })
+		wg.Go(func() { s.keepRunning(ctx, "sweep", func() { s.runSweep(ctx) }) })
 	}
 	wg.Wait()
+}
+
+// restartAfter is how long a loop rests that an adapter's panic has ended.
+const restartAfter = time.Second
+
+// keepRunning runs a loop until ctx ends. A panic of an adapter's in it, which no
+// request's recovery would catch, is logged, and the loop begins again.
+func (s *Service) keepRunning(ctx context.Context, name string, loop func()) {
+	for ctx.Err() == nil {
+		func() {
+			defer func() {
+				if p := recover(); p != nil {
+					s.log.ErrorContext(ctx, "a background loop panicked, it begins again", "loop", name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				}
+			}()
+			loop()
+		}()
+		select {
+		case <-ctx.Done():
+		case <-time.After(restartAfter):
+		}
+	}
 }
 
 // Close stops work that is under way for nobody any more and writes what is
@@ -205,7 +229,7 @@ func (s *Service) Ready(ctx context.Context) map[string]error {
 	)
 	for name, ask := range asks {
 		wg.Go(func() {
-			if err := ask(ctx); err != nil {
+			if err := asked(ctx, ask); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				out[name] = err
@@ -214,6 +238,16 @@ func (s *Service) Ready(ctx context.Context) map[string]error {
 	}
 	wg.Wait()
 	return out
+}
+
+// asked is what a backend answers; a panic is an answer too.
+func asked(ctx context.Context, ask func(context.Context) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = domain.Wrap(domain.Unavailable, fmt.Errorf("it panicked: %v", p), "it does not answer")
+		}
+	}()
+	return ask(ctx)
 }
 
 func (s *Service) pingStorage(ctx context.Context) error {

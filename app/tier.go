@@ -54,7 +54,7 @@ func (s *Service) CreateTier(ctx context.Context, actor domain.Actor, name strin
 	if err := c.apply(&t); err != nil {
 		return t, err
 	}
-	return t, s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+	err := s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
 		switch _, err := tx.Tiers().Get(ctx, name); {
 		case err == nil:
 			return domain.Errorf(domain.Conflict, "there is a tier of this name already")
@@ -66,6 +66,7 @@ func (s *Service) CreateTier(ctx context.Context, actor domain.Actor, name strin
 		}
 		return tx.Record(ctx, s.audit(actor, "tier.create", name, nil, tierFacts(t)))
 	})
+	return t, err
 }
 
 // UpdateTier changes a tier for all its members, at once.
@@ -73,7 +74,7 @@ func (s *Service) UpdateTier(ctx context.Context, actor domain.Actor, name strin
 	if err := s.requireAdmin(ctx, actor, "tier.update"); err != nil {
 		return t, err
 	}
-	return t, s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+	err = s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
 		before, err := tx.Tiers().Get(ctx, name)
 		if err != nil {
 			return noSuchTier(err)
@@ -93,6 +94,7 @@ func (s *Service) UpdateTier(ctx context.Context, actor domain.Actor, name strin
 		}
 		return tx.Record(ctx, s.audit(actor, "tier.update", name, tierFacts(before), tierFacts(t)))
 	})
+	return t, err
 }
 
 // TierEffect is what a change of a tier would do.
