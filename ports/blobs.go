@@ -2,8 +2,12 @@ package ports
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"iter"
 	"time"
+
+	"github.com/imagify-api/imagify/domain"
 )
 
 // Blobs stores bytes by key. A key is 1 to 512 of the characters
@@ -23,6 +27,12 @@ type Blobs interface {
 	// List returns blobs whose keys begin with the prefix and are greater than
 	// after, by key in byte order, at most limit. A blob under way is not in it.
 	List(ctx context.Context, prefix, after string, limit int) ([]BlobInfo, error)
+	// Move gives a blob another key. The blob's ModTime is then the time of the move,
+	// and a blob that had the key to before is replaced. domain.NotFound if there is
+	// no blob from: then nothing has changed. At every moment the bytes are whole and
+	// durable under at least one of the two keys: after any other error, or a lost
+	// process, they are under either or both, and moving again finishes it.
+	Move(ctx context.Context, from, to string) error
 }
 
 // PutOptions is how to store a blob.
@@ -83,4 +93,67 @@ type BlobSweeper interface {
 	// SweepPartial removes leftovers older than the given time and reports how
 	// many; with dryRun it only counts them.
 	SweepPartial(ctx context.Context, before time.Time, dryRun bool) (int, error)
+}
+
+// BlobWalker is an optional ability of a Blobs: to list everything in one go, at a
+// cost that grows with what is there, where asking List for page after page would
+// begin afresh for each.
+type BlobWalker interface {
+	// Walk gives the blobs that List would, in the same order, and ends with an error
+	// if there is one. What is in the store under a name that no key has is passed
+	// over, and its name is given to foreign, if that is not nil.
+	Walk(ctx context.Context, prefix, after string, foreign func(name string)) iter.Seq2[BlobInfo, error]
+}
+
+// WalkBlobs gives all blobs whose keys begin with the prefix and are greater than
+// after, by key in byte order, however the store does it. A listing that repeats a
+// key or goes backwards ends the walk with domain.Unavailable, so that it always
+// comes to an end.
+func WalkBlobs(ctx context.Context, b Blobs, prefix, after string, foreign func(name string)) iter.Seq2[BlobInfo, error] {
+	walk := listAll(ctx, b, prefix)
+	if w, ok := b.(BlobWalker); ok {
+		walk = func(after string) iter.Seq2[BlobInfo, error] { return w.Walk(ctx, prefix, after, foreign) }
+	}
+	return func(yield func(BlobInfo, error) bool) {
+		last := after
+		for info, err := range walk(after) {
+			if err == nil && info.Key <= last {
+				err = domain.Wrap(domain.Unavailable, fmt.Errorf("the key %q follows %q", info.Key, last), "the store's listing repeats itself or is out of order")
+			}
+			if err != nil {
+				yield(BlobInfo{}, err)
+				return
+			}
+			last = info.Key
+			if !yield(info, nil) {
+				return
+			}
+		}
+	}
+}
+
+// walkPage is how many blobs are listed at once.
+const walkPage = 1000
+
+func listAll(ctx context.Context, b Blobs, prefix string) func(after string) iter.Seq2[BlobInfo, error] {
+	return func(after string) iter.Seq2[BlobInfo, error] {
+		return func(yield func(BlobInfo, error) bool) {
+			for {
+				page, err := b.List(ctx, prefix, after, walkPage)
+				if err != nil {
+					yield(BlobInfo{}, err)
+					return
+				}
+				for _, info := range page {
+					if !yield(info, nil) {
+						return
+					}
+				}
+				if len(page) < walkPage {
+					return
+				}
+				after = page[len(page)-1].Key
+			}
+		}
+	}
 }

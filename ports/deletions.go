@@ -25,6 +25,13 @@ type Deletions interface {
 	// State tells an image's state whatever it is, or domain.NotFound where there
 	// is no record: what the sweep and a thumbnail's maker ask before they trust a blob.
 	State(ctx context.Context, ownerID, id domain.ID) (domain.ImageState, error)
+	// States tells the states of many images of one owner at once, as State does; an
+	// image without a record is not in the answer.
+	States(ctx context.Context, ownerID domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error)
+	// Ownerless looks at the next ready images in order of their ids, after the given
+	// id and at most limit, and returns those whose owner has no record. next is the
+	// id to go on after, zero at the end.
+	Ownerless(ctx context.Context, after domain.ID, limit int) (found []DueImage, next domain.ID, err error)
 }
 
 // DueImage names an image that waits for its blobs to be deleted.

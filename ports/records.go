@@ -16,4 +16,6 @@ type Records struct {
 	Tokens      Tokens
 	Changes     Changes
 	Leases      Leases
+	// Installation is in the same database, so that a copy of it carries the same id.
+	Installation Installation
 }

@@ -40,6 +40,7 @@ const (
 var (
 	_ ports.Blobs       = (*Store)(nil)
 	_ ports.BlobSweeper = (*Store)(nil)
+	_ ports.BlobWalker  = (*Store)(nil)
 )
 
 // Store is a ports.Blobs and a ports.BlobSweeper on a folder. Several processes
@@ -247,10 +248,7 @@ func (s *Store) Open(ctx context.Context, key string) (ports.Blob, error) {
 	}
 	f, err := s.root.Open(path.Join(pathOf(key)...))
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := s.Ping(ctx); err != nil {
-			return ports.Blob{}, err
-		}
-		return ports.Blob{}, domain.Errorf(domain.NotFound, "no such blob")
+		return ports.Blob{}, s.none(ctx)
 	}
 	if err != nil {
 		return ports.Blob{}, fail(err)
@@ -290,14 +288,8 @@ func (s *Store) Delete(ctx context.Context, keys ...string) error {
 		}
 	}
 	for _, parent := range parents {
-		if err := s.syncFolder(path.Join(parent...)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fail(err)
-		}
-		for i := len(parent); i > 0; i-- {
-			// It fails if something is in there, or came in this moment: that stays.
-			if err := s.root.Remove(path.Join(parent[:i]...)); err != nil {
-				break
-			}
+		if err := s.leave(parent); err != nil {
+			return err
 		}
 	}
 	return nil

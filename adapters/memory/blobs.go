@@ -162,3 +162,31 @@ func (b *Blobs) List(ctx context.Context, prefix, after string, limit int) ([]po
 	}
 	return list, nil
 }
+
+// Move implements ports.Blobs.
+func (b *Blobs) Move(ctx context.Context, from, to string) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	for _, key := range []string{from, to} {
+		if err := checkKey(key); err != nil {
+			return err
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	found, ok := b.blobs[from]
+	if !ok {
+		return domain.Errorf(domain.NotFound, "no such blob")
+	}
+	found.modTime = stored(b.now())
+	if at, there := slices.BinarySearch(b.keys, to); !there {
+		b.keys = slices.Insert(b.keys, at, to)
+	}
+	b.blobs[to] = found
+	if at, there := slices.BinarySearch(b.keys, from); there && from != to {
+		b.keys = slices.Delete(b.keys, at, at+1)
+		delete(b.blobs, from)
+	}
+	return nil
+}

@@ -196,3 +196,45 @@ func (p deletions) State(ctx context.Context, ownerID, id domain.ID) (domain.Ima
 	}
 	return i.State, nil
 }
+
+// States implements ports.Deletions.
+func (p deletions) States(ctx context.Context, ownerID domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
+	if err := ended(ctx); err != nil {
+		return nil, err
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	states := make(map[domain.ID]domain.ImageState, len(ids))
+	for _, id := range ids {
+		if i, ok := p.r.images[id]; ok && i.OwnerID == ownerID {
+			states[id] = i.State
+		}
+	}
+	return states, nil
+}
+
+// Ownerless implements ports.Deletions.
+func (p deletions) Ownerless(ctx context.Context, after domain.ID, limit int) (found []ports.DueImage, next domain.ID, err error) {
+	if err := ended(ctx); err != nil {
+		return nil, next, err
+	}
+	if limit < 1 {
+		return nil, next, domain.InvalidField("limit", "range", "at least 1")
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	at, there := slices.BinarySearchFunc(p.r.ready, after, domain.ID.Compare)
+	if there {
+		at++
+	}
+	seen := p.r.ready[at:min(at+limit, len(p.r.ready))]
+	for _, id := range seen {
+		if owner := p.r.images[id].OwnerID; p.r.users[owner].ID.IsZero() {
+			found = append(found, ports.DueImage{OwnerID: owner, ID: id, State: domain.ImageReady})
+		}
+	}
+	if len(seen) == limit {
+		next = seen[limit-1]
+	}
+	return found, next, nil
+}

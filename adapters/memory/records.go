@@ -44,6 +44,8 @@ type records struct {
 	forgotten int64
 
 	leases map[string]lease
+
+	installation ports.InstallationRecord
 }
 
 type lease struct {
@@ -77,18 +79,19 @@ func NewRecords(o Options) ports.Records {
 		leases:      map[string]lease{},
 	}
 	return ports.Records{
-		Users:       users{r: r},
-		Tiers:       tiers{r: r},
-		Directory:   directory{r},
-		Images:      images{r},
-		Uploads:     uploads{r},
-		Deletions:   deletions{r},
-		Links:       links{r},
-		LinkChanges: linkChanges{r},
-		Audit:       audit{r},
-		Sessions:    sessions{r},
-		Tokens:      tokens{r},
-		Changes:     changes{r},
-		Leases:      leases{r},
+		Users:        users{r: r},
+		Tiers:        tiers{r: r},
+		Directory:    directory{r},
+		Images:       images{r},
+		Uploads:      uploads{r},
+		Deletions:    deletions{r},
+		Links:        links{r},
+		LinkChanges:  linkChanges{r},
+		Audit:        audit{r},
+		Sessions:     sessions{r},
+		Tokens:       tokens{r},
+		Changes:      changes{r},
+		Leases:       leases{r},
+		Installation: installation{r},
 	}
 }

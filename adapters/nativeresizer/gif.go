@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/imagify-api/imagify/adapters/nativeresizer/gif"
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 	"github.com/imagify-api/imagify/domain"
 )
 
@@ -15,9 +16,9 @@ type gifFile struct {
 	h *gif.Header
 }
 
-func openGIF(ctx context.Context, src io.Reader) (file, error) {
+func openGIF(ctx context.Context, src io.Reader, budget *work.Budget) (file, error) {
 	// What is too large was refused by its header.
-	d := gif.NewDecoder(src, gif.Options{MaxPixels: -1})
+	d := gif.NewDecoder(src, gif.Options{MaxPixels: -1, Work: budget})
 	h, err := d.Header(ctx)
 	if err != nil {
 		d.Close()

@@ -8,6 +8,7 @@ import (
 	"github.com/imagify-api/imagify/adapters/internal/imagefile"
 	"github.com/imagify-api/imagify/adapters/nativeresizer/icc"
 	"github.com/imagify-api/imagify/adapters/nativeresizer/jpeg"
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 	"github.com/imagify-api/imagify/domain"
 )
 
@@ -18,8 +19,8 @@ type jpegFile struct {
 	profile *icc.Transform
 }
 
-func openJPEG(ctx context.Context, src io.Reader) (file, error) {
-	d := jpeg.NewDecoder(src, jpeg.Options{MaxICC: icc.MaxProfile})
+func openJPEG(ctx context.Context, src io.Reader, budget *work.Budget) (file, error) {
+	d := jpeg.NewDecoder(src, jpeg.Options{MaxICC: icc.MaxProfile, Work: budget})
 	h, err := d.Header(ctx)
 	if err != nil {
 		d.Close()
@@ -33,21 +34,28 @@ func openJPEG(ctx context.Context, src io.Reader) (file, error) {
 	case jpeg.CMYK, jpeg.YCCK:
 		space = icc.CMYK
 	}
-	f.profile = readProfile(h.ICC, space)
+	if f.profile, err = readProfile(budget, h.ICC, space); err != nil {
+		d.Close()
+		return nil, err
+	}
 	return f, nil
 }
 
 // readProfile returns the transform of a profile, or nil where there is none, or
-// none that works, or nothing to do: the picture then counts as sRGB.
-func readProfile(data []byte, space icc.Space) *icc.Transform {
+// none that works, or nothing to do: the picture then counts as sRGB. The error is
+// work.ErrExceeded.
+func readProfile(budget *work.Budget, data []byte, space icc.Space) (*icc.Transform, error) {
 	if len(data) == 0 {
-		return nil
+		return nil, nil
+	}
+	if err := budget.Spend(icc.Work(len(data))); err != nil {
+		return nil, err
 	}
 	t, err := icc.New(data, space)
 	if err != nil || t.Identity() {
-		return nil
+		return nil, nil //nolint:nilerr // a broken profile is none
 	}
-	return t
+	return t, nil
 }
 
 func (f *jpegFile) header() header {

@@ -6,11 +6,23 @@ import (
 	"errors"
 	"io"
 
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 	"github.com/imagify-api/imagify/domain"
 )
 
-// open tells the format and reads the header.
+// open tells the format and reads the header. The file has a budget of its own: what
+// it may cost depends on nothing but its bytes, so that all who open it agree.
 func open(ctx context.Context, src io.Reader) (file, error) {
+	budget := work.ForFile()
+	f, err := openFormat(ctx, budget.Reader(src), budget)
+	if err != nil {
+		return nil, err
+	}
+	budget.Pixels(f.header().pixels)
+	return f, nil
+}
+
+func openFormat(ctx context.Context, src io.Reader, budget *work.Budget) (file, error) {
 	head := make([]byte, domain.SniffLength)
 	n, err := io.ReadFull(src, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -23,19 +35,23 @@ func open(ctx context.Context, src io.Reader) (file, error) {
 	src = io.MultiReader(bytes.NewReader(head[:n]), src)
 	switch format {
 	case domain.JPEG:
-		return openJPEG(ctx, src)
+		return openJPEG(ctx, src, budget)
 	case domain.PNG:
-		return openPNG(ctx, src)
+		return openPNG(ctx, src, budget)
 	case domain.WebP:
-		return openWebP(ctx, src)
+		return openWebP(ctx, src, budget)
 	case domain.GIF:
-		return openGIF(ctx, src)
+		return openGIF(ctx, src, budget)
 	}
 	return nil, domain.Errorf(domain.UnsupportedImage, "not an image that is accepted: send JPEG, PNG, WebP or GIF")
 }
 
 // classify gives a codec's error its code; what no codec says stays as it is.
 func classify(err error) error {
+	if errors.Is(err, work.ErrExceeded) {
+		return &domain.Error{Code: domain.TooLarge, Err: err, Limit: new(int64(work.Max)),
+			Msg: "the file takes more work than allowed for what it shows; save it again with an ordinary encoder, or smaller"}
+	}
 	for _, f := range []func(error) error{classifyJPEG, classifyPNG, classifyWebP, classifyGIF} {
 		if c := f(err); c != nil {
 			return c

@@ -9,6 +9,7 @@ import (
 	"github.com/imagify-api/imagify/adapters/internal/imagefile"
 	"github.com/imagify-api/imagify/adapters/nativeresizer/icc"
 	"github.com/imagify-api/imagify/adapters/nativeresizer/png"
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 	"github.com/imagify-api/imagify/domain"
 )
 
@@ -19,8 +20,8 @@ type pngFile struct {
 	profile *icc.Transform
 }
 
-func openPNG(ctx context.Context, src io.Reader) (file, error) {
-	d := png.NewDecoder(src, png.Options{MaxICC: icc.MaxProfile})
+func openPNG(ctx context.Context, src io.Reader, budget *work.Budget) (file, error) {
+	d := png.NewDecoder(src, png.Options{MaxICC: icc.MaxProfile, Work: budget})
 	h, err := d.Header(ctx)
 	if err != nil {
 		d.Close()
@@ -30,7 +31,12 @@ func openPNG(ctx context.Context, src io.Reader) (file, error) {
 	if h.ColorType == png.Gray || h.ColorType == png.GrayAlpha {
 		space = icc.Gray
 	}
-	return &pngFile{d: d, h: h, profile: readProfile(h.ICC, space)}, nil
+	profile, err := readProfile(budget, h.ICC, space)
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	return &pngFile{d: d, h: h, profile: profile}, nil
 }
 
 func (f *pngFile) header() header {

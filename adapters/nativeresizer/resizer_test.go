@@ -495,7 +495,8 @@ func (b *blocked) Read(p []byte) (int, error) {
 
 func TestAFullQueueSaysSo(t *testing.T) {
 	t.Parallel()
-	file := encodeJPEG(t, scene(640, 480))
+	// Half of it is more than what a decoder reads at once, so the header comes first.
+	file := encodeJPEG(t, scene(1600, 1200))
 	r := resizer(t, nativeresizer.Options{Memory: 4 << 20, MaxQueue: 1, MaxWait: 20 * time.Millisecond})
 	wait, reached := make(chan struct{}), make(chan struct{})
 	done := make(chan error, 1)

@@ -11,6 +11,7 @@ import (
 	"github.com/imagify-api/imagify/adapters/nativeresizer/icc"
 	"github.com/imagify-api/imagify/adapters/nativeresizer/resample"
 	"github.com/imagify-api/imagify/adapters/nativeresizer/webp"
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 	"github.com/imagify-api/imagify/domain"
 )
 
@@ -21,15 +22,20 @@ type webpFile struct {
 	profile *icc.Transform
 }
 
-func openWebP(ctx context.Context, src io.Reader) (file, error) {
+func openWebP(ctx context.Context, src io.Reader, budget *work.Budget) (file, error) {
 	// What is too large was refused by its header.
-	d := webp.NewDecoder(src, webp.Options{MaxPixels: -1, MaxICC: icc.MaxProfile})
+	d := webp.NewDecoder(src, webp.Options{MaxPixels: -1, MaxICC: icc.MaxProfile, Work: budget})
 	h, err := d.Header(ctx)
 	if err != nil {
 		d.Close()
 		return nil, err
 	}
-	return &webpFile{d: d, h: h, profile: readProfile(h.ICC, icc.RGB)}, nil
+	profile, err := readProfile(budget, h.ICC, icc.RGB)
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	return &webpFile{d: d, h: h, profile: profile}, nil
 }
 
 func (f *webpFile) header() header {

@@ -39,12 +39,13 @@ func (s *Store) begin(key string) string {
 	return b.String()
 }
 
-// key is the blob's key of an object, or false for objects that are no blobs.
+// key is the blob's key of an object, or false for objects that are no blobs: a key
+// is only what its own name makes, so that no other object is taken for its blob.
 func (s *Store) key(object string) (string, bool) {
 	key, ok := strings.CutPrefix(object, s.prefix)
 	if ok && s.fileKeys {
 		key, ok = strings.CutSuffix(key, endMark)
 		key = strings.ReplaceAll(key, breaking, "")
 	}
-	return key, ok && ports.ValidKey(key)
+	return key, ok && ports.ValidKey(key) && *s.object(key) == object
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -215,36 +214,4 @@ func (b *body) Close() error {
 		b.drop()
 	}
 	return nil
-}
-
-// List implements ports.Blobs. Objects that are no blobs are passed over.
-func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]ports.BlobInfo, error) {
-	if limit < 1 {
-		return nil, domain.InvalidField("limit", "range", "at least 1")
-	}
-	if err := ended(ctx); err != nil {
-		return nil, err
-	}
-	in := &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: aws.String(s.prefix + s.begin(prefix))}
-	if after != "" {
-		in.StartAfter = s.object(after)
-	}
-	var list []ports.BlobInfo
-	for {
-		in.MaxKeys = aws.Int32(int32(min(limit-len(list), pageSize)))
-		out, err := within(ctx, s.timeout, s.client.ListObjectsV2, in, nil)
-		if err != nil {
-			return nil, fail(ctx, err)
-		}
-		for _, o := range out.Contents {
-			key, ok := s.key(aws.ToString(o.Key))
-			if ok && key > after && strings.HasPrefix(key, prefix) && len(list) < limit {
-				list = append(list, ports.BlobInfo{Key: key, Size: aws.ToInt64(o.Size), ModTime: aws.ToTime(o.LastModified).UTC()})
-			}
-		}
-		if len(list) >= limit || !aws.ToBool(out.IsTruncated) || aws.ToString(out.NextContinuationToken) == "" {
-			return list, nil
-		}
-		in.ContinuationToken = out.NextContinuationToken
-	}
 }

@@ -72,6 +72,9 @@ func (s *Store) SweepPartial(ctx context.Context, before time.Time, dryRun bool)
 		if !aws.ToBool(out.IsTruncated) || aws.ToString(out.NextKeyMarker) == "" {
 			return n, nil
 		}
+		if aws.ToString(out.NextKeyMarker) == aws.ToString(in.KeyMarker) && aws.ToString(out.NextUploadIdMarker) == aws.ToString(in.UploadIdMarker) {
+			return n, fail(ctx, fmt.Errorf("the service's list of unfinished uploads does not go on after %q", *in.KeyMarker))
+		}
 		in.KeyMarker, in.UploadIdMarker = out.NextKeyMarker, out.NextUploadIdMarker
 	}
 }

@@ -58,6 +58,7 @@ const (
 var (
 	_ ports.Blobs       = (*Store)(nil)
 	_ ports.BlobSweeper = (*Store)(nil)
+	_ ports.BlobWalker  = (*Store)(nil)
 )
 
 // Options are the optional settings; the zero value is ready to use.

@@ -108,12 +108,13 @@ type userCmd struct {
 
 type userCreateCmd struct {
 	Name          string   `arg:"" help:"User name."`
-	Tier          []string `help:"A tier to be in; may be repeated." sep:"none"`
-	Permission    []string `help:"A permission granted directly; may be repeated." sep:"none"`
+	Tier          []string `help:"A tier to be in; repeatable or comma-separated."`
+	Permission    []string `help:"A permission granted directly; repeatable or comma-separated."`
 	Email         string   `help:"E-mail address."`
 	Admin         bool     `help:"May manage users, tiers, images and links."`
 	PasswordStdin bool     `help:"Read the password from standard input, one line."`
 	records
+	installation
 }
 
 func (userCreateCmd) Help() string {
@@ -121,7 +122,7 @@ func (userCreateCmd) Help() string {
 }
 
 func (c userCreateCmd) Run(p *program) error {
-	return p.service(func(svc *app.Service) error {
+	return c.service(p, func(svc *app.Service) error {
 		password, generated, err := p.password(c.PasswordStdin)
 		if err != nil {
 			return err
@@ -167,10 +168,11 @@ func (p *program) password(fromStdin bool) (password string, generated bool, err
 type userListCmd struct {
 	Tier string `help:"Only the members of this tier."`
 	records
+	installation
 }
 
 func (c userListCmd) Run(p *program) error {
-	return p.service(func(svc *app.Service) error {
+	return c.service(p, func(svc *app.Service) error {
 		us, err := everything(func(pg ports.Page) ([]domain.User, domain.ID, error) { return svc.Users(p.ctx, operator, c.Tier, pg) })
 		if err != nil {
 			return err
@@ -186,10 +188,11 @@ func (c userListCmd) Run(p *program) error {
 type userShowCmd struct {
 	Name string `arg:"" help:"User name."`
 	records
+	installation
 }
 
 func (c userShowCmd) Run(p *program) error {
-	return p.service(func(svc *app.Service) error {
+	return c.service(p, func(svc *app.Service) error {
 		u, err := svc.User(p.ctx, operator, c.Name)
 		if err != nil {
 			return err
@@ -202,15 +205,16 @@ func (c userShowCmd) Run(p *program) error {
 }
 
 type userSetCmd struct {
-	Name         string    `arg:"" help:"User name."`
-	Tier         *[]string `help:"The tiers to be in from now on; may be repeated." sep:"none" xor:"tiers"`
-	NoTiers      bool      `help:"Be in no tier." xor:"tiers"`
-	Permission   *[]string `help:"The permissions granted directly from now on; may be repeated." sep:"none" xor:"permissions"`
-	NoPermission bool      `name:"no-permissions" help:"Have no direct permission." xor:"permissions"`
-	Email        *string   `help:"E-mail address."`
-	Admin        *bool     `help:"May manage users, tiers, images and links." negatable:""`
-	Active       *bool     `help:"May sign in; links and URLs of an inactive user are dead." negatable:""`
+	Name         string   `arg:"" help:"User name."`
+	Tier         []string `help:"The tiers to be in from now on; repeatable or comma-separated." xor:"tiers"`
+	NoTiers      bool     `help:"Be in no tier." xor:"tiers"`
+	Permission   []string `help:"The permissions granted directly from now on; repeatable or comma-separated." xor:"permissions"`
+	NoPermission bool     `name:"no-permissions" help:"Have no direct permission." xor:"permissions"`
+	Email        *string  `help:"E-mail address."`
+	Admin        *bool    `help:"May manage users, tiers, images and links." negatable:""`
+	Active       *bool    `help:"May sign in; links and URLs of an inactive user are dead." negatable:""`
 	records
+	installation
 }
 
 func (userSetCmd) Help() string {
@@ -218,8 +222,8 @@ func (userSetCmd) Help() string {
 }
 
 func (c userSetCmd) Run(p *program) error {
-	return p.service(func(svc *app.Service) error {
-		change := app.UserChange{Email: c.Email, Tiers: c.Tier, Permissions: c.Permission, IsAdmin: c.Admin, IsActive: c.Active}
+	return c.service(p, func(svc *app.Service) error {
+		change := app.UserChange{Email: c.Email, Tiers: given(c.Tier), Permissions: given(c.Permission), IsAdmin: c.Admin, IsActive: c.Active}
 		if c.NoTiers {
 			change.Tiers = &[]string{}
 		}
@@ -243,10 +247,11 @@ func (c userSetCmd) Run(p *program) error {
 type userPasswdCmd struct {
 	Name          string `arg:"" help:"User name."`
 	PasswordStdin bool   `help:"Read the password from standard input, one line; else one is generated and printed."`
+	installation
 }
 
 func (c userPasswdCmd) Run(p *program) error {
-	return p.service(func(svc *app.Service) error {
+	return c.service(p, func(svc *app.Service) error {
 		password, generated, err := p.password(c.PasswordStdin)
 		if err != nil {
 			return err
@@ -265,10 +270,11 @@ func (c userPasswdCmd) Run(p *program) error {
 
 type userDeleteCmd struct {
 	Name string `arg:"" help:"User name."`
+	installation
 }
 
 func (c userDeleteCmd) Run(p *program) error {
-	return p.service(func(svc *app.Service) error {
+	return c.service(p, func(svc *app.Service) error {
 		if err := svc.DeleteUser(p.ctx, operator, c.Name); err != nil {
 			return err
 		}
@@ -325,9 +331,10 @@ type tierCmd struct {
 type tierCreateCmd struct {
 	Name       string   `arg:"" help:"Name of the tier."`
 	Title      *string  `help:"Title for people."`
-	Permission []string `help:"A permission; may be repeated." sep:"none"`
-	Limit      []string `help:"A limit as name=number or name=none; may be repeated." placeholder:"K=V" sep:"none"`
+	Permission []string `help:"A permission; repeatable or comma-separated."`
+	Limit      []string `help:"A limit as name=number or name=none; repeatable or comma-separated." placeholder:"K=V"`
 	records
+	installation
 }
 
 func (tierCreateCmd) Help() string {
@@ -339,13 +346,22 @@ func (c tierCreateCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.service(func(svc *app.Service) error {
+	return c.service(p, func(svc *app.Service) error {
 		t, err := svc.CreateTier(p.ctx, operator, c.Name, app.TierChange{Title: c.Title, Permissions: &c.Permission, Limits: limits})
 		if err != nil {
 			return err
 		}
 		return c.tier(p, t)
 	})
+}
+
+// given is what a list flag names; nil where it was not given, which leaves things as they are. (A
+// flag of type *[]string would keep only the last of several.)
+func given(flag []string) *[]string {
+	if flag == nil {
+		return nil
+	}
+	return &flag
 }
 
 func parseLimits(pairs []string) (map[string]*int64, error) {
@@ -368,10 +384,13 @@ func parseLimits(pairs []string) (map[string]*int64, error) {
 	return out, nil
 }
 
-type tierListCmd struct{ records }
+type tierListCmd struct {
+	records
+	installation
+}
 
 func (c tierListCmd) Run(p *program) error {
-	return p.service(func(svc *app.Service) error {
+	return c.service(p, func(svc *app.Service) error {
 		ts, err := svc.Tiers(p.ctx, operator)
 		if err != nil {
 			return err
@@ -391,10 +410,11 @@ func (c tierListCmd) Run(p *program) error {
 type tierShowCmd struct {
 	Name string `arg:"" help:"Name of the tier."`
 	records
+	installation
 }
 
 func (c tierShowCmd) Run(p *program) error {
-	return p.service(func(svc *app.Service) error {
+	return c.service(p, func(svc *app.Service) error {
 		t, err := svc.Tier(p.ctx, operator, c.Name)
 		if err != nil {
 			return err
@@ -404,12 +424,13 @@ func (c tierShowCmd) Run(p *program) error {
 }
 
 type tierSetCmd struct {
-	Name          string    `arg:"" help:"Name of the tier."`
-	Title         *string   `help:"Title for people."`
-	Permission    *[]string `help:"The permissions from now on; may be repeated." sep:"none" xor:"permissions"`
-	NoPermissions bool      `help:"No permission at all." xor:"permissions"`
-	Limit         []string  `help:"A limit as name=number or name=none; may be repeated." placeholder:"K=V" sep:"none"`
+	Name          string   `arg:"" help:"Name of the tier."`
+	Title         *string  `help:"Title for people."`
+	Permission    []string `help:"The permissions from now on; repeatable or comma-separated." xor:"permissions"`
+	NoPermissions bool     `help:"No permission at all." xor:"permissions"`
+	Limit         []string `help:"A limit as name=number or name=none; repeatable or comma-separated." placeholder:"K=V"`
 	records
+	installation
 }
 
 func (tierSetCmd) Help() string {
@@ -421,14 +442,14 @@ func (c tierSetCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	change := app.TierChange{Title: c.Title, Permissions: c.Permission, Limits: limits}
+	change := app.TierChange{Title: c.Title, Permissions: given(c.Permission), Limits: limits}
 	if c.NoPermissions {
 		change.Permissions = &[]string{}
 	}
 	if change.Title == nil && change.Permissions == nil && len(limits) == 0 {
 		return usagef("nothing to change: name what to set, see 'imagify tier set --help'")
 	}
-	return p.service(func(svc *app.Service) error {
+	return c.service(p, func(svc *app.Service) error {
 		t, err := svc.UpdateTier(p.ctx, operator, c.Name, change)
 		if err != nil {
 			return err
@@ -439,10 +460,11 @@ func (c tierSetCmd) Run(p *program) error {
 
 type tierDeleteCmd struct {
 	Name string `arg:"" help:"Name of the tier."`
+	installation
 }
 
 func (c tierDeleteCmd) Run(p *program) error {
-	return p.service(func(svc *app.Service) error {
+	return c.service(p, func(svc *app.Service) error {
 		if err := svc.DeleteTier(p.ctx, operator, c.Name); err != nil {
 			return err
 		}
@@ -458,10 +480,11 @@ type tokenCmd struct {
 }
 
 type tokenCreateCmd struct {
-	User      string        `required:"" help:"Whose token it is."`
-	Name      string        `help:"What it is for." default:"command line"`
-	ExpiresIn time.Duration `help:"How long it lives, such as 720h; for ever unless given."`
-	JSON      bool          `name:"json" help:"Print JSON."`
+	User      string `required:"" help:"Whose token it is."`
+	Name      string `help:"What it is for." default:"command line"`
+	ExpiresIn *span  `help:"How long it lives, such as 12h or 30d. Without it the token does not expire." placeholder:"30d"`
+	JSON      bool   `name:"json" help:"Print JSON."`
+	installation
 }
 
 func (tokenCreateCmd) Help() string {
@@ -486,11 +509,14 @@ func viewToken(t domain.Token) tokenView {
 }
 
 func (c tokenCreateCmd) Run(p *program) error {
-	if c.ExpiresIn < 0 {
-		return usagef("--expires-in must not be negative")
+	var life time.Duration // 0: no end
+	if c.ExpiresIn != nil {
+		if life = time.Duration(*c.ExpiresIn); life < time.Second {
+			return usagef("--expires-in must be at least 1s; omit it for a token that does not expire")
+		}
 	}
-	return p.service(func(svc *app.Service) error {
-		t, secret, err := svc.CreateTokenFor(p.ctx, operator, c.User, c.Name, c.ExpiresIn)
+	return c.service(p, func(svc *app.Service) error {
+		t, secret, err := svc.CreateTokenFor(p.ctx, operator, c.User, c.Name, life)
 		if err != nil {
 			return err
 		}
@@ -507,10 +533,11 @@ func (c tokenCreateCmd) Run(p *program) error {
 type tokenListCmd struct {
 	User string `required:"" help:"Whose tokens."`
 	records
+	installation
 }
 
 func (c tokenListCmd) Run(p *program) error {
-	return p.service(func(svc *app.Service) error {
+	return c.service(p, func(svc *app.Service) error {
 		ts, err := everything(func(pg ports.Page) ([]domain.Token, domain.ID, error) {
 			return svc.TokensFor(p.ctx, operator, c.User, pg)
 		})
@@ -536,6 +563,7 @@ func (c tokenListCmd) Run(p *program) error {
 type tokenRevokeCmd struct {
 	User string `required:"" help:"Whose token it is."`
 	ID   string `arg:"" help:"The token's id, as 'token list' shows it."`
+	installation
 }
 
 func (c tokenRevokeCmd) Run(p *program) error {
@@ -543,7 +571,7 @@ func (c tokenRevokeCmd) Run(p *program) error {
 	if err != nil {
 		return usagef("%q is no id: take one of 'imagify token list --user %s'", c.ID, c.User)
 	}
-	return p.service(func(svc *app.Service) error {
+	return c.service(p, func(svc *app.Service) error {
 		if err := svc.RevokeTokenFor(p.ctx, operator, c.User, id); err != nil {
 			return err
 		}

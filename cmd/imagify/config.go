@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"log/slog"
+	"maps"
+	"os"
+	"slices"
 
 	"github.com/joho/godotenv"
 
@@ -18,10 +22,11 @@ var operator = domain.SystemActor("command line")
 // loadConfig reads the environment and, for what it does not set, the .env file
 // of the working folder. Flags given on the command line win over both.
 func (p *program) loadConfig(flags map[string]string) (wiring.Config, error) {
-	file, err := godotenv.Read(".env")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	file, err := readDotEnv(".env")
+	if err != nil {
 		return wiring.Config{}, usagef("the .env file cannot be read: %w", err)
 	}
+	p.unknown = unknownSettings(slices.Concat(p.environ(), slices.Collect(maps.Keys(file))))
 	return wiring.Load(func(name string) string {
 		for _, v := range []string{flags[name], p.getenv(name), file[name]} {
 			if v != "" {
@@ -32,9 +37,34 @@ func (p *program) loadConfig(flags map[string]string) (wiring.Config, error) {
 	})
 }
 
+// readDotEnv reads a file of settings; one that does not exist has none. Editors on Windows
+// begin it with a byte order mark, which is not part of the first name.
+func readDotEnv(path string) (map[string]string, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return godotenv.UnmarshalBytes(bytes.TrimPrefix(b, []byte("\ufeff")))
+}
+
+// installation is the flags of the commands that work on an installation that is there.
+type installation struct {
+	Data string `help:"Folder of the embedded default." placeholder:"./data" type:"path"`
+}
+
+// config returns the settings; what they name is opened only where it exists.
+func (i installation) config(p *program) (wiring.Config, error) {
+	c, err := p.loadConfig(map[string]string{"IMAGIFY_DATA": i.Data})
+	c.Existing = true
+	return c, err
+}
+
 // service runs fn with a Service on the configured backends, beside a server that may be running.
-func (p *program) service(fn func(*app.Service) error) (err error) {
-	c, err := p.loadConfig(nil)
+func (i installation) service(p *program, fn func(*app.Service) error) (err error) {
+	c, err := i.config(p)
 	if err != nil {
 		return err
 	}
@@ -43,6 +73,9 @@ func (p *program) service(fn func(*app.Service) error) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
+	if err := b.Installed(p.ctx); err != nil {
+		return err
+	}
 	if err := b.Migrate(p.ctx); err != nil {
 		return err
 	}

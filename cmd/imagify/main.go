@@ -84,11 +84,15 @@ type program struct {
 	ctx context.Context
 	stdio
 	getenv func(string) string
+	// environ lists the environment's variables as os.Environ does.
+	environ func() []string
+	// unknown is what there is to say of variables that look like settings, once they are loaded.
+	unknown []string
 }
 
 // run is the program: it returns the exit code.
 func run(ctx context.Context, args []string, io stdio, getenv func(string) string) int {
-	p := &program{ctx: ctx, stdio: io, getenv: getenv}
+	p := &program{ctx: ctx, stdio: io, getenv: getenv, environ: os.Environ}
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c,
@@ -114,7 +118,28 @@ func run(ctx context.Context, args []string, io stdio, getenv func(string) strin
 		fmt.Fprintf(io.err, "imagify: %v\nrun 'imagify %s--help' for usage\n", err, commandOf(parser, args))
 		return exitUsage
 	}
+	if name := contradicted(k); name != "" {
+		fmt.Fprintf(io.err, "imagify: --%s is given more than once: name it once\n", name)
+		return exitUsage
+	}
 	return p.report(k.Run(p))
+}
+
+// contradicted is the name of a flag that takes one value and was given several times; empty if there is
+// none. Of two values one would be lost without a word.
+func contradicted(k *kong.Context) string {
+	seen := map[*kong.Flag]bool{}
+	for _, step := range k.Path {
+		f := step.Flag
+		if f == nil || f.IsSlice() || f.IsCumulative() {
+			continue
+		}
+		if seen[f] {
+			return f.Name
+		}
+		seen[f] = true
+	}
+	return ""
 }
 
 // commandOf is the command's name, if there is one of the name that was given, for the hint to its help.

@@ -10,6 +10,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -44,9 +45,23 @@ type site struct {
 	data string
 }
 
-func newSite(t *testing.T) site {
+// emptySite is one whose server was never started.
+func emptySite(t *testing.T) site {
 	t.Helper()
 	return site{t, filepath.Join(t.TempDir(), "data")}
+}
+
+// newSite is one with an installation, whose admin the first 'serve' makes.
+func newSite(t *testing.T) site {
+	t.Helper()
+	s := emptySite(t)
+	c, err := wiring.Load(s.env)
+	require.NoError(t, err)
+	b, err := c.Open(t.Context(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	require.NoError(t, b.Migrate(t.Context()))
+	require.NoError(t, b.Close())
+	return s
 }
 
 func (s site) env(name string) string {
@@ -206,7 +221,7 @@ func photo(seed, width, height int) []byte {
 }
 
 func TestServe(t *testing.T) {
-	s := newSite(t)
+	s := emptySite(t)
 	srv := s.serve("IMAGIFY_ADMIN_PASSWORD=")
 	require.Contains(t, srv.first, "password")
 	_, after, _ := strings.Cut(srv.first, "with password ")
@@ -278,7 +293,7 @@ func TestServeRefusals(t *testing.T) {
 		"upload, bad URL":   {[]string{"upload", "--token", "t", "--server", "ftp://x", "x.jpg"}, 2, "--server"},
 		"bad action":        {[]string{"explain", "--user", "admin", "--image", "x", "dance"}, 2, "action"},
 		"bad image id":      {[]string{"explain", "--user", "admin", "--image", "x", "link"}, 2, "image"},
-		"negative age":      {[]string{"sweep", "--min-age", "-5m"}, 2, "min-age"},
+		"negative age":      {[]string{"sweep", "--min-age=-5m"}, 2, "min-age"},
 		"file that is none": {[]string{"thumbnail", "no-such-file.jpg"}, 1, "no-such-file.jpg"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -403,7 +418,7 @@ func TestThumbnailCommand(t *testing.T) {
 	c, err := jpeg.DecodeConfig(strings.NewReader(out))
 	require.NoError(t, err)
 	assert.Equal(t, 200, c.Height)
-	code, _, _ = s.run("", "thumbnail", "-o", "-", in, in)
+	code, _, _ = s.run("", "thumbnail", "-o", "-", in, filepath.Join(dir, "small.jpg"))
 	assert.Equal(t, 2, code)
 	code, _, errs = s.run("no picture at all", "thumbnail", "-o", filepath.Join(dir, "none.jpg"), "-")
 	assert.Equal(t, 1, code)

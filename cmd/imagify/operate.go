@@ -28,14 +28,17 @@ type migrateCmd struct {
 }
 
 type (
-	migrateUpCmd     struct{}
-	migrateDownCmd   struct{}
-	migrateStatusCmd struct{ records }
+	migrateUpCmd     struct{ installation }
+	migrateDownCmd   struct{ installation }
+	migrateStatusCmd struct {
+		records
+		installation
+	}
 )
 
-// schema runs fn on the configured database if it has a schema.
-func (p *program) schema(fn func(wiring.Database) error) (err error) {
-	c, err := p.loadConfig(nil)
+// schema runs fn on the configured database, if it is of a kind that has a schema.
+func (i installation) schema(p *program, fn func(wiring.Database) error) (err error) {
+	c, err := i.config(p)
 	if err != nil {
 		return err
 	}
@@ -50,8 +53,8 @@ func (p *program) schema(fn func(wiring.Database) error) (err error) {
 	return fn(b.Database)
 }
 
-func (migrateUpCmd) Run(p *program) error {
-	return p.schema(func(db wiring.Database) error {
+func (c migrateUpCmd) Run(p *program) error {
+	return c.schema(p, func(db wiring.Database) error {
 		done, err := db.MigrateUp(p.ctx)
 		for _, m := range done {
 			fmt.Fprintf(p.out, "applied %d %s\n", m.Version, m.Name)
@@ -63,8 +66,8 @@ func (migrateUpCmd) Run(p *program) error {
 	})
 }
 
-func (migrateDownCmd) Run(p *program) error {
-	return p.schema(func(db wiring.Database) error {
+func (c migrateDownCmd) Run(p *program) error {
+	return c.schema(p, func(db wiring.Database) error {
 		all, err := db.MigrationStatus(p.ctx)
 		if err != nil {
 			return err
@@ -93,7 +96,7 @@ func (migrateDownCmd) Run(p *program) error {
 }
 
 func (c migrateStatusCmd) Run(p *program) error {
-	return p.schema(func(db wiring.Database) error {
+	return c.schema(p, func(db wiring.Database) error {
 		all, err := db.MigrationStatus(p.ctx)
 		if err != nil {
 			return err
@@ -131,6 +134,7 @@ type explainCmd struct {
 	Image  string `required:"" help:"The image's id."`
 	Action string `arg:"" help:"thumbnail:HEIGHT, original or link."`
 	JSON   bool   `name:"json" help:"Print JSON."`
+	installation
 }
 
 func (explainCmd) Help() string {
@@ -146,7 +150,7 @@ func (c explainCmd) Run(p *program) error {
 	if err != nil {
 		return usagef("--image %s: not an image's id", c.Image)
 	}
-	return p.service(func(svc *app.Service) error {
+	return c.service(p, func(svc *app.Service) error {
 		row, err := svc.Explain(p.ctx, operator, c.User, id, action)
 		if err != nil {
 			return err
@@ -170,16 +174,14 @@ func (c explainCmd) Run(p *program) error {
 }
 
 type sweepCmd struct {
-	DryRun bool          `help:"Count, and remove nothing."`
-	MinAge time.Duration `help:"Leave younger leftovers alone." default:"15m"`
-	JSON   bool          `name:"json" help:"Print JSON."`
+	DryRun bool `help:"Count, and remove nothing."`
+	MinAge span `help:"Leave younger leftovers alone." default:"15m"`
+	JSON   bool `name:"json" help:"Print JSON."`
+	installation
 }
 
 func (c sweepCmd) Run(p *program) error {
-	if c.MinAge < 0 {
-		return usagef("--min-age must not be negative")
-	}
-	return p.service(func(svc *app.Service) error {
+	return c.service(p, func(svc *app.Service) error {
 		r, err := c.sweep(p.ctx, svc)
 		if err != nil {
 			return err
@@ -213,7 +215,7 @@ const sweepPatience = 30 * time.Second
 func (c sweepCmd) sweep(ctx context.Context, svc *app.Service) (app.SweepReport, error) {
 	deadline := time.Now().Add(sweepPatience)
 	for {
-		r, err := svc.Sweep(ctx, operator, app.SweepOptions{DryRun: c.DryRun, MinAge: c.MinAge})
+		r, err := svc.Sweep(ctx, operator, app.SweepOptions{DryRun: c.DryRun, MinAge: time.Duration(c.MinAge)})
 		if err != nil || !r.AlreadyBusy || time.Now().After(deadline) {
 			return r, err
 		}
@@ -225,14 +227,14 @@ func (c sweepCmd) sweep(ctx context.Context, svc *app.Service) (app.SweepReport,
 	}
 }
 
-type doctorCmd struct{}
+type doctorCmd struct{ installation }
 
 func (doctorCmd) Help() string {
 	return "Says for each backend whether it does what imagify needs, and if not, what to do. It\nputs a small object into the store and removes it again."
 }
 
 // Run checks one thing after the other; a line each.
-func (doctorCmd) Run(p *program) (err error) {
+func (c doctorCmd) Run(p *program) (err error) {
 	failed := 0
 	check := func(what string, good string, err error) {
 		word := "ok  "
@@ -242,18 +244,21 @@ func (doctorCmd) Run(p *program) (err error) {
 		}
 		fmt.Fprintf(p.out, "%s  %-14s %s\n", word, what, strings.ReplaceAll(good, "\n", "; "))
 	}
-	c, err := p.loadConfig(nil)
+	cfg, err := c.config(p)
 	if err != nil {
 		return err
 	}
 	b := &wiring.Backends{Config: app.Config{Logger: slog.New(slog.DiscardHandler)}}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	check("configuration", fmt.Sprintf("database %s:, storage %s:, data folder %s", wiring.Scheme(c.Database), wiring.Scheme(c.Storage), c.Data), nil)
+	check("configuration", fmt.Sprintf("database %s:, storage %s:, data folder %s", wiring.Scheme(cfg.Database), wiring.Scheme(cfg.Storage), cfg.Data), nil)
+	for _, u := range p.unknown {
+		fmt.Fprintf(p.out, "WARN  %-14s %s\n", "configuration", u)
+	}
 	checks := map[string]func(context.Context, *wiring.Backends) (good string, err error){
 		wiring.PartRedis: checkRedis, wiring.PartResizer: checkResizers, wiring.PartDatabase: checkDatabase,
 		wiring.PartStorage: checkStorage, wiring.PartSecretKey: checkKeys,
 	}
-	for _, part := range c.Parts() {
+	for _, part := range cfg.Parts() {
 		err, good := part.Open(p.ctx, b), ""
 		if err == nil {
 			good, err = checks[part.Name](p.ctx, b)
@@ -396,20 +401,30 @@ func (c readyCmd) Run(p *program) error {
 	return err
 }
 
-// writeFile writes a file whole or not at all.
-func writeFile(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".imagify-*")
-	if err != nil {
-		return err
+// writeFile writes a file whole or not at all; over one that exists only with replace, else
+// the error is fs.ErrExist.
+func writeFile(path string, data []byte, replace bool) (err error) {
+	if !replace {
+		// The name is taken before the bytes are there, so that of two writers one is refused.
+		taken, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o644)
+		if err != nil {
+			return err
+		}
+		_ = taken.Close()
 	}
-	defer func() {
+	f, err := os.CreateTemp(filepath.Dir(path), ".imagify-*")
+	if err == nil {
+		_, err = f.Write(data)
+		err = errors.Join(err, f.Chmod(0o644), f.Close())
+		if err == nil {
+			err = os.Rename(f.Name(), path)
+		}
 		if err != nil {
 			_ = os.Remove(f.Name())
 		}
-	}()
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err != nil && !replace {
+		_ = os.Remove(path)
+	}
+	return err
 }

@@ -114,7 +114,7 @@ func promiseD1(t *testing.T) {
 // leftovers counts what waits for the sweep, blobs without a record, and records without a blob.
 func (s site) leftovers() (due, orphans, ghosts int) {
 	s.t.Helper()
-	p := &program{ctx: s.t.Context(), stdio: stdio{err: &bytes.Buffer{}}, getenv: s.env}
+	p := &program{ctx: s.t.Context(), stdio: stdio{err: &bytes.Buffer{}}, getenv: s.env, environ: os.Environ}
 	c, err := p.loadConfig(nil)
 	require.NoError(s.t, err)
 	b, err := c.Open(p.ctx, slog.New(slog.DiscardHandler))

@@ -45,6 +45,9 @@ func (c serveCmd) Run(p *program) error {
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(p.err, nil))
+	for _, u := range p.unknown {
+		log.Warn(u)
+	}
 	return p.serve(cfg, log, func(svc *app.Service, _ string) error {
 		generated, err := svc.Bootstrap(p.ctx, cfg.AdminPassword)
 		if err == nil && generated != "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,13 +19,14 @@ import (
 )
 
 type thumbnailCmd struct {
-	Height []string `help:"Height in pixels, 1 to 4320; may be repeated." default:"200" sep:"none"`
+	Height []string `help:"Height in pixels, 1 to 4320; repeatable or comma-separated." default:"200"`
 	Out    string   `short:"o" help:"A file for one result, else a folder; - for standard output. Without it: beside the original." placeholder:"OUT"`
+	Force  bool     `help:"Write over files that exist. Sources and other results of the same run are never written over."`
 	Files  []string `arg:"" name:"file" help:"Pictures; - for standard input."`
 }
 
 func (thumbnailCmd) Help() string {
-	return "The format is JPEG, or PNG for pictures with alpha; nothing is enlarged. Results in a folder are named cat-200.jpg.\n\nExamples:\n  imagify thumbnail --height 200 --height 400 -o thumbs/ *.jpg\n  imagify thumbnail -o - - < cat.jpg > small.jpg"
+	return "The format is JPEG, or PNG for pictures with alpha; nothing is enlarged. Results in a folder are named cat-200.jpg.\nOUT is a folder where it ends in / or exists as one, or where there are several results.\n\nExamples:\n  imagify thumbnail --height 200,400 -o thumbs/ *.jpg\n  imagify thumbnail -o - - < cat.jpg > small.jpg"
 }
 
 func (c thumbnailCmd) Run(p *program) error {
@@ -38,11 +40,12 @@ func (c thumbnailCmd) Run(p *program) error {
 			heights = append(heights, h)
 		}
 	}
-	many := len(heights)*len(c.Files) > 1
-	if c.Out == "-" && many {
-		return usagef("-o -: standard output takes one result, there are %d", len(heights)*len(c.Files))
+	files := distinct(c.Files)
+	results := len(heights) * len(files)
+	if c.Out == "-" && results > 1 {
+		return usagef("-o -: standard output takes one result, there are %d", results)
 	}
-	folder, err := c.folder(many)
+	out, err := c.output(files, results > 1)
 	if err != nil {
 		return err
 	}
@@ -51,11 +54,11 @@ func (c thumbnailCmd) Run(p *program) error {
 		return err
 	}
 	bars := p.bars()
-	if len(c.Files) < 3 {
+	if len(files) < 3 {
 		bars.pool = nil
 	}
 	defer bars.wait()
-	all := bars.ofFiles("thumbnails", len(c.Files))
+	all := bars.ofFiles("thumbnails", len(files))
 	defer all.done()
 	var (
 		mu     sync.Mutex
@@ -63,69 +66,122 @@ func (c thumbnailCmd) Run(p *program) error {
 		wg     sync.WaitGroup
 	)
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
-	for _, file := range c.Files {
+	for _, file := range files {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			err := c.one(p, r, file, folder, heights)
+			err := c.one(p, r, file, out, heights)
 			all.advance()
 			if err != nil {
 				mu.Lock()
 				failed++
 				mu.Unlock()
-				bars.say(file+": "+message(fileError(err)), true)
+				bars.say(file+": "+message(err), true)
 			}
 		})
 	}
 	wg.Wait()
 	if failed > 0 {
-		return fmt.Errorf("%d of %d files failed", failed, len(c.Files))
+		return fmt.Errorf("%d of %d files failed", failed, len(files))
 	}
 	return nil
 }
 
-// folder returns where results go: empty if OUT is a file, or there is none.
-func (c thumbnailCmd) folder(many bool) (string, error) {
-	if c.Out == "" || c.Out == "-" {
-		return "", nil
+// distinct leaves out files that are named again.
+func distinct(files []string) []string {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(slices.Clone(files), func(file string) bool {
+		key := filepath.Clean(file)
+		again := seen[key]
+		seen[key] = true
+		return again
+	})
+}
+
+// output is where a run writes to, and what it must not write over.
+type output struct {
+	folder  string // empty: OUT is a file, or results go beside their sources
+	force   bool
+	sources []os.FileInfo
+}
+
+// output settles where the results go, before any is made. Two sources whose results
+// could have the same name are refused: one of them would be lost.
+func (c thumbnailCmd) output(files []string, many bool) (output, error) {
+	o := output{force: c.Force}
+	if c.Out != "" && c.Out != "-" {
+		info, err := os.Stat(c.Out)
+		isFolder := err == nil && info.IsDir()
+		if many || isFolder || os.IsPathSeparator(c.Out[len(c.Out)-1]) {
+			if err == nil && !isFolder {
+				return o, usagef("-o %s: several results need a folder, this is a file", c.Out)
+			}
+			if err := os.MkdirAll(c.Out, 0o755); err != nil {
+				return o, fmt.Errorf("-o %s: the folder cannot be made: %w", c.Out, fileError(err))
+			}
+			o.folder = c.Out
+		} else if _, err := os.Stat(filepath.Dir(c.Out)); err != nil {
+			return o, usagef("-o %s: the folder %s does not exist: make it, or end the name in / to have one made", c.Out, filepath.Dir(c.Out))
+		}
 	}
-	info, err := os.Stat(c.Out)
-	isFolder := err == nil && info.IsDir()
-	if !many && !isFolder && !os.IsPathSeparator(c.Out[len(c.Out)-1]) {
-		return "", nil
+	names := map[string]string{}
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil {
+			o.sources = append(o.sources, info)
+		}
+		name := o.name(file, "")
+		if other, taken := names[name]; taken {
+			return o, usagef("%s and %s would both become %s-…: rename one, or give each run a folder of its own with -o", other, file, name)
+		}
+		names[name] = file
 	}
-	if err == nil && !isFolder {
-		return "", usagef("-o %s: several results need a folder, this is a file", c.Out)
+	return o, nil
+}
+
+// name is a result's path up to its suffix, which tells height and format.
+func (o output) name(file, suffix string) string {
+	name, folder := baseName(file)+suffix, filepath.Dir(file)
+	if file == "-" {
+		name = "stdin" + suffix
 	}
-	return c.Out, os.MkdirAll(c.Out, 0o755)
+	if o.folder != "" {
+		folder = o.folder
+	}
+	return filepath.Join(folder, name)
+}
+
+// write writes a result, whole or not at all.
+func (o output) write(name string, data []byte) error {
+	if info, err := os.Stat(name); err == nil {
+		if slices.ContainsFunc(o.sources, func(source os.FileInfo) bool { return os.SameFile(source, info) }) {
+			return fmt.Errorf("%s is a source of this run and is not written over: choose another -o", name)
+		}
+	}
+	err := writeFile(name, data, o.force)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists: remove it, choose another -o, or write over it with --force", name)
+	}
+	return err
 }
 
 // one makes all thumbnails of one file, from one decode.
-func (c thumbnailCmd) one(p *program, r ports.Resizer, file, folder string, heights []int) error {
+func (c thumbnailCmd) one(p *program, r ports.Resizer, file string, out output, heights []int) error {
 	thumbs, err := resizeFile(p.ctx, r, p.in, file, heights)
 	if err != nil {
-		return err
+		return fileError(err)
 	}
 	for i, t := range thumbs {
-		name := baseName(file)
-		if file == "-" {
-			name = "stdin"
-		}
-		name += "-" + strconv.Itoa(heights[i]) + t.Format.Extension()
-		switch {
-		case c.Out == "-" || c.Out == "" && file == "-":
+		if c.Out == "-" || c.Out == "" && file == "-" {
 			if _, err := p.out.Write(t.Data); err != nil {
 				return err
 			}
 			continue
-		case folder != "":
-			name = filepath.Join(folder, name)
-		case c.Out != "":
-			name = c.Out
-		default:
-			name = filepath.Join(filepath.Dir(file), name)
 		}
-		if err := writeFile(name, t.Data); err != nil {
+		name := c.Out
+		if c.Out == "" || out.folder != "" {
+			name = out.name(file, "-"+strconv.Itoa(heights[i])+t.Format.Extension())
+		}
+		if err := out.write(name, t.Data); err != nil {
 			return err
 		}
 	}

@@ -69,6 +69,9 @@ func (body) Close() error { return nil }
 // Delete removes blobs.
 func (s Store) Delete(ctx context.Context, keys ...string) error { return s.In.Delete(ctx, keys...) }
 
+// Move gives a blob another key, packed as it is.
+func (s Store) Move(ctx context.Context, from, to string) error { return s.In.Move(ctx, from, to) }
+
 // List lists blobs with the sizes that they have unpacked.
 func (s Store) List(ctx context.Context, prefix, after string, limit int) ([]ports.BlobInfo, error) {
 	infos, err := s.In.List(ctx, prefix, after, limit)

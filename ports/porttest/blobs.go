@@ -21,7 +21,8 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-// Blobs is the suite of ports.Blobs, and of ports.BlobSweeper where the adapter has it.
+// Blobs is the suite of ports.Blobs, and of ports.BlobSweeper and
+// ports.BlobWalker where the adapter has them.
 func Blobs(t *testing.T, newBlobs func(t *testing.T) ports.Blobs) {
 	t.Helper()
 	run(t, "Blobs", newBlobs, []check[ports.Blobs]{
@@ -40,6 +41,10 @@ func Blobs(t *testing.T, newBlobs func(t *testing.T) ports.Blobs) {
 		{"ReplaceRacers", blobsReplaceRacers},
 		{"Delete", blobsDelete},
 		{"List", blobsList},
+		{"Move", blobsMove},
+		{"MoveTime", blobsMoveTime},
+		{"MoveRacers", blobsMoveRacers},
+		{"Walk", blobsWalk},
 		{"Sweeper", blobsSweeper},
 		{"EndedContext", blobsEnded},
 	})
@@ -596,6 +601,8 @@ func blobsEnded(t *testing.T, b ports.Blobs) {
 		{"Open none", func(ctx context.Context) error { _, err := b.Open(ctx, "none"); return err }},
 		{"Delete", func(ctx context.Context) error { return b.Delete(ctx, "a") }},
 		{"List", func(ctx context.Context) error { _, err := b.List(ctx, "", "", 1); return err }},
+		{"Move", func(ctx context.Context) error { return b.Move(ctx, "a", "b") }},
+		{"Move none", func(ctx context.Context) error { return b.Move(ctx, "none", "b") }},
 	})
 	wantBlob(t, b, "a", []byte("kept"))
 	wantNoBlob(t, b, "b")

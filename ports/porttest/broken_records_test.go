@@ -25,7 +25,7 @@ func records(fault, finds string, breakIt func(r *ports.Records)) broken {
 	suites := map[string]func(*testing.T, func(*testing.T) ports.Records){
 		"Users": porttest.Users, "Tiers": porttest.Tiers, "Directory": porttest.Directory, "Images": porttest.Images, "Uploads": porttest.Uploads,
 		"Deletions": porttest.Deletions, "Links": porttest.Links, "LinkChanges": porttest.LinkChanges, "Audit": porttest.Audit,
-		"Sessions": porttest.Sessions, "Tokens": porttest.Tokens, "Changes": porttest.Changes, "Leases": porttest.Leases,
+		"Sessions": porttest.Sessions, "Tokens": porttest.Tokens, "Changes": porttest.Changes, "Leases": porttest.Leases, "Installation": porttest.Installation,
 	}
 	suite, _, _ := strings.Cut(finds, "/")
 	return broken{fault, finds, func(t *testing.T) {

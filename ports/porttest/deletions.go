@@ -21,6 +21,8 @@ func Deletions(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 		{"FinishOnlyDue", deletionsFinishOnlyDue},
 		{"Due", deletionsDue},
 		{"State", deletionsState},
+		{"States", deletionsStates},
+		{"Ownerless", deletionsOwnerless},
 		{"EndedContext", deletionsEnded},
 	})
 }
@@ -211,6 +213,67 @@ func deletionsState(w *world) {
 	}
 }
 
+func deletionsStates(w *world) {
+	owner, stranger := w.id(epoch), w.id(epoch)
+	pending, ready, marked, foreign := w.upload(owner, moment(1)), w.ready(owner, moment(2)), w.ready(owner, moment(3)), w.ready(stranger, moment(4))
+	w.begin(pending)
+	w.mark(marked)
+	ids := []domain.ID{pending.ImageID, ready.ID, marked.ID, foreign.ID, w.id(epoch)}
+	for range 1200 { // more than a statement may name
+		ids = append(ids, w.id(epoch))
+	}
+	ids = append(ids, ready.ID)
+	got, err := w.Deletions.States(w.ctx, owner, ids)
+	require.NoError(w.t, err)
+	require.Equal(w.t, map[domain.ID]domain.ImageState{
+		pending.ImageID: domain.ImagePending, ready.ID: domain.ImageReady, marked.ID: domain.ImageDeleting,
+	}, got)
+	got, err = w.Deletions.States(w.ctx, owner, nil)
+	require.NoError(w.t, err)
+	require.Empty(w.t, got)
+}
+
+func deletionsOwnerless(w *world) {
+	u, deleting := w.user("anna"), w.user("bert")
+	deleting.Deleting, deleting.IsActive = true, false
+	w.save(u, deleting)
+	gone := []domain.ID{w.id(epoch), w.id(epoch)}
+	var want []ports.DueImage
+	for i := range 12 {
+		switch i % 4 {
+		case 0:
+			w.ready(u.ID, moment(i))
+		case 1:
+			w.ready(deleting.ID, moment(i))
+		case 2:
+			img := w.ready(gone[i%8/4], moment(i))
+			want = append(want, ports.DueImage{OwnerID: img.OwnerID, ID: img.ID, State: domain.ImageReady})
+		case 3: // no ready images
+			w.begin(w.upload(gone[0], moment(i)))
+			w.mark(w.ready(gone[1], moment(i)))
+		}
+	}
+	for limit := 1; limit <= 13; limit++ {
+		var got []ports.DueImage
+		var after domain.ID
+		for calls := 0; ; calls++ {
+			require.Less(w.t, calls, 20, "limit %d: it does not end", limit)
+			found, next, err := w.Deletions.Ownerless(w.ctx, after, limit)
+			require.NoError(w.t, err)
+			require.LessOrEqual(w.t, len(found), limit)
+			got = append(got, found...)
+			if next.IsZero() {
+				break
+			}
+			require.Positive(w.t, next.Compare(after))
+			after = next
+		}
+		require.Equal(w.t, want, got, "limit %d", limit)
+	}
+	_, _, err := w.Deletions.Ownerless(w.ctx, domain.ID{}, 0)
+	wantCode(w.t, domain.Invalid, err)
+}
+
 func deletionsEnded(w *world) {
 	owner := w.id(epoch)
 	img, marked := w.ready(owner, moment(1)), w.ready(owner, moment(2))
@@ -225,6 +288,11 @@ func deletionsEnded(w *world) {
 		}},
 		{"Due", func(ctx context.Context) error { _, err := w.Deletions.Due(ctx, moment(3), domain.ID{}, 1); return err }},
 		{"State", func(ctx context.Context) error { _, err := w.Deletions.State(ctx, owner, img.ID); return err }},
+		{"States", func(ctx context.Context) error {
+			_, err := w.Deletions.States(ctx, owner, []domain.ID{img.ID, marked.ID})
+			return err
+		}},
+		{"Ownerless", func(ctx context.Context) error { _, _, err := w.Deletions.Ownerless(ctx, domain.ID{}, 5); return err }},
 		{"State unknown", func(ctx context.Context) error { _, err := w.Deletions.State(ctx, owner, owner); return err }},
 	})
 	w.wantState(owner, img.ID, domain.ImageReady)

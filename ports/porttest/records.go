@@ -17,7 +17,7 @@ import (
 func Records(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 	t.Helper()
 	for _, suite := range []func(*testing.T, func(*testing.T) ports.Records){
-		Users, Tiers, Directory, Images, Uploads, Deletions, Links, LinkChanges, Audit, Sessions, Tokens, Changes, Leases,
+		Users, Tiers, Directory, Images, Uploads, Deletions, Links, LinkChanges, Audit, Sessions, Tokens, Changes, Leases, Installation,
 	} {
 		suite(t, newRecords)
 	}

@@ -91,19 +91,20 @@ func New(db *bun.DB, o Options) ports.Records {
 	}
 	r := &repo{db: db, o: o}
 	return ports.Records{
-		Users:       users{r, o.Read},
-		Tiers:       tiers{r, o.Read},
-		Directory:   directory{r},
-		Images:      images{r},
-		Uploads:     uploads{r},
-		Deletions:   deletions{r},
-		Links:       links{r},
-		LinkChanges: linkChanges{r},
-		Audit:       audit{r},
-		Sessions:    sessions{r},
-		Tokens:      tokens{r},
-		Changes:     changes{r},
-		Leases:      leases{r},
+		Users:        users{r, o.Read},
+		Tiers:        tiers{r, o.Read},
+		Directory:    directory{r},
+		Images:       images{r},
+		Uploads:      uploads{r},
+		Deletions:    deletions{r},
+		Links:        links{r},
+		LinkChanges:  linkChanges{r},
+		Audit:        audit{r},
+		Sessions:     sessions{r},
+		Tokens:       tokens{r},
+		Changes:      changes{r},
+		Leases:       leases{r},
+		Installation: installation{r},
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -412,4 +414,75 @@ func (s deletions) State(ctx context.Context, ownerID, id domain.ID) (domain.Ima
 		return "", s.notFound(err, "image")
 	}
 	return domain.ImageState(state), nil
+}
+
+// States asks both tables in one statement, as State does.
+func (s deletions) States(ctx context.Context, ownerID domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
+	states := make(map[domain.ID]domain.ImageState, len(ids))
+	for part := range slices.Chunk(ids, chunk) {
+		if err := s.states(ctx, ownerID, part, states); err != nil {
+			return nil, s.fail(err)
+		}
+	}
+	return states, nil
+}
+
+func (s deletions) states(ctx context.Context, ownerID domain.ID, ids []domain.ID, into map[domain.ID]domain.ImageState) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	values := make([][]byte, len(ids))
+	for i, id := range ids {
+		values[i] = id[:]
+	}
+	var rows []struct {
+		ID    []byte
+		State string
+	}
+	err := s.o.Read.NewRaw("SELECT id, state FROM unfinished WHERE id IN (?) AND owner_id = ?"+
+		" UNION ALL SELECT id, ? FROM images WHERE owner_id = ? AND id IN (?)",
+		bun.List(values), ownerID[:], string(domain.ImageReady), ownerID[:], bun.List(values)).Scan(ctx, &rows)
+	for _, row := range rows {
+		into[toID(row.ID)] = domain.ImageState(row.State)
+	}
+	return err
+}
+
+func (s deletions) Ownerless(ctx context.Context, after domain.ID, limit int) (found []ports.DueImage, next domain.ID, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	if err := checkLimit(limit); err != nil {
+		return nil, next, err
+	}
+	var seen []imageOwnerRow
+	err = s.o.Read.NewSelect().Model(&seen).ForceIndex("PRIMARY").Column("id", "owner_id").Where("id > ?", after[:]).
+		OrderBy("id", bun.OrderAsc).Limit(int64(limit)).Scan(ctx)
+	if err != nil {
+		return nil, next, s.fail(err)
+	}
+	owners := map[domain.ID]bool{} // true: has a record
+	for _, row := range seen {
+		owners[toID(row.OwnerID)] = false
+	}
+	for part := range slices.Chunk(slices.Collect(maps.Keys(owners)), chunk) {
+		values := make([][]byte, len(part))
+		for i, id := range part {
+			values[i] = id[:]
+		}
+		var there [][]byte
+		if err := s.o.Read.NewRaw("SELECT id FROM users WHERE id IN (?)", bun.List(values)).Scan(ctx, &there); err != nil {
+			return nil, next, s.fail(err)
+		}
+		for _, id := range there {
+			owners[toID(id)] = true
+		}
+	}
+	for _, row := range seen {
+		if owner := toID(row.OwnerID); !owners[owner] {
+			found = append(found, ports.DueImage{OwnerID: owner, ID: toID(row.ID), State: domain.ImageReady})
+		}
+	}
+	if len(seen) == limit {
+		next = toID(seen[limit-1].ID)
+	}
+	return found, next, nil
 }

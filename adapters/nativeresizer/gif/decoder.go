@@ -8,6 +8,8 @@ import (
 	"image"
 	"io"
 	"sync"
+
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 )
 
 // Defaults and bounds of [Options].
@@ -24,6 +26,9 @@ type Options struct {
 	// MaxPixels bounds [Header.Pixels] of an image that is decoded. 0 is
 	// DefaultMaxPixels, less than 0 is no limit.
 	MaxPixels int64
+	// Work is what decoding may cost; nil is no limit. Once it is exceeded, the error
+	// is [work.ErrExceeded].
+	Work *work.Budget
 }
 
 // Header is what a GIF file tells about itself before its first image data.

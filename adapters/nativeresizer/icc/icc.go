@@ -100,6 +100,10 @@ func New(profile []byte, space Space) (*Transform, error) {
 	return t, nil
 }
 
+// Work is about what [New] costs for a profile of so many bytes, in units of package
+// work: the curves are sampled, and a table is copied.
+func Work(bytes int) int64 { return 500_000 + 4*int64(bytes) }
+
 // near tells whether a byte is so close to another that the eye cannot tell.
 func near(v byte, want int) bool { return int(v)-want <= 2 && want-int(v) <= 2 }
 

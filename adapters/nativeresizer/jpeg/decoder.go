@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"sync"
+
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 )
 
 // Scale is the denominator of the size at which an image is decoded.
@@ -48,6 +50,9 @@ type Options struct {
 	// MaxICC bounds the size of Header.ICC in bytes. 0 is DefaultMaxICC, less
 	// than 0 drops every profile.
 	MaxICC int
+	// Work is what decoding may cost; nil is no limit. Once it is exceeded, the error
+	// is [work.ErrExceeded].
+	Work *work.Budget
 }
 
 // workspace is what a decode needs whatever the image: buffers and tables. It is reused, and its

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/imagify-api/imagify/adapters/nativeresizer/png/internal/inflate"
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 )
 
 // Defaults and bounds of [Options].
@@ -40,6 +41,9 @@ type Options struct {
 	// MaxEXIF bounds the size of EXIF in bytes. 0 is DefaultMaxEXIF, less than 0
 	// drops it always.
 	MaxEXIF int
+	// Work is what decoding may cost; nil is no limit. Once it is exceeded, the error
+	// is [work.ErrExceeded].
+	Work *work.Budget
 }
 
 // Decoder decodes one PNG file from a reader. It is not safe for concurrent use.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/imagify-api/imagify/adapters/nativeresizer/internal/input"
 	"github.com/imagify-api/imagify/adapters/nativeresizer/webp/internal/vp8"
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 )
 
 // Defaults of [Options].
@@ -36,6 +37,9 @@ type Options struct {
 	// MaxEXIF bounds the size of EXIF in bytes. 0 is DefaultMaxEXIF, less than 0
 	// drops it always.
 	MaxEXIF int64
+	// Work is what decoding may cost; nil is no limit. Once it is exceeded, the error
+	// is [work.ErrExceeded].
+	Work *work.Budget
 }
 
 // Decoder decodes one WebP file from a reader. It is not safe for concurrent use.

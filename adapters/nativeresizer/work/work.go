@@ -17,12 +17,17 @@ var ErrExceeded = errors.New("work: the budget is exceeded")
 // Budget is the work that one file may cost. A nil Budget counts nothing and never
 // ends. It is safe for concurrent use.
 type Budget struct {
-	limit int64
-	spent atomic.Int64
+	limit, spent atomic.Int64
+	exceeded     atomic.Bool
+	most         int64 // that limit may grow to; 0: it does not grow
 }
 
-// New returns a budget of a number of units.
-func New(units int64) *Budget { return &Budget{limit: units} }
+// New returns a budget of a number of units, which does not grow.
+func New(units int64) *Budget {
+	b := new(Budget)
+	b.limit.Store(units)
+	return b
+}
 
 // Spend takes units before the work is done. Once the budget is exceeded it returns
 // ErrExceeded, and does so from then on.
@@ -30,7 +35,9 @@ func (b *Budget) Spend(units int64) error {
 	if b == nil {
 		return nil
 	}
-	if b.spent.Add(units) > b.limit {
+	const overflow = 1 << 61
+	if b.exceeded.Load() || b.spent.Add(min(units, overflow)) > b.limit.Load() {
+		b.exceeded.Store(true) // no later grant makes it good
 		return ErrExceeded
 	}
 	return nil
@@ -44,10 +51,10 @@ func (b *Budget) Spent() int64 {
 	return b.spent.Load()
 }
 
-// Limit returns the units that there were.
+// Limit returns the units that there are, spent ones included.
 func (b *Budget) Limit() int64 {
 	if b == nil {
 		return 0
 	}
-	return b.limit
+	return b.limit.Load()
 }

@@ -30,6 +30,10 @@ type Config struct {
 	CDNMaxAge      time.Duration
 	TrustedProxies []netip.Prefix
 
+	// Existing makes Open refuse what is not there yet, where it would otherwise make a
+	// new installation: a command run in the wrong folder must not look like success.
+	Existing bool
+
 	// Metrics gets the series of the backends that Open opens; nil: they are not
 	// measured. It is the program's, not a setting.
 	Metrics prometheus.Registerer
@@ -98,14 +102,18 @@ func Load(getenv func(name string) string) (Config, error) {
 		}
 		c.TrustedProxies = append(c.TrustedProxies, prefix)
 	}
-	for _, key := range fields(value["IMAGIFY_SECRET_KEY"]) {
+	keys := fields(value["IMAGIFY_SECRET_KEY"])
+	if value["IMAGIFY_SECRET_KEY"] != "" && len(keys) == 0 {
+		return c, domain.Errorf(domain.Invalid, "IMAGIFY_SECRET_KEY is set but holds no key: give one of at least 16 characters, or unset it")
+	}
+	for _, key := range keys {
 		if len(key) < 16 {
 			return c, domain.Errorf(domain.Invalid, "IMAGIFY_SECRET_KEY: a key needs at least 16 characters")
 		}
 		c.SecretKeys = append(c.SecretKeys, []byte(key))
 	}
-	if s := Scheme(c.Database); len(c.SecretKeys) == 0 && s != "sqlite" && s != "mem" {
-		return c, domain.Errorf(domain.Invalid, "IMAGIFY_SECRET_KEY is required with a %s: database: all nodes must sign alike", s)
+	if len(c.SecretKeys) == 0 && Scheme(c.Database) == "mysql" {
+		return c, domain.Errorf(domain.Invalid, "IMAGIFY_SECRET_KEY is required with a mysql: database: all nodes must sign alike")
 	}
 	if c.Data, err = filepath.Abs(value["IMAGIFY_DATA"]); err != nil {
 		return c, domain.Wrap(domain.Invalid, err, "IMAGIFY_DATA")

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"io"
+	"iter"
 	"strings"
 	"time"
 
@@ -106,6 +107,17 @@ func (b measuredBlobs) Delete(ctx context.Context, keys ...string) (err error) {
 func (b measuredBlobs) List(ctx context.Context, prefix, after string, limit int) (_ []ports.BlobInfo, err error) {
 	defer b.observe("list", time.Now(), &err)
 	return b.Blobs.List(ctx, prefix, after, limit)
+}
+
+func (b measuredBlobs) Move(ctx context.Context, from, to string) (err error) {
+	defer b.observe("move", time.Now(), &err)
+	return b.Blobs.Move(ctx, from, to)
+}
+
+// Walk implements ports.BlobWalker: by the store's own way where it has one, else page
+// by page. It takes as long as its caller does, and is not measured.
+func (b measuredBlobs) Walk(ctx context.Context, prefix, after string, foreign func(string)) iter.Seq2[ports.BlobInfo, error] {
+	return ports.WalkBlobs(ctx, b.Blobs, prefix, after, foreign)
 }
 
 func (b measuredBlobs) observe(call string, began time.Time, err *error) {

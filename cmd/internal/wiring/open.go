@@ -5,8 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -195,6 +198,9 @@ func (c Config) openDatabase(ctx context.Context, b *Backends) error {
 		b.Records = memory.NewRecords(memory.Options{})
 		return nil
 	case "sqlite":
+		if err := c.present(c.pathOr(c.Database, "imagify.db")); err != nil {
+			return err
+		}
 		db, err := sqliterepo.Open(ctx, c.pathOr(c.Database, "imagify.db"), sqliterepo.Options{Hooks: b.hooks(sqliterepo.Away)})
 		if err != nil {
 			return err
@@ -227,6 +233,9 @@ func (c Config) openStorage(ctx context.Context, b *Backends) error {
 	case "mem":
 		b.Blobs = memory.NewBlobs(memory.Options{})
 	case "file":
+		if err := c.present(c.pathOr(c.Storage, "blobs")); err != nil {
+			return err
+		}
 		store, err := fileblob.New(c.pathOr(c.Storage, "blobs"))
 		if err != nil {
 			return err
@@ -241,6 +250,34 @@ func (c Config) openStorage(ctx context.Context, b *Backends) error {
 		b.Blobs = store
 	default:
 		return noAdapter("IMAGIFY_STORAGE_URL", c.Storage, "file:, s3://bucket or mem:")
+	}
+	return nil
+}
+
+// present refuses, where only an existing installation may be opened, a part of one that is missing.
+func (c Config) present(path string) error {
+	if !c.Existing {
+		return nil
+	}
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return domain.Errorf(domain.NotFound, "there is no imagify installation here: %s does not exist; name its folder by --data or IMAGIFY_DATA, or make a new one by 'imagify serve'", path)
+	}
+	return nil // whatever else is wrong, opening it says it better
+}
+
+// Installed reports domain.NotFound where the database was never migrated: an empty one is no
+// installation yet.
+func (b *Backends) Installed(ctx context.Context) error {
+	if b.Database == nil {
+		return nil
+	}
+	all, err := b.Database.MigrationStatus(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(all, func(m sqliterepo.Migration) bool { return !m.AppliedAt.IsZero() }) {
+		return domain.Errorf(domain.NotFound, "there is no imagify installation in this database: it has no schema; check IMAGIFY_DATABASE_URL, or make a new installation by 'imagify serve'")
 	}
 	return nil
 }

@@ -30,6 +30,10 @@ func (c Config) keptKey() ([][]byte, error) {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("the secret key cannot be read: %w", err)
 		}
+		if c.Existing {
+			// The server has its key from elsewhere; a command that signs nothing must not leave one behind.
+			return [][]byte{[]byte(rand.Text())}, nil
+		}
 		if err := makeKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("the secret key cannot be kept: %w; make the folder writable, or set IMAGIFY_SECRET_KEY", err)
 		}

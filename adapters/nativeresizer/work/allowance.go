@@ -1,0 +1,71 @@
+package work
+
+import (
+	"io"
+)
+
+// What a file may cost in all: its codec's work, and that of its costliest thumbnail.
+// It grows with what the file is, so that a small one cannot cost what a large one
+// does, and it has a bound that even the largest one is done within well before five
+// seconds.
+const (
+	// Base are the units that every file has, whatever it is.
+	Base = 50_000_000
+	// PerByte are the units for each byte that was read of it. The costliest bytes
+	// that encoders write are those of progressive and lossless codes, at some 30.
+	PerByte = 100
+	// PerPixel are the units for each pixel of the picture. A pixel of a progressive
+	// photograph without chroma subsampling takes some 30, with its thumbnail.
+	PerPixel = 60
+	// Max bounds all of them.
+	Max = 4_000_000_000
+)
+
+// ForFile returns the budget of a file of which nothing was read yet. It grows by
+// what [Budget.Read] hands out and by [Budget.Pixels].
+func ForFile() *Budget {
+	b := New(Base)
+	b.most = Max
+	return b
+}
+
+// Pixels grants what a picture of so many pixels may cost. Its size must have been
+// checked against the limits before.
+func (b *Budget) Pixels(n int64) { b.grant(PerPixel, n) }
+
+// grant raises the limit by units for each of n, up to b.most.
+func (b *Budget) grant(units, n int64) {
+	if b == nil || b.most == 0 || n <= 0 {
+		return
+	}
+	more := b.most
+	if n < b.most/units {
+		more = n * units
+	}
+	for {
+		old := b.limit.Load()
+		if b.limit.CompareAndSwap(old, min(old+more, b.most)) {
+			return
+		}
+	}
+}
+
+// Reader returns a reader of src that grants what its bytes may cost. It fills each
+// piece that it is asked for, so that it does not matter how src cuts its bytes: what
+// was granted when a unit is spent depends on the file alone.
+func (b *Budget) Reader(src io.Reader) io.Reader { return &reader{b, src} }
+
+type reader struct {
+	b   *Budget
+	src io.Reader
+}
+
+// Read implements io.Reader.
+func (r *reader) Read(p []byte) (int, error) {
+	n, err := io.ReadFull(r.src, p)
+	r.b.grant(PerByte, int64(n))
+	if err == io.ErrUnexpectedEOF {
+		err = io.EOF
+	}
+	return n, err
+}

@@ -1,0 +1,149 @@
+package porttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+func blobsMove(t *testing.T, b ports.Blobs) {
+	data := noise(1, 70000)
+	put(t, b, "images/a/original", data)
+	put(t, b, "images/a/thumbnails/1.png", []byte("small"))
+	put(t, b, "empty", nil)
+	old, err := b.List(t.Context(), "images/a/original", "", 1)
+	require.NoError(t, err)
+
+	wantCode(t, domain.NotFound, b.Move(t.Context(), "images/none/original", "images/a/original"))
+	wantCode(t, domain.NotFound, b.Move(t.Context(), "images/a", "elsewhere"), "only the beginning of a key")
+	wantBlob(t, b, "images/a/original", data)
+	for _, bad := range []string{"", "../a", "A", "a//b"} {
+		wantCode(t, domain.Invalid, b.Move(t.Context(), "images/a/original", bad))
+		wantCode(t, domain.Invalid, b.Move(t.Context(), bad, "images/b"))
+	}
+
+	require.NoError(t, b.Move(t.Context(), "images/a/original", "trash/images/a/original"))
+	wantNoBlob(t, b, "images/a/original")
+	wantBlob(t, b, "trash/images/a/original", data)
+	wantBlob(t, b, "images/a/thumbnails/1.png", []byte("small"))
+	wantListing(t, b, "", []string{"empty", "images/a/thumbnails/1.png", "trash/images/a/original"})
+	now, err := b.List(t.Context(), "trash/", "", 5)
+	require.NoError(t, err)
+	require.Len(t, now, 1)
+	require.EqualValues(t, len(data), now[0].Size)
+	require.False(t, now[0].ModTime.Before(old[0].ModTime), "its time is that of the move")
+	wantCode(t, domain.NotFound, b.Move(t.Context(), "images/a/original", "trash/images/a/original"), "moved already")
+	wantBlob(t, b, "trash/images/a/original", data)
+
+	// Back, over what came there meanwhile.
+	put(t, b, "images/a/original", noise(2, 100))
+	require.NoError(t, b.Move(t.Context(), "trash/images/a/original", "images/a/original"))
+	wantBlob(t, b, "images/a/original", data)
+	wantNoBlob(t, b, "trash/images/a/original")
+	require.NoError(t, b.Move(t.Context(), "empty", "empty2/a"))
+	wantBlob(t, b, "empty2/a", nil)
+	require.NoError(t, b.Move(t.Context(), "empty2/a", "empty2/a"), "to where it is")
+	wantBlob(t, b, "empty2/a", nil)
+	wantListing(t, b, "", []string{"empty2/a", "images/a/original", "images/a/thumbnails/1.png"})
+}
+
+// blobsMoveTime: the age of what lies in a trash is counted from the move.
+func blobsMoveTime(t *testing.T, b ports.Blobs) {
+	put(t, b, "a", []byte("x"))
+	first, err := b.List(t.Context(), "a", "", 1)
+	require.NoError(t, err)
+	time.Sleep(1100 * time.Millisecond) // some stores tell whole seconds
+	require.NoError(t, b.Move(t.Context(), "a", "b"))
+	second, err := b.List(t.Context(), "b", "", 1)
+	require.NoError(t, err)
+	require.True(t, second[0].ModTime.After(first[0].ModTime), "%v is not after %v", second[0].ModTime, first[0].ModTime)
+}
+
+// blobsMoveRacers has movers, there and back, and readers of both places race: the
+// bytes are never nowhere, and never others.
+func blobsMoveRacers(t *testing.T, b ports.Blobs) {
+	data := noise(7, 50000)
+	put(t, b, "live/a", data)
+	errs := make([]error, racers)
+	race(racers, func(i int) {
+		from, to := "live/a", "trash/a"
+		if i%2 == 1 {
+			from, to = to, from
+		}
+		for range 3 {
+			if err := b.Move(t.Context(), from, to); err != nil && domain.CodeOf(err) != domain.NotFound && domain.CodeOf(err) != domain.Unavailable {
+				errs[i] = errors.Join(errs[i], err)
+			}
+		}
+	})
+	require.NoError(t, errors.Join(errs...))
+	found := 0
+	for _, key := range []string{"live/a", "trash/a"} {
+		if got, err := read(t.Context(), b, key); err == nil {
+			require.Equal(t, data, got)
+			found++
+		} else {
+			wantCode(t, domain.NotFound, err)
+		}
+	}
+	require.Positive(t, found, "the blob is lost")
+}
+
+func blobsWalk(t *testing.T, b ports.Blobs) {
+	keys := map[string]bool{}
+	for i := range 60 {
+		for _, key := range []string{fmt.Sprintf("images/%02d/original", i), fmt.Sprintf("images/%02d/thumbnails/%d.png", i, i%3), fmt.Sprintf("images/%02d-", i)} {
+			put(t, b, key, []byte(key))
+			keys[key] = true
+		}
+	}
+	put(t, b, "installation", []byte("x"))
+	keys["installation"] = true
+	all := slices.Sorted(maps.Keys(keys))
+	for _, prefix := range []string{"", "images/", "images/0", "images/07/", "in", "none"} {
+		for _, after := range []string{"", "images/05/original", "images/05/original0", "images/99", "zzz"} {
+			var want []string
+			for _, key := range all {
+				if strings.HasPrefix(key, prefix) && key > after {
+					want = append(want, key)
+				}
+			}
+			var got []string
+			for info, err := range ports.WalkBlobs(t.Context(), b, prefix, after, nil) {
+				require.NoError(t, err)
+				if info.Key != "installation" {
+					require.EqualValues(t, len(info.Key), info.Size, info.Key)
+				}
+				require.Equal(t, time.UTC, info.ModTime.Location())
+				got = append(got, info.Key)
+			}
+			require.Equal(t, want, got, "prefix %q, after %q", prefix, after)
+		}
+	}
+	n := 0
+	for _, err := range ports.WalkBlobs(t.Context(), b, "", "", nil) {
+		require.NoError(t, err)
+		if n++; n == 7 {
+			break // and nothing is called after that
+		}
+	}
+	require.Equal(t, 7, n)
+	wantAllEnded(t, []call{{"Walk", func(ctx context.Context) error {
+		for _, err := range ports.WalkBlobs(ctx, b, "", "", nil) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}}})
+}
