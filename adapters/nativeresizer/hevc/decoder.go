@@ -13,8 +13,10 @@ type Options struct {
 	// NoFilters leaves out deblocking and sample adaptive offset. Intra prediction takes
 	// the samples before them, so that it is only the picture's own samples that differ.
 	NoFilters bool
-	// Budget is what decoding spends its units from; nil counts nothing.
-	Budget *work.Budget
+	// Raw, where it is set, is handed the picture as it is with NoFilters, beside the sink.
+	Raw func(Band) error
+	// Work is what decoding spends its units from; nil counts nothing.
+	Work *work.Budget
 }
 
 // Info is what a sequence parameter set tells of its pictures.
@@ -59,14 +61,31 @@ func (p *ParameterSets) Info() (Info, bool) {
 	return Info{}, false
 }
 
+// Columns is the most columns of tiles that a picture may have.
+func (p *ParameterSets) Columns() int {
+	n := 1
+	for _, pic := range p.pps {
+		if pic != nil {
+			n = max(n, pic.columns)
+		}
+	}
+	return n
+}
+
 // MemoryNeeded returns an upper bound of the bytes that decoding a picture allocates beside
-// its data, of which it takes a copy of the largest NAL unit.
-func MemoryNeeded(i Info) int64 {
-	w, h := int64(i.CodedWidth)+64, int64(i.CodedHeight)+64
-	// Planes of 16 bits, as if the picture had columns of tiles and were held whole, with the rows
-	// that are filtered. The maps are of edges, QPs and parameters of blocks.
-	sub := int64(4 + []int{0, 2, 4, 8}[i.Chroma])
-	return 2*w*(h+64)*sub/4 + w*h/8 + w*h/4*sub/4 + 256<<10
+// its data, of which it takes a copy of the largest NAL unit. A picture of several columns of tiles is held
+// whole: its CTBs come in another order than its rows.
+func MemoryNeeded(i Info, columns bool) int64 {
+	w, h := int64(i.CodedWidth), int64(i.CodedHeight)
+	ctb := int64(1) << i.log2Ctb
+	rows := 3*ctb + 1
+	if columns {
+		rows = h
+	}
+	// Samples of 16 bits, with those of a row of CTBs after the filters; edges, QPs and marks of
+	// blocks of 8 × 8; and what is known of each CTB.
+	samples := int64(4 + []int{0, 2, 4, 8}[i.Chroma])
+	return w*(min(rows, h)+ctb)*samples/2 + w*h/10 + (w/ctb+1)*(h/ctb+1)*64 + 64<<10
 }
 
 // Band is some rows of a picture, within the conformance window, from the top down.
@@ -101,11 +120,14 @@ type Decoder struct {
 	sps        *sps
 	pps        *pps
 	sink       func(Band) error
+	want       Info
 	components int
 	planes     [3]plane
 	filtered   [3]plane // a row of CTBs after the sample adaptive offset
 	banded     bool     // rows are handed out while decoding
 	emitted    int      // rows of CTBs handed out
+	emittedRaw int
+	band       Band
 	deblocked  int
 
 	// Of the picture, by CTB:
@@ -166,10 +188,10 @@ func (d *Decoder) maxSample(c int) int { return 1<<d.depth(c) - 1 }
 
 // Decode decodes the first picture of the NAL units, each without start code or length, and hands it
 // to sink from the top down. Parameter sets among the NAL units come on top of ps, which is not
-// changed. The error is [ErrTruncated], [ErrTooLarge], a [FormatError], an [UnsupportedError],
+// changed. Its size, chroma and depth must be those of want, unless that is the zero value. The error is [ErrTruncated], [ErrTooLarge], a [FormatError], an [UnsupportedError],
 // work.ErrExceeded, that of the sink or that of the context; rows that were handed out before are then worth nothing.
-func (d *Decoder) Decode(ctx context.Context, ps *ParameterSets, nals [][]byte, o Options, sink func(Band) error) error {
-	d.o, d.sink, d.sps, d.pps = o, sink, nil, nil
+func (d *Decoder) Decode(ctx context.Context, ps *ParameterSets, want Info, nals [][]byte, o Options, sink func(Band) error) error {
+	d.o, d.sink, d.want, d.sps, d.pps = o, sink, want, nil, nil
 	own := false
 	var last *slice
 	for _, nal := range nals {
@@ -229,6 +251,10 @@ func (d *Decoder) begin(s *sps, p *pps) error {
 	if d.o.MaxPixels > 0 && int64(s.width)*int64(s.height) > d.o.MaxPixels {
 		return ErrTooLarge
 	}
+	if i := s.info(); d.want.Width != 0 && (i.Width != d.want.Width || i.Height != d.want.Height || i.Chroma != d.want.Chroma ||
+		i.Depth != d.want.Depth || i.DepthC != d.want.DepthC) {
+		return FormatError("picture is of another kind than its parameter sets told")
+	}
 	if p.qpDeltaDepth > s.log2Ctb-s.log2MinCb || p.chromaOffsetDepth > s.log2Ctb-s.log2MinCb || p.log2MaxSkip > s.log2MaxTb {
 		return FormatError("picture parameter set does not fit its sequence")
 	}
@@ -252,7 +278,7 @@ func (d *Decoder) begin(s *sps, p *pps) error {
 		d.sliceOf[i] = -1
 	}
 	d.slices = d.slices[:0]
-	d.next, d.emitted, d.deblocked = 0, 0, 0
+	d.next, d.emitted, d.emittedRaw, d.deblocked = 0, 0, 0, 0
 	d.damaged, d.truncated = false, false
 
 	d.qpStride = s.width >> 3
@@ -364,7 +390,7 @@ func (d *Decoder) segment(ctx context.Context, g *segment) error {
 	if d.next >= len(d.tsToRs) || int(d.rsToTs[g.at]) != d.next {
 		return FormatError("slices are missing or out of order")
 	}
-	if err := d.o.Budget.Spend(unitsPerByte * int64(len(g.data))); err != nil {
+	if err := d.o.Work.Spend(unitsPerByte * int64(len(g.data))); err != nil {
 		return err
 	}
 	d.slice = g.slice
@@ -383,7 +409,7 @@ func (d *Decoder) segment(ctx context.Context, g *segment) error {
 			}
 			d.room(ry)
 		}
-		if err := d.o.Budget.Spend(unitsPerSample * samples); err != nil {
+		if err := d.o.Work.Spend(unitsPerSample * samples); err != nil {
 			return err
 		}
 		d.sliceOf[rs] = index
@@ -487,7 +513,12 @@ func (d *Decoder) room(ry int) {
 // rowsDone tells that rows of CTBs are decoded up to one, and filters and hands out what it can.
 func (d *Decoder) rowsDone(done int, all bool) error {
 	if d.o.NoFilters {
-		return d.emit(done)
+		return d.emit(&d.emitted, done, &d.planes, d.sink)
+	}
+	if d.o.Raw != nil {
+		if err := d.emit(&d.emittedRaw, done, &d.planes, d.o.Raw); err != nil {
+			return err
+		}
 	}
 	if !all {
 		done--
@@ -499,42 +530,44 @@ func (d *Decoder) rowsDone(done int, all bool) error {
 		if d.deblocked == d.sps.heightCtbs {
 			ready++
 		}
-		if err := d.emit(ready); err != nil {
-			return err
+		for d.emitted < ready {
+			src := &d.planes
+			if d.sps.sao {
+				d.offset(d.emitted)
+				src = &d.filtered
+			}
+			if err := d.emit(&d.emitted, d.emitted+1, src, d.sink); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// emit hands out rows of CTBs up to one.
-func (d *Decoder) emit(until int) error {
+// emit hands out rows of CTBs, from those emitted before up to one.
+func (d *Decoder) emit(emitted *int, until int, src *[3]plane, sink func(Band) error) error {
 	s := d.sps
-	for ; d.emitted < until; d.emitted++ {
-		src := &d.planes
-		if !d.o.NoFilters && s.sao {
-			d.offset(d.emitted)
-			src = &d.filtered
-		}
-		band := Band{Planes: make([]BandPlane, 0, 3)}
+	for ; *emitted < until; *emitted++ {
+		d.band.Planes = d.band.Planes[:0]
 		for c := range d.components {
 			p := &src[c]
 			left, right, top, bottom, ctb := s.left, s.right, s.top, s.bottom, 1<<s.log2Ctb
 			if c > 0 {
 				left, right, top, bottom, ctb = left>>s.subW, right>>s.subW, top>>s.subH, bottom>>s.subH, ctb>>s.subH
 			}
-			from, to := max(d.emitted*ctb, top), min((d.emitted+1)*ctb, p.height-bottom)
+			from, to := max(*emitted*ctb, top), min((*emitted+1)*ctb, p.height-bottom)
 			if from >= to {
 				continue
 			}
-			band.Planes = append(band.Planes, BandPlane{
+			d.band.Planes = append(d.band.Planes, BandPlane{
 				Pix: p.pix[(from-p.top)*p.stride+left:], Stride: p.stride, Width: p.stride - left - right,
 				Y: from - top, Rows: to - from, Depth: d.depth(c),
 			})
 		}
-		if len(band.Planes) < d.components {
+		if len(d.band.Planes) < d.components {
 			continue // outside of the window
 		}
-		if err := d.sink(band); err != nil {
+		if err := sink(d.band); err != nil {
 			return err
 		}
 	}

@@ -68,7 +68,7 @@ func decode(t testing.TB, nals [][]byte, o Options) (*gathered, error) {
 	t.Helper()
 	g := new(gathered)
 	var d Decoder
-	return g, d.Decode(t.Context(), new(ParameterSets), nals, o, g.sink)
+	return g, d.Decode(t.Context(), new(ParameterSets), Info{}, nals, o, g.sink)
 }
 
 func mustDecode(t testing.TB, stream []byte) *gathered {

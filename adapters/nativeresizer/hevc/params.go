@@ -551,11 +551,9 @@ func (s *pps) parse(r *bitReader) error {
 			return err
 		}
 	}
-	if multilayer || threeD {
-		return UnsupportedError("multilayer picture parameter set")
-	}
-	// Current picture referencing, colour transforms, palette predictors.
-	if screen && r.u(3) != 0 {
+	// What is of further layers or of depth maps changes nothing in the base layer's texture.
+	// Of screen content: current picture referencing, colour transforms, palette predictors.
+	if screen && (multilayer || threeD || r.u(3) != 0) {
 		return UnsupportedError("screen content coding")
 	}
 	return nil
