@@ -47,11 +47,11 @@ servers: ## Install the servers that the tests start: MySQL, MariaDB, Redis, an 
 	@bash ports/porttest/realserver/install.sh
 
 .PHONY: promises
-promises: servers ## The promises at their full figures: minutes of kills, soaks and load
+promises: servers ## The guarantees at their full figures: hours of kills, soaks and load
 	IMAGIFY_FULL=1 $(GO) test -tags $(TAGS) -timeout 120m -count 1 -run 'Promise' -v ./...
 
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## Check style, the rooms' imports and common mistakes
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## Check style, the layers' imports and common mistakes
 	$(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION) run --build-tags $(TAGS) ./...
 	@test -z "$$($(GO) mod tidy -diff)" || { echo "go.mod is not tidy: run 'go mod tidy'"; exit 1; }
 

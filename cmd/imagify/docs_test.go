@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imagify-api/imagify/cmd/internal/wiring"
+)
+
+// root is the repository's folder.
+const root = "../.."
+
+// documents returns every Markdown file of the repository, by its path from the root.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	docs := map[string]string{}
+	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "node_modules" || strings.HasPrefix(d.Name(), ".") && d.Name() != ".." && d.Name() != ".github") {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) != ".md" || strings.Contains(path, "testdata") {
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		rel, _ := filepath.Rel(root, path)
+		docs[rel] = string(b)
+		return err
+	}))
+	for _, name := range []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "app/GUARANTEES.md"} {
+		require.Contains(t, docs, name)
+	}
+	return docs
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	fence   = regexp.MustCompile("(?ms)^```.*?^```$")
+	notID   = regexp.MustCompile(`[^\pL\pN\- ]`)
+)
+
+// anchors are the fragments that a document's headings have.
+func anchors(doc string) (out []string) {
+	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(doc, ""), -1) {
+		out = append(out, strings.ReplaceAll(notID.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
+	}
+	return out
+}
+
+// Every link within the repository leads somewhere.
+func TestDocumentsLinks(t *testing.T) {
+	t.Parallel()
+	docs := documents(t)
+	for name, doc := range docs {
+		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(doc, ""), -1) {
+			target, fragment, _ := strings.Cut(m[1], "#")
+			if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
+				continue
+			}
+			path := name
+			if target != "" {
+				path = filepath.Join(filepath.Dir(name), target)
+				_, err := os.Stat(filepath.Join(root, path))
+				assert.NoError(t, err, "%s links to %s", name, m[1])
+			}
+			if fragment != "" {
+				assert.Contains(t, anchors(docs[path]), fragment, "%s links to %s", name, m[1])
+			}
+		}
+	}
+	assert.LessOrEqual(t, len(docs["README.md"]), 10<<10, "the README's details belong beside what they are about")
+}
+
+// Every command line of imagify that a document shows is one, every make target and every setting exists.
+func TestDocumentsCommands(t *testing.T) {
+	t.Parallel()
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	require.NoError(t, err)
+	var settings []string
+	for _, s := range wiring.Settings() {
+		settings = append(settings, s.Name)
+	}
+	settings = append(settings, clientSettings...)
+	var (
+		command   = regexp.MustCompile(`(?m)^\s*(?:\$ )?(?:[A-Z_]+=\S+ )*(?:\./bin/|docker compose exec \w+ /)?imagify ((?:user|tier|token|serve|demo|migrate|upload|thumbnail|explain|sweep|doctor|ready|version)\b[^#\n|<>]*)`)
+		inline    = regexp.MustCompile("`(?:\\./bin/)?imagify ((?:user|tier|token|serve|demo|migrate|upload|thumbnail|explain|sweep|doctor|ready|version)\\b[^`]*)`")
+		target    = regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)")
+		setting   = regexp.MustCompile(`\bIMAGIFY_[A-Z_]+[A-Z]\b`)
+		commands  = 0
+		testsOnly = []string{"IMAGIFY_CORPUS", "IMAGIFY_FULL", "IMAGIFY_SCREENSHOTS", "IMAGIFY_BENCH_ROWS"}
+	)
+	for name, doc := range documents(t) {
+		if name == "CHANGELOG.md" {
+			continue // it tells of what is gone, too
+		}
+		lines := inline.FindAllStringSubmatch(doc, -1)
+		for _, block := range fence.FindAllString(doc, -1) {
+			lines = append(lines, command.FindAllStringSubmatch(block, -1)...)
+		}
+		for _, m := range lines {
+			args := strings.Fields(strings.NewReplacer("…", "", "'", "", `"`, "").Replace(m[1]))
+			if last := args[len(args)-1]; last == "list" || len(args) == 1 {
+				args = append(args, "--help") // a command that is only named
+			}
+			k, err := kong.New(&cli{}, kong.Name("imagify"), kong.Exit(func(int) {}), kong.Writers(&bytes.Buffer{}, &bytes.Buffer{}))
+			require.NoError(t, err)
+			_, err = k.Parse(args)
+			if err != nil && (strings.Contains(err.Error(), "expected ") || strings.Contains(err.Error(), "missing flags")) {
+				err = nil // named without what it takes
+			}
+			assert.NoError(t, err, "%s: imagify %s", name, m[1])
+			commands++
+		}
+		for _, m := range target.FindAllStringSubmatch(doc, -1) {
+			assert.Regexp(t, `(?m)^`+regexp.QuoteMeta(m[1])+`:`, string(makefile), "%s: make %s", name, m[1])
+		}
+		for _, s := range setting.FindAllString(doc, -1) {
+			assert.True(t, slices.Contains(settings, s) || slices.Contains(testsOnly, s), "%s: %s is not a setting", name, s)
+		}
+	}
+	assert.Greater(t, commands, 10)
+}
+
+// The README's tour is run as it stands against the demo.
+func TestReadmeTour(t *testing.T) {
+	readme := documents(t)["README.md"]
+	_, rest, found := strings.Cut(readme, "```sh tour\n")
+	require.True(t, found)
+	script, _, _ := strings.Cut(rest, "```")
+	for _, needs := range []string{"bash", "curl", "grep", "cut", "cmp"} {
+		if _, err := exec.LookPath(needs); err != nil {
+			if os.Getenv("CI") != "" {
+				t.Fatalf("the tour needs %s", needs)
+			}
+			t.Skipf("the tour needs %s", needs)
+		}
+	}
+	srv := start(t, []string{"demo", "--addr", "127.0.0.1:0"}, "TMPDIR="+t.TempDir())
+	_, after, found := strings.Cut(srv.first, "enterprise  ")
+	require.True(t, found, srv.first)
+	password, _, _ := strings.Cut(after, " ")
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "photo.jpg"), photo(1, 800, 600), 0o600))
+	cmd := exec.CommandContext(t.Context(), "bash", "-e", "-u", "-o", "pipefail", "-c", script)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "IMAGIFY="+srv.url, "PASSWORD="+password)
+	b, err := cmd.CombinedOutput()
+	out := string(b)
+	require.NoError(t, err, out)
+	for _, says := range []string{
+		`"thumbnails":{"200":`, `"original":"http`, "your tier does not include thumbnail:400", `"smallest_tier":"PremiumTierUsers"`,
+		"Link has expired", `"tiers":[]`, "your tier does not include thumbnail:200",
+	} {
+		assert.Contains(t, out, says)
+	}
+	thumbnail, err := os.ReadFile(filepath.Join(dir, "thumbnail.jpg"))
+	require.NoError(t, err)
+	assert.Equal(t, "\xff\xd8", string(thumbnail[:2]))
+}
