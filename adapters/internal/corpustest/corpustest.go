@@ -76,7 +76,7 @@ func OpenHEIC(t testing.TB) (rows []HEICRow) {
 	folder, records := table(t, "IMAGIFY_HEIC", "heic", "manifest.tsv")
 	for _, text := range records {
 		rows = append(rows, HEICRow{
-			Row: Row{Path: text("path"), Format: "HEIC", Expectation: "accept", folder: folder},
+			Row:  Row{Path: text("path"), Format: "HEIC", Expectation: "accept", folder: folder},
 			Kind: text("kind"), Planes: text("planes"), Shown: text("shown_planes"), Size: text("shown"),
 		})
 	}

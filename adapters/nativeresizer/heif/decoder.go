@@ -83,6 +83,10 @@ type Header struct {
 	Alpha, Premultiplied bool
 	// Overlay says that the picture is put together of several.
 	Overlay bool
+	// Canvas is the pixels of all pictures as coded, before they are cropped, without alpha.
+	Canvas int64
+	// EXIF says that there is EXIF, which decoding hands out.
+	EXIF bool
 	// ICC is the colour profile, nil if there is none.
 	ICC []byte
 	// Colour tells the matrix and range of the samples, and where there is no ICC, their colour space.
@@ -146,10 +150,11 @@ func (d *Decoder) Header(ctx context.Context) (*Header, error) {
 // readHeader walks the boxes of the file (ISO/IEC 14496-12, 4.2).
 func (d *Decoder) readHeader() (*Header, error) {
 	for first := true; ; first = false {
+		boundary := d.pos
 		size, kind, header, err := d.boxHeader()
 		if err != nil {
-			if !first && d.pos > 0 && err == ErrTruncated {
-				err = d.noMeta(err)
+			if err == ErrTruncated && !first && int64(len(d.early)) == boundary {
+				err = FormatError("file without metadata")
 			}
 			return nil, err
 		}
@@ -189,9 +194,6 @@ func (d *Decoder) readHeader() (*Header, error) {
 	}
 }
 
-// noMeta tells the end of a file from one that is cut.
-func (d *Decoder) noMeta(err error) error { return err }
-
 // boxHeader reads the header of a box. A size of 0 means up to the end of the file.
 func (d *Decoder) boxHeader() (size int64, kind string, header int64, err error) {
 	from := len(d.early)
@@ -228,7 +230,10 @@ func (d *Decoder) keep(n int64) error {
 }
 
 // resolve finds out what the primary item is.
-func (d *Decoder) resolve() (*Header, error) {
+func (d *Decoder) resolve() (*Header, error) { return d.resolveWith(d.earlyData) }
+
+// resolveWith takes from early what describes derived pictures outside of the metadata.
+func (d *Decoder) resolveWith(early func(*item) ([]byte, bool)) (*Header, error) {
 	m := d.meta
 	if !m.hasPrimary {
 		return nil, FormatError("no primary picture")
@@ -237,7 +242,7 @@ func (d *Decoder) resolve() (*Header, error) {
 	if it == nil {
 		return nil, FormatError("primary picture that does not exist")
 	}
-	d.o.early = func(it *item) ([]byte, bool) { return d.earlyData(it) }
+	d.o.early = early
 	r := &resolver{m: m, o: &d.o, configs: make(map[int]*config)}
 	h := new(Header)
 	if it.kind == "iovl" {
@@ -270,6 +275,12 @@ func (d *Decoder) resolve() (*Header, error) {
 		h.Pixels += int64(len(l.tiles)) * int64(l.info.CodedWidth) * int64(l.info.CodedHeight)
 		h.Tiles += len(l.tiles)
 	}
+	for _, l := range h.layers {
+		h.Canvas += int64(l.width) * int64(l.height)
+	}
+	if h.Pixels > 4*max(h.Canvas, int64(h.Width)*int64(h.Height))+1<<22 {
+		return nil, UnsupportedError("tiles or alpha are far larger than the picture")
+	}
 	for _, a := range h.alphas {
 		h.Alpha = h.Alpha || a != nil
 	}
@@ -279,7 +290,9 @@ func (d *Decoder) resolve() (*Header, error) {
 			break
 		}
 	}
-	return h, d.measure(h)
+	err := d.measure(h)
+	h.EXIF = h.exif != nil
+	return h, err
 }
 
 // items are those whose data is needed.
@@ -351,6 +364,12 @@ func (d *Decoder) earlyData(it *item) ([]byte, bool) {
 	}
 	var out []byte
 	for _, e := range it.extents {
+		if end := e.offset + e.length; e.length < 1<<16 && end > uint64(len(d.early)) && end <= uint64(d.o.MaxEarly) {
+			// It lies ahead, among the data.
+			if d.keep(int64(end)-d.pos) != nil {
+				return nil, false
+			}
+		}
 		if e.offset > uint64(len(d.early)) || e.length > uint64(len(d.early))-e.offset || uint64(len(out))+e.length > 1<<16 {
 			return nil, false
 		}

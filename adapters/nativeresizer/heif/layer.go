@@ -207,7 +207,7 @@ func (r *resolver) config(it *item) (*config, error) {
 		if c.info, ok = c.sets.Info(); !ok {
 			return nil, FormatError("decoder configuration without parameter sets")
 		}
-		if r.o.MaxPixels > 0 && int64(c.info.CodedWidth)*int64(c.info.CodedHeight) > r.o.MaxPixels+1<<16 {
+		if r.o.MaxPixels > 0 && int64(c.info.CodedWidth)*int64(c.info.CodedHeight)-1<<16 > r.o.MaxPixels {
 			return nil, ErrTooLarge
 		}
 		r.configs[a.index] = c
