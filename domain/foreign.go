@@ -26,8 +26,16 @@ func Foreign(head []byte) (name, advice string, ok bool) {
 			return "a raw photo (Canon CR3)", develop, true
 		case "jp2 ", "jpx ", "jpm ":
 			return "JPEG 2000", asJPEG, true
+		case "jpeg", "j2ki", "avci", "avcs", "vvic":
+			return "HEIF without HEVC (" + strings.TrimSpace(brand) + ")", asJPEG, true
+		case "isom", "iso2", "iso3", "iso4", "iso5", "iso6", "iso7", "iso8", "iso9", "mp41", "mp42", "mp71", "avc1", "qt  ", "M4V ", "M4A ", "M4P ",
+			"MSNV", "dash", "mmp4", "XAVC", "f4v ", "3gp4", "3gp5", "3gp6", "3gp7", "3g2a", "3g2b", "3g2c":
+			return "a video or audio file (" + strings.TrimSpace(brand) + ")", still, true
 		default:
-			return "a video or audio file (" + printable(brand) + ")", still, true
+			if len(brand) == 4 && printable(brand) {
+				return "of another kind (" + strings.TrimSpace(brand) + ")", asJPEG, true
+			}
+			return "", "", false
 		}
 	case has(0, "\x00\x00\x00\x0cJXL \r\n\x87\n"), has(0, "\xff\x0a"): // ISO/IEC 18181-2, 18181-1
 		return "JPEG XL", asJPEG, true
@@ -77,13 +85,8 @@ func rawTIFF(head []byte) (string, bool) {
 	return "", false
 }
 
-func printable(s string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r >= ' ' && r < 0x7f {
-			return r
-		}
-		return '?'
-	}, s))
+func printable(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0
 }
 
 // RefuseFormat is the error for a file that begins with head and is none of the accepted formats.

@@ -71,11 +71,6 @@ func (r *resolver) picture(id uint32) (*layer, error) {
 		return nil, FormatError("picture that is derived from too many others, or from itself")
 	}
 	defer func() { r.depth-- }()
-	for _, a := range it.props {
-		if kind := r.m.props[a.index-1].kind; a.essential && !strings.Contains(essentials, " "+kind+" ") {
-			return nil, UnsupportedError("picture with an essential property that is not known")
-		}
-	}
 	var l *layer
 	var err error
 	switch it.kind {
@@ -99,6 +94,11 @@ func (r *resolver) picture(id uint32) (*layer, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	for _, a := range it.props {
+		if kind := r.m.props[a.index-1].kind; a.essential && !strings.Contains(essentials, " "+kind+" ") {
+			return nil, UnsupportedError("picture with an essential property that is not known")
+		}
 	}
 	r.colours(l, it)
 	return l, r.transform(l, it)
