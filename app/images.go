@@ -186,15 +186,15 @@ func (s *Service) remove(ctx context.Context, ownerID, id domain.ID) error {
 	return err
 }
 
+// removeBlobs removes an image's blobs, in one pass: of a store that lists again what
+// was deleted, it does not ask for ever.
 func (s *Service) removeBlobs(ctx context.Context, ownerID, id domain.ID) error {
+	const limit = 1000
 	prefix := imagePrefix(ownerID, id)
-	for {
-		blobs, err := s.cfg.Blobs.List(ctx, prefix, "", 1000)
-		if err != nil {
+	for after := ""; ; {
+		blobs, err := s.cfg.Blobs.List(ctx, prefix, after, limit)
+		if err != nil || len(blobs) == 0 {
 			return err
-		}
-		if len(blobs) == 0 {
-			return nil
 		}
 		keys := make([]string, len(blobs))
 		for i, b := range blobs {
@@ -203,6 +203,14 @@ func (s *Service) removeBlobs(ctx context.Context, ownerID, id domain.ID) error 
 		if err := s.cfg.Blobs.Delete(ctx, keys...); err != nil {
 			return err
 		}
+		last := keys[len(keys)-1]
+		if len(keys) < limit {
+			return nil
+		}
+		if last <= after {
+			return domain.Errorf(domain.Unavailable, "the store's listing does not advance")
+		}
+		after = last
 	}
 }
 

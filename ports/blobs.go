@@ -17,15 +17,20 @@ type Blobs interface {
 	// Put stores all of r under the key. The blob appears whole, once and durable,
 	// or not at all: a reader error, a cancelled context, a lost process or a size
 	// that differs from Size leaves what was there before. With IfAbsent, a key that
-	// exists is domain.Conflict and stays as it is; of racers one wins.
+	// exists is domain.Conflict and stays as it is; of racers one wins. It may be
+	// repeated: after domain.Unavailable or an unclassified error the blob may have
+	// been stored, after any other code it has not.
 	Put(ctx context.Context, key string, r io.Reader, o PutOptions) error
 	// Open opens a blob for reading, or domain.NotFound. It stays readable, whole
 	// and unchanged, though it be deleted or replaced meanwhile; or reading it fails.
 	Open(ctx context.Context, key string) (Blob, error)
-	// Delete removes blobs; a missing one is no error. After an error some may be gone.
+	// Delete removes blobs; a missing one is no error. After domain.Unavailable or an
+	// unclassified error some may be gone, after any other code none is. It may be repeated.
 	Delete(ctx context.Context, keys ...string) error
 	// List returns blobs whose keys begin with the prefix and are greater than
-	// after, by key in byte order, at most limit. A blob under way is not in it.
+	// after, by key in byte order, at most limit, which is at least 1 (else
+	// domain.Invalid). A page of fewer than limit is the last: the end is told by
+	// nothing else. A blob under way is not in it.
 	List(ctx context.Context, prefix, after string, limit int) ([]BlobInfo, error)
 	// Move gives a blob another key. The blob's ModTime is then the time of the move,
 	// and a blob that had the key to before is replaced. domain.NotFound if there is
@@ -50,7 +55,7 @@ type PutOptions struct {
 type Blob struct {
 	Body io.ReadSeekCloser
 	Size int64
-	// ModTime is when it was put.
+	// ModTime is when it was put: a Put that replaces a blob renews it.
 	ModTime time.Time
 }
 

@@ -564,3 +564,20 @@ func promiseD3(t *testing.T) {
 	assert.Equal(t, left, n)
 	assert.Empty(t, leftovers(t, dir))
 }
+
+// What others have put into the folder under names that no key makes is not listed:
+// it could not be deleted by a key.
+func TestOthersFiles(t *testing.T) {
+	t.Parallel()
+	s, dir := fresh(t)
+	put(t, s, "a/b")
+	deep := dir
+	for range ports.MaxKey/100 + 1 {
+		deep = filepath.Join(deep, strings.Repeat("d", 99)+folderSign)
+	}
+	require.NoError(t, os.MkdirAll(deep, 0o700))
+	for _, name := range []string{filepath.Join(deep, "x"), filepath.Join(dir, "A"), filepath.Join(dir, "x"+folderSign), filepath.Join(dir, restSign+"x")} {
+		require.NoError(t, os.WriteFile(name, []byte("x"), 0o600))
+	}
+	require.Equal(t, []string{"a/b"}, everything(t, s, "", 10))
+}

@@ -88,7 +88,7 @@ func (l *listing) entry(dir *os.Root, base string, e entry) error {
 	if err != nil {
 		return ignoreGone(err)
 	}
-	if info.Mode().IsRegular() {
+	if info.Mode().IsRegular() && ports.ValidKey(base+e.text) { // others' folders may be deeper than keys are long
 		l.found = append(l.found, ports.BlobInfo{Key: base + e.text, Size: info.Size(), ModTime: info.ModTime().UTC()})
 	}
 	return nil

@@ -144,6 +144,9 @@ func (b *Blobs) Delete(ctx context.Context, keys ...string) error {
 
 // List implements ports.Blobs.
 func (b *Blobs) List(ctx context.Context, prefix, after string, limit int) ([]ports.BlobInfo, error) {
+	if limit < 1 {
+		return nil, domain.InvalidField("limit", "range", "at least 1")
+	}
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}

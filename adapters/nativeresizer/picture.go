@@ -6,6 +6,7 @@ import (
 
 	"github.com/imagify-api/imagify/adapters/nativeresizer/icc"
 	"github.com/imagify-api/imagify/adapters/nativeresizer/resample"
+	"github.com/imagify-api/imagify/adapters/nativeresizer/webp"
 	"github.com/imagify-api/imagify/domain"
 )
 
@@ -14,7 +15,7 @@ type model int
 
 const (
 	gray  model = iota + 1
-	ycbcr       // three planes, BT.601 full range
+	ycbcr       // three planes, BT.601 full range, or see videoRange
 	rgb         // three planes, or one of three channels
 	rgba        // one plane of four channels, colours premultiplied by alpha
 	cmyk        // four planes
@@ -28,6 +29,7 @@ type picture struct {
 	model         model
 	inverted      bool    // CMYK and YCCK whose 255 is no ink
 	matrix        *matrix // of YCbCr; nil is BT.601's
+	videoRange    bool    // YCbCr is in the range of WebP's; it is converted when it is small
 	planes        []plane
 	// alpha: some pixel is transparent, so thumbnails need it. At every reduction of a file it is the same.
 	alpha bool
@@ -79,12 +81,16 @@ func (p *picture) direct() bool {
 	return p.model == gray || p.model == ycbcr && p.profile == nil && p.matrix == nil
 }
 
-// scale brings a plane to the size of a picture as coded. Of 4:2:0 chroma per is 2: of a line of an odd number of pixels the last chroma sample, or the
-// first one of a line that will run backwards, then stands for a single pixel.
+// scale brings a plane to the size of a picture as coded. Of 4:2:0 chroma per is 2: of a line of an
+// odd number of pixels the last chroma sample, or the first one of a line that will run
+// backwards, then stands for a single pixel.
 func (p *picture) scale(ctx context.Context, r *resample.Resampler, pl plane, coded image.Point, per int) (resample.Plane, error) {
 	mx, my := mirrored(p.orientation)
 	axis := func(whole int, perSample float64, out int, backwards bool) resample.Axis {
-		a := resample.Axis{Step: float64(whole) / perSample * float64(per) / float64(out)}
+		a := resample.Axis{
+			Step:   float64(whole) / perSample * float64(per) / float64(out),
+			Extent: float64(whole) / perSample,
+		}
 		if backwards && out%per != 0 {
 			a.Offset = -0.5
 		}
@@ -110,6 +116,9 @@ func (p *picture) grayOrYCbCr(ctx context.Context, r *resample.Resampler, to siz
 			return nil, err
 		}
 		out[i] = orient(small, p.orientation)
+	}
+	if p.videoRange {
+		webp.FullRange(out[0].Pix, out[1].Pix, out[2].Pix)
 	}
 	if p.model == gray {
 		if p.profile != nil {
@@ -139,6 +148,13 @@ func (p *picture) colour(ctx context.Context, r *resample.Resampler, to size) (*
 			small, err := p.scale(ctx, r, pl, to.coded, 1)
 			if err != nil {
 				return nil, err
+			}
+			if p.videoRange {
+				if channel == 0 {
+					webp.FullRange(small.Pix, nil, nil)
+				} else {
+					webp.FullRange(nil, small.Pix, nil)
+				}
 			}
 			for c := range pl.Channels {
 				spread(px.Pix[channel:], small.Pix[c:], pl.Channels)

@@ -31,7 +31,7 @@ import (
 var _ ports.Resizer = (*Resizer)(nil)
 
 // pipeline changes whenever the pixels or bytes of a thumbnail would.
-const pipeline = "native1"
+const pipeline = "native2"
 
 // The defaults of Options.
 const (

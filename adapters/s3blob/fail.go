@@ -8,6 +8,7 @@ import (
 	"time"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 
 	"github.com/imagify-api/imagify/domain"
@@ -27,6 +28,26 @@ func ended(ctx context.Context) error {
 		return nil
 	}
 	return domain.Wrap(domain.Unavailable, context.Cause(ctx), "the request was given up")
+}
+
+// within makes one request, bounded in time, its retries included. A panic of the
+// SDK's over an answer that it did not expect is an error like any other.
+func within[In, Out any](ctx context.Context, d time.Duration, call func(context.Context, *In, ...func(*s3.Options)) (*Out, error), in *In, o []func(*s3.Options)) (out *Out, err error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	defer recovered(&err)
+	out, err = call(ctx, in, o...)
+	if err == nil && out == nil {
+		err = errors.New("there is no answer")
+	}
+	return out, err
+}
+
+// recovered makes a panic an error; it is deferred.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("the SDK panicked: %v", p)
+	}
 }
 
 // fail gives an error of the service its code. Whatever it is (the network, 5xx,

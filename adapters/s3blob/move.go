@@ -37,19 +37,13 @@ func (s *Store) Move(ctx context.Context, from, to string) error {
 	if err := s.copy(ctx, source, from, to); err != nil {
 		return err
 	}
-	target, err := s.head(ctx, to)
-	if err != nil {
-		return fail(ctx, fmt.Errorf("the copy cannot be confirmed: %w", err))
-	}
-	if err := sameObject(source, target); err != nil {
-		return fail(ctx, err)
-	}
 	if from == to {
 		return nil
 	}
 	return s.Delete(ctx, from)
 }
 
+// copy returns when the copy is confirmed.
 func (s *Store) copy(ctx context.Context, source *s3.HeadObjectOutput, from, to string) error {
 	if *source.ContentLength > maxCopy {
 		b, err := s.Open(ctx, from)
@@ -77,7 +71,14 @@ func (s *Store) copy(ctx context.Context, source *s3.HeadObjectOutput, from, to 
 	case out.CopyObjectResult == nil || aws.ToString(out.CopyObjectResult.ETag) == "":
 		return fail(ctx, errors.New("the answer to a copy has no ETag"))
 	}
-	return nil
+	copied, err := s.head(ctx, to)
+	if err == nil && copied.Metadata[putMark] != source.Metadata[putMark] {
+		err = errors.New("the service says it made a copy, and has another object there")
+	}
+	if err != nil {
+		return fail(ctx, fmt.Errorf("the copy cannot be confirmed: %w", err))
+	}
+	return sameObject(ctx, source, copied)
 }
 
 // head asks for an object's facts.
@@ -97,14 +98,14 @@ func (s *Store) head(ctx context.Context, key string) (*s3.HeadObjectOutput, err
 }
 
 // sameObject compares what a service says of two objects that must be alike.
-func sameObject(a, b *s3.HeadObjectOutput) error {
+func sameObject(ctx context.Context, a, b *s3.HeadObjectOutput) error {
 	if *a.ContentLength != *b.ContentLength {
-		return fmt.Errorf("the copy has %d bytes, and the object %d", *b.ContentLength, *a.ContentLength)
+		return fail(ctx, fmt.Errorf("the copy has %d bytes, and the object %d", *b.ContentLength, *a.ContentLength))
 	}
 	for _, sums := range [][2]*string{{a.ChecksumCRC32, b.ChecksumCRC32}, {a.ChecksumSHA256, b.ChecksumSHA256}} {
 		// A service may compute the copy's by parts, or none: only two of one kind can differ.
 		if sums[0] != nil && sums[1] != nil && a.ChecksumType == b.ChecksumType && *sums[0] != *sums[1] {
-			return errors.New("the copy has another checksum than the object")
+			return fail(ctx, errors.New("the copy has another checksum than the object"))
 		}
 	}
 	return nil

@@ -48,7 +48,11 @@ func Open(ctx context.Context, rawURL string) (*Store, error) {
 	}
 	client := awshttp.NewBuildableClient().
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
-		WithTransportOptions(func(t *http.Transport) { t.MaxIdleConns, t.MaxIdleConnsPerHost = 2*idleConns, idleConns })
+		WithTransportOptions(func(t *http.Transport) {
+			t.MaxIdleConns, t.MaxIdleConnsPerHost = 2*idleConns, idleConns
+			// Of HTTP/2 one connection carries everything: it is asked whether it lives.
+			t.HTTP2 = &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: silence}
+		})
 	load := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(client),
 		config.WithLogger(logging.Nop{}), // what matters comes back as an error
@@ -76,7 +80,10 @@ func Open(ctx context.Context, rawURL string) (*Store, error) {
 		if a.endpoint != "" {
 			o.BaseEndpoint = &a.endpoint
 		}
-		o.DisableLogOutputChecksumValidationSkipped = true // of objects that others put
+		o.DisableLogOutputChecksumValidationSkipped = true          // of objects that others put
+		if c, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok { // with AWS_CA_BUNDLE in it, by now
+			o.HTTPClient = newDoer(c.GetTransport())
+		}
 	}), a.bucket, a.options)
 }
 
@@ -106,7 +113,7 @@ func parse(rawURL string) (a address, err error) {
 		}
 		value := list[0]
 		if value == "" {
-			return a, fmt.Errorf("gives no value for %s: leave it away", name)
+			return a, fmt.Errorf("gives no value for %s: omit it", name)
 		}
 		switch name {
 		case "region":

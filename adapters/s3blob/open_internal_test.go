@@ -111,7 +111,7 @@ func TestOthersNames(t *testing.T) {
 	t.Parallel()
 	for _, fileKeys := range []bool{false, true} {
 		s := &Store{prefix: "p/", fileKeys: fileKeys}
-		for _, name := range []string{"", "p", "p/", "p/A", "p/a b", "q/a", "pa", "p//a", "p/../a!", "p/a!/b", "p/!"} {
+		for _, name := range []string{"", "p", "p/", "p/A", "p/a b", "q/a", "pa", "p//a", "p/../a!", "p/a!/b", "p/!", "p/a(/(b!", "p/" + strings.Repeat("a", 99) + "(/(b!"} {
 			_, ok := s.key(name)
 			require.False(t, ok, name)
 		}

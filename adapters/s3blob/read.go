@@ -16,9 +16,21 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-// worthReading is how much of a body that nobody wants is read to its end, in
-// bytes, to use its connection again.
-const worthReading = 64 << 10
+const (
+	// worthReading is how much of a stream that nobody wants is read to its end, in
+	// bytes, to use its connection again; drainTime is how long that may take.
+	worthReading = 64 << 10
+	drainTime    = 250 * time.Millisecond
+
+	// A reader who moves about is given a window of bytes at a time, so that the
+	// service does not push what nobody will read. One who reads on gets larger ones.
+	firstWindow = 256 << 10
+	maxWindow   = 8 << 20
+
+	// worthSkipping is how much of a whole object is read over, in bytes, where the
+	// service ignores Range.
+	worthSkipping = 1 << 20
+)
 
 var errSlow = errors.New("the service is too slow")
 
@@ -31,18 +43,20 @@ func (s *Store) Open(ctx context.Context, key string) (ports.Blob, error) {
 		return ports.Blob{}, err
 	}
 	b := &body{store: s, ctx: ctx, object: s.object(key)}
-	out, err := b.get(0)
+	out, err := b.get(0, 0)
 	if isNotFound(err) {
 		return ports.Blob{}, domain.Wrap(domain.NotFound, err, "no such blob")
 	}
 	if err != nil {
 		return ports.Blob{}, fail(ctx, err)
 	}
-	if out.ContentLength == nil || out.ETag == nil {
+	if aws.ToInt64(out.ContentLength) < 0 || out.ContentLength == nil || aws.ToString(out.ETag) == "" || out.LastModified == nil || out.ContentRange != nil {
+		b.streamEnd = b.streamAt // nothing of it is worth reading
 		b.drop()
-		return ports.Blob{}, fail(ctx, errors.New("the answer has no Content-Length or no ETag"))
+		return ports.Blob{}, fail(ctx, errors.New("the answer is not that of a whole object: it has no Content-Length, no ETag or no Last-Modified, or is a part"))
 	}
 	b.size, b.etag = *out.ContentLength, out.ETag
+	b.streamEnd = b.size
 	return ports.Blob{Body: b, Size: b.size, ModTime: aws.ToTime(out.LastModified).UTC()}, nil
 }
 
@@ -56,33 +70,42 @@ type body struct {
 	at     int64 // where the next Read begins
 	closed bool
 
-	// stream gives the bytes from streamAt on; nil: none is open.
-	stream   io.ReadCloser
-	streamAt int64
+	// stream gives the bytes from streamAt to streamEnd; nil: none is open.
+	stream              io.ReadCloser
+	streamAt, streamEnd int64
+	// window is how many bytes were asked for last; 0: all.
+	window int64
 	// streamCtx is of the stream's request, cancel ends it, and watch does so when it runs out.
 	streamCtx context.Context
 	cancel    context.CancelCauseFunc
 	watch     *time.Timer
 }
 
-// get opens the stream at a place. Its time is bounded until the answer begins.
-func (b *body) get(at int64) (*s3.GetObjectOutput, error) {
+// get opens the stream from a place to an end; an end of 0 asks for the whole object.
+// Its time is bounded until the answer begins.
+func (b *body) get(at, end int64) (out *s3.GetObjectOutput, err error) {
 	in := &s3.GetObjectInput{Bucket: &b.store.bucket, Key: b.object, IfMatch: b.etag}
-	if at > 0 {
-		in.Range = aws.String(fmt.Sprintf("bytes=%d-", at))
+	if end > 0 {
+		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", at, end-1))
 	} else {
 		in.ChecksumMode = types.ChecksumModeEnabled
 	}
 	ctx, cancel := context.WithCancelCause(b.ctx)
 	watch := time.AfterFunc(b.store.timeout, func() { cancel(errSlow) })
-	out, err := b.store.client.GetObject(ctx, in)
+	func() {
+		defer recovered(&err)
+		out, err = b.store.client.GetObject(ctx, in)
+		if err == nil && (out == nil || out.Body == nil) {
+			err = errors.New("there is no answer")
+		}
+	}()
 	watch.Stop()
 	if err != nil {
 		err = slow(ctx, err)
 		cancel(nil)
 		return nil, err
 	}
-	b.stream, b.streamAt, b.streamCtx, b.cancel, b.watch = out.Body, at, ctx, cancel, watch
+	b.stream, b.streamAt, b.streamEnd, b.streamCtx, b.cancel, b.watch = out.Body, at, end, ctx, cancel, watch
 	return out, nil
 }
 
@@ -94,20 +117,36 @@ func slow(ctx context.Context, err error) error {
 	return err
 }
 
-// reopen opens the stream where the next Read begins.
+// reopen opens the stream where the next Read begins, for a window.
 func (b *body) reopen() error {
+	if b.window > 0 && b.streamEnd == b.at {
+		b.window = min(2*b.window, maxWindow)
+	} else {
+		b.window = firstWindow
+	}
 	b.drop()
-	out, err := b.get(b.at)
+	end := min(b.at+b.window, b.size)
+	out, err := b.get(b.at, end)
 	if err != nil {
 		return err
 	}
-	if b.at == 0 && aws.ToInt64(out.ContentLength) == b.size {
+	if aws.ToString(out.ETag) != *b.etag {
+		return fmt.Errorf("the service answers with the object %s where %s was wanted", aws.ToString(out.ETag), *b.etag)
+	}
+	want := fmt.Sprintf("bytes %d-%d/%d", b.at, end-1, b.size)
+	if aws.ToString(out.ContentRange) == want && aws.ToInt64(out.ContentLength) == end-b.at {
 		return nil
 	}
-	if want := fmt.Sprintf("bytes %d-%d/%d", b.at, b.size-1, b.size); aws.ToString(out.ContentRange) != want {
-		return fmt.Errorf("the service gives the range %q where %q was wanted", aws.ToString(out.ContentRange), want)
+	if out.ContentRange != nil || aws.ToInt64(out.ContentLength) != b.size {
+		return fmt.Errorf("the service gives %d bytes of the range %q where %q was wanted", aws.ToInt64(out.ContentLength), aws.ToString(out.ContentRange), want)
 	}
-	return nil
+	if b.at > worthSkipping {
+		return errors.New("the service ignores Range: it gives the whole object")
+	}
+	b.streamAt, b.streamEnd = b.at, b.size
+	b.watch.Reset(b.store.timeout)
+	_, err = io.CopyN(io.Discard, b.stream, b.at)
+	return err
 }
 
 // drop gives the stream up.
@@ -115,8 +154,8 @@ func (b *body) drop() {
 	if b.stream == nil {
 		return
 	}
-	if left := b.size - b.streamAt; left > 0 && left <= worthReading {
-		b.watch.Reset(b.store.timeout)
+	if left := b.streamEnd - b.streamAt; left > 0 && left <= worthReading {
+		b.watch.Reset(drainTime)
 		_, _ = io.CopyN(io.Discard, b.stream, left) // if it fails, the connection is of no use
 	}
 	b.watch.Stop()
@@ -125,7 +164,7 @@ func (b *body) drop() {
 	b.stream = nil
 }
 
-func (b *body) Read(p []byte) (int, error) {
+func (b *body) Read(p []byte) (n int, err error) {
 	if b.closed {
 		return 0, os.ErrClosed
 	}
@@ -144,7 +183,7 @@ func (b *body) Read(p []byte) (int, error) {
 			return 0, fail(b.ctx, err)
 		}
 	}
-	n, err := b.fill(p[:min(int64(len(p)), b.size-b.at)])
+	n, err = b.fill(p[:min(int64(len(p)), b.streamEnd-b.at)])
 	if err != nil {
 		err = slow(b.streamCtx, err)
 		b.drop()
@@ -152,7 +191,7 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	b.at += int64(n)
 	b.streamAt = b.at
-	if b.at == b.size {
+	if b.at == b.streamEnd {
 		b.drop()
 	}
 	return n, nil
@@ -162,12 +201,13 @@ func (b *body) Read(p []byte) (int, error) {
 // bytes are given only when the stream has ended well: there the checksum is
 // compared, and whoever copies just Size bytes does not read on.
 func (b *body) fill(p []byte) (n int, err error) {
+	defer recovered(&err)
 	b.watch.Reset(b.store.timeout)
 	defer b.watch.Stop()
 	for n == 0 && err == nil {
 		n, err = b.stream.Read(p)
 	}
-	if b.at+int64(n) == b.size {
+	if b.at+int64(n) == b.streamEnd {
 		var over [1]byte
 		more := 0
 		for more == 0 && err == nil {

@@ -2,6 +2,7 @@ package s3blob
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -27,15 +28,33 @@ func (s *Store) Delete(ctx context.Context, keys ...string) error {
 			objects[i].Key = s.object(key)
 		}
 		out, err := within(ctx, s.timeout, s.client.DeleteObjects, &s3.DeleteObjectsInput{
-			Bucket: &s.bucket, Delete: &types.Delete{Objects: objects, Quiet: aws.Bool(true)},
+			Bucket: &s.bucket, Delete: &types.Delete{Objects: objects},
 		}, nil)
 		if err != nil {
 			return fail(ctx, err)
 		}
-		for _, e := range out.Errors {
-			if code := aws.ToString(e.Code); code != "NoSuchKey" {
-				return fail(ctx, fmt.Errorf("%d of %d objects were not deleted, the first because of %s: %s", len(out.Errors), len(batch), code, aws.ToString(e.Message)))
-			}
+		if err := allDeleted(objects, out); err != nil {
+			return fail(ctx, err)
+		}
+	}
+	return nil
+}
+
+// allDeleted returns nil when the answer names each object as deleted or missing.
+func allDeleted(objects []types.ObjectIdentifier, out *s3.DeleteObjectsOutput) error {
+	gone := make(map[string]bool, len(objects))
+	for _, d := range out.Deleted {
+		gone[aws.ToString(d.Key)] = true
+	}
+	for _, e := range out.Errors {
+		if code := aws.ToString(e.Code); code != "NoSuchKey" {
+			return fmt.Errorf("%d of %d objects were not deleted, the first because of %s: %s", len(out.Errors), len(objects), code, aws.ToString(e.Message))
+		}
+		gone[aws.ToString(e.Key)] = true
+	}
+	for _, o := range objects {
+		if !gone[*o.Key] {
+			return fmt.Errorf("the answer to the deletion of %d objects does not name each of them", len(objects))
 		}
 	}
 	return nil
@@ -54,8 +73,12 @@ func (s *Store) SweepPartial(ctx context.Context, before time.Time, dryRun bool)
 		if err != nil {
 			return n, fail(ctx, err)
 		}
+		if aws.ToString(out.Bucket) != s.bucket {
+			return n, fail(ctx, errors.New("the answer is no listing of the bucket's uploads"))
+		}
 		for _, u := range out.Uploads {
-			if _, ours := s.key(aws.ToString(u.Key)); !ours || !aws.ToTime(u.Initiated).Before(before) {
+			_, ours := s.key(aws.ToString(u.Key))
+			if !ours || u.Initiated == nil || aws.ToString(u.UploadId) == "" || !u.Initiated.Before(before) {
 				continue
 			}
 			if !dryRun {
@@ -69,11 +92,12 @@ func (s *Store) SweepPartial(ctx context.Context, before time.Time, dryRun bool)
 			}
 			n++
 		}
-		if !aws.ToBool(out.IsTruncated) || aws.ToString(out.NextKeyMarker) == "" {
+		if !aws.ToBool(out.IsTruncated) {
 			return n, nil
 		}
-		if aws.ToString(out.NextKeyMarker) == aws.ToString(in.KeyMarker) && aws.ToString(out.NextUploadIdMarker) == aws.ToString(in.UploadIdMarker) {
-			return n, fail(ctx, fmt.Errorf("the service's list of unfinished uploads does not go on after %q", *in.KeyMarker))
+		if aws.ToString(out.NextKeyMarker) == aws.ToString(in.KeyMarker) && aws.ToString(out.NextUploadIdMarker) == aws.ToString(in.UploadIdMarker) ||
+			aws.ToString(out.NextKeyMarker) < aws.ToString(in.KeyMarker) {
+			return n, fail(ctx, errors.New("the listing of unfinished uploads does not advance"))
 		}
 		in.KeyMarker, in.UploadIdMarker = out.NextKeyMarker, out.NextUploadIdMarker
 	}

@@ -2,8 +2,10 @@ package s3blob
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"net/url"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,6 +15,9 @@ import (
 	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
 )
+
+// maxEmpty bounds the pages in a row that list nothing and say that more follows.
+const maxEmpty = 100
 
 // List implements ports.Blobs. Objects that are no blobs are passed over.
 func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]ports.BlobInfo, error) {
@@ -56,7 +61,7 @@ func (s *Store) Walk(ctx context.Context, prefix, after string, foreign func(nam
 }
 
 func info(key string, o types.Object) ports.BlobInfo {
-	return ports.BlobInfo{Key: key, Size: aws.ToInt64(o.Size), ModTime: aws.ToTime(o.LastModified).UTC()}
+	return ports.BlobInfo{Key: key, Size: *o.Size, ModTime: o.LastModified.UTC()}
 }
 
 // objects gives the objects whose names begin as those of the prefix's keys do, after
@@ -72,10 +77,10 @@ func (s *Store) objects(ctx context.Context, prefix, after string, want func() i
 		if after != "" {
 			in.StartAfter = s.object(after)
 		}
-		last := aws.ToString(in.StartAfter)
+		last, empty := aws.ToString(in.StartAfter), 0
 		for {
 			in.MaxKeys = aws.Int32(int32(min(want(), pageSize)))
-			out, err := within(ctx, s.timeout, s.client.ListObjectsV2, in, nil)
+			out, err := s.page(ctx, in)
 			if err != nil {
 				yield(types.Object{}, fail(ctx, err))
 				return
@@ -91,15 +96,44 @@ func (s *Store) objects(ctx context.Context, prefix, after string, want func() i
 					return
 				}
 			}
-			next := aws.ToString(out.NextContinuationToken)
-			if !aws.ToBool(out.IsTruncated) || next == "" {
+			if !*out.IsTruncated {
 				return
 			}
-			if next == aws.ToString(in.ContinuationToken) {
+			if empty++; len(out.Contents) > 0 {
+				empty = 0
+			}
+			if next := aws.ToString(out.NextContinuationToken); next == "" || next == aws.ToString(in.ContinuationToken) || empty > maxEmpty {
 				yield(types.Object{}, fail(ctx, fmt.Errorf("the service's listing does not go on after %q", last)))
 				return
 			}
 			in.ContinuationToken = out.NextContinuationToken
 		}
 	}
+}
+
+// page asks for one page. Its keys are decoded: others may have put objects whose
+// names XML 1.0 cannot hold.
+func (s *Store) page(ctx context.Context, in *s3.ListObjectsV2Input) (*s3.ListObjectsV2Output, error) {
+	in.EncodingType = types.EncodingTypeUrl
+	page, err := within(ctx, s.timeout, s.client.ListObjectsV2, in, nil)
+	if err != nil {
+		return nil, err
+	}
+	if aws.ToString(page.Name) != s.bucket || page.IsTruncated == nil {
+		return nil, errors.New("the answer is no listing of the bucket")
+	}
+	for i, o := range page.Contents {
+		if o.Key == nil || o.Size == nil || o.LastModified == nil {
+			return nil, errors.New("the listing has an object without its key, size or time")
+		}
+		if page.EncodingType != types.EncodingTypeUrl {
+			continue
+		}
+		name, err := url.QueryUnescape(*o.Key)
+		if err != nil {
+			return nil, fmt.Errorf("the listing has a key that is not encoded as it says: %w", err)
+		}
+		page.Contents[i].Key = &name
+	}
+	return page, nil
 }

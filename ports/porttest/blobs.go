@@ -28,6 +28,7 @@ func Blobs(t *testing.T, newBlobs func(t *testing.T) ports.Blobs) {
 	run(t, "Blobs", newBlobs, []check[ports.Blobs]{
 		{"RoundTrip", blobsRoundTrip},
 		{"Replace", blobsReplace},
+		{"ModTime", blobsModTime},
 		{"Keys", blobsKeys},
 		{"InvalidKeys", blobsInvalidKeys},
 		{"IfAbsent", blobsIfAbsent},
@@ -138,13 +139,38 @@ func blobsRoundTrip(t *testing.T, b ports.Blobs) {
 }
 
 func blobsReplace(t *testing.T, b ports.Blobs) {
-	for i, n := range []int{1000, 10, 0, 100000} {
+	// The last two are of one length: an overwrite that is lost does not show in the size.
+	for i, n := range []int{1000, 10, 0, 100000, 100000} {
 		put(t, b, "a/b", noise(uint64(i), n))
 		wantBlob(t, b, "a/b", noise(uint64(i), n))
 	}
 	list, err := b.List(t.Context(), "", "", 10)
 	require.NoError(t, err)
 	require.Len(t, list, 1)
+}
+
+// blobsModTime replaces a blob, by other bytes and by the same, after longer than the
+// grain of any store's times: whoever asks how old it is asks about the last Put.
+func blobsModTime(t *testing.T, b ports.Blobs) {
+	times := func() (opened, listed time.Time) {
+		blob, err := b.Open(t.Context(), "a")
+		require.NoError(t, err)
+		require.NoError(t, blob.Body.Close())
+		list, err := b.List(t.Context(), "a", "", 10)
+		require.NoError(t, err)
+		require.Len(t, list, 1)
+		return blob.ModTime, list[0].ModTime
+	}
+	for _, fresh := range [][]byte{noise(2, 5000), noise(1, 5000)} {
+		put(t, b, "a", noise(1, 5000))
+		opened, listed := times()
+		time.Sleep(time.Second + 100*time.Millisecond)
+		put(t, b, "a", fresh)
+		again, relisted := times()
+		require.Truef(t, again.After(opened), "a Put that replaces renews ModTime")
+		require.Truef(t, relisted.After(listed), "a Put that replaces renews ModTime")
+		require.Less(t, again.Sub(relisted).Abs(), 2*time.Second, "Open and List tell the same time")
+	}
 }
 
 // validKeys are keys that obey the rule, and trip who maps them to paths without care.
@@ -536,6 +562,10 @@ func blobsList(t *testing.T, b ports.Blobs) {
 			}
 			require.Equal(t, want, got, "prefix %q, after %q", prefix, after)
 		}
+	}
+	for _, limit := range []int{0, -1} {
+		_, err := b.List(t.Context(), "", "", limit)
+		wantCode(t, domain.Invalid, err, "limit")
 	}
 	// A prefix that no key can have finds nothing, least of all outside of the store.
 	for _, prefix := range []string{"../", "/", "..", "a/../", "A"} {

@@ -143,6 +143,32 @@ func brokenBlobs() []broken {
 			}
 			return b.Put(ctx, key, r, o)
 		}),
+		puts("keeps the old where the new is as long", "Blobs/Replace", func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+			data, err := io.ReadAll(r)
+			if old, oerr := b.Open(ctx, key); err == nil && oerr == nil && old.Size == int64(len(data)) {
+				return nil
+			}
+			return errors.Join(err, b.Put(ctx, key, bytes.NewReader(data), o))
+		}),
+		puts("does not write what is there already", "Blobs/ModTime", func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+			data, err := io.ReadAll(r)
+			if old, oerr := b.Open(ctx, key); err == nil && oerr == nil && old.Size == int64(len(data)) {
+				if was, rerr := io.ReadAll(old.Body); rerr == nil && bytes.Equal(was, data) {
+					return nil
+				}
+			}
+			return errors.Join(err, b.Put(ctx, key, bytes.NewReader(data), o))
+		}),
+		blobs("the time is that of the first Put", "Blobs/ModTime", func(b *memory.Blobs) ports.Blobs {
+			var first sync.Map
+			return blobsFault{Blobs: b, open: func(ctx context.Context, key string) (ports.Blob, error) {
+				blob, err := b.Open(ctx, key)
+				if at, known := first.LoadOrStore(key, blob.ModTime); known && err == nil {
+					blob.ModTime = at.(time.Time)
+				}
+				return blob, err
+			}}
+		}),
 		puts("does not look at the size", "Blobs/SizeDiffers", func(b *memory.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
 			o.Size = -1
 			return b.Put(ctx, key, r, o)
@@ -263,6 +289,12 @@ func brokenBlobs() []broken {
 		}),
 		lists("a page is one too short", "Blobs/List", func(b *memory.Blobs, ctx context.Context, prefix, after string, limit int) ([]ports.BlobInfo, error) {
 			return b.List(ctx, prefix, after, max(limit-1, 1))
+		}),
+		lists("takes no limit for none", "Blobs/List", func(b *memory.Blobs, ctx context.Context, prefix, after string, limit int) ([]ports.BlobInfo, error) {
+			if limit < 1 {
+				limit = 1000
+			}
+			return b.List(ctx, prefix, after, limit)
 		}),
 		lists("local times", "Blobs/RoundTrip", func(b *memory.Blobs, ctx context.Context, prefix, after string, limit int) ([]ports.BlobInfo, error) {
 			list, err := b.List(ctx, prefix, after, limit)

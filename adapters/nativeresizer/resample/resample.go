@@ -71,12 +71,25 @@ const (
 )
 
 // Axis says how the pixels of an output line up with the source's, in one
-// direction: output pixel i is centred on source pixel (i + ½ + Offset)·Step − ½.
+// direction: output pixel i covers the source from (i + Offset)·Step for a Step. What
+// lies outside of the source is cut off; the pixel's centre is that of the rest.
 type Axis struct {
 	// Step is the distance of two output pixels in source pixels: above 1 it shrinks.
 	Step float64
 	// Offset moves the output, in output pixels.
 	Offset float64
+	// Extent is where the source ends, in source pixels, 0 for after its last one. A source
+	// pixel that it cuts counts by as much as is left of it, and its centre is that of the rest:
+	// it may be the mean of fewer pixels than the others, or stand for fewer.
+	Extent float64
+}
+
+// extent returns where a source of n pixels ends.
+func (a Axis) extent(n int) float64 {
+	if a.Extent > 0 {
+		return min(a.Extent, float64(n))
+	}
+	return float64(n)
 }
 
 // Resample fills dst from src. Where the kernel reaches over the source's edge,
@@ -99,7 +112,8 @@ func (r *Resampler) Resample(ctx context.Context, dst, src Plane, x, y Axis) err
 		if err := r.box(ctx, small, src, kx, ky); err != nil {
 			return err
 		}
-		src, x.Step, y.Step = small, x.Step/float64(kx), y.Step/float64(ky)
+		x, y = x.shrunk(src.Width, kx), y.shrunk(src.Height, ky)
+		src = small
 	}
 	tx := r.tapsFor(dst.Width, src.Width, x)
 	ty := r.tapsFor(dst.Height, src.Height, y)
@@ -137,6 +151,12 @@ func (r *Resampler) Resample(ctx context.Context, dst, src Plane, x, y Axis) err
 		}
 	}
 	return nil
+}
+
+// shrunk is the axis once boxes of k of the source's n pixels have become one: the last box may be of
+// fewer.
+func (a Axis) shrunk(n, k int) Axis {
+	return Axis{Step: a.Step / float64(k), Offset: a.Offset, Extent: a.extent(n) / float64(k)}
 }
 
 // boxFactor is by how much a box may shrink so that enough is left for Lanczos3.
@@ -203,7 +223,8 @@ var kernel = sync.OnceValue(func() *[3*kernelSteps + 2]float64 {
 
 func makeTaps(dst, src int, a Axis) taps {
 	t := taps{dst: dst, src: src, axis: a, start: make([]int, dst)}
-	if dst == src && a == (Axis{Step: 1}) {
+	extent := a.extent(src)
+	if dst == src && a.Step == 1 && a.Offset == 0 && extent == float64(src) {
 		t.n, t.w, t.identity = 1, make([]int16, dst), true
 		for i := range dst {
 			t.start[i], t.w[i] = i, 1<<weightBits
@@ -218,16 +239,22 @@ func makeTaps(dst, src int, a Axis) taps {
 	table := kernel()
 	k := make([]float64, n)
 	for i := range dst {
-		centre := (float64(i)+0.5+a.Offset)*a.Step - 0.5
+		from := (float64(i) + a.Offset) * a.Step
+		centre := (max(from, 0)+min(from+a.Step, extent))/2 - 0.5
 		first := max(0, min(int(math.Ceil(centre-support)), src-n))
 		t.start[i] = first
 		sum := 0.0
 		for j := range k {
 			k[j] = 0
-			x := math.Abs(float64(first+j)-centre) / stretch * kernelSteps
+			at, part := float64(first+j), 1.0
+			if left := extent - at; left < 1 {
+				part = max(left, 0)
+				at -= (1 - part) / 2
+			}
+			x := math.Abs(at-centre) / stretch * kernelSteps
 			if x < 3*kernelSteps {
 				lo := int(x)
-				k[j] = table[lo] + (table[lo+1]-table[lo])*(x-float64(lo))
+				k[j] = (table[lo] + (table[lo+1]-table[lo])*(x-float64(lo))) * part
 			}
 			sum += k[j]
 		}

@@ -3,7 +3,6 @@ package webp
 import (
 	"bytes"
 	"context"
-	"io"
 )
 
 // The compression and filtering methods of alpha (Container Specification, Alpha).
@@ -17,9 +16,10 @@ const (
 	filterGradient   = 3
 )
 
-// decodeAlpha decodes the payload of an ALPH chunk to width × height bytes.
-func decodeAlpha(ctx context.Context, chunk []byte, width, height int) ([]byte, error) {
-	flags, data := chunk[0], chunk[1:]
+// decodeAlpha decodes the ALPH chunk that was kept to a byte a pixel of the frame.
+func (d *Decoder) decodeAlpha(ctx context.Context) ([]byte, error) {
+	flags, data := d.alpha[0], d.alpha[1:]
+	width, height := d.header.Frame.Dx(), d.header.Frame.Dy()
 	n := width * height
 	var a []byte
 	switch flags & 3 {
@@ -30,19 +30,16 @@ func decodeAlpha(ctx context.Context, chunk []byte, width, height int) ([]byte, 
 		a = data[:n:n]
 	case alphaLossless:
 		// A VP8L bitstream without its header, whose green is the alpha.
-		w, h := uint32(width-1), uint32(height-1)
-		if w > 0x3fff || h > 0x3fff {
-			return nil, FormatError("alpha is too large")
-		}
-		v := w | h<<14
-		header := []byte{0x2f, byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)}
-		m, err := decodeVP8L(ctx, io.MultiReader(bytes.NewReader(header), bytes.NewReader(data)))
+		a = make([]byte, n)
+		err := d.vp8l(ctx, bytes.NewReader(data), func(y int, row []uint32) error {
+			to := a[y*width:][:len(row)]
+			for x, v := range row {
+				to[x] = byte(v >> 8)
+			}
+			return nil
+		})
 		if err != nil {
 			return nil, err
-		}
-		a = make([]byte, n)
-		for i := range a {
-			a[i] = m.Pix[4*i+1]
 		}
 	default:
 		return nil, FormatError("invalid compression of alpha")

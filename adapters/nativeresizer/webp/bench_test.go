@@ -38,8 +38,11 @@ func photos(b *testing.B) map[string][]byte {
 func BenchmarkDecode(b *testing.B) {
 	for name, data := range photos(b) {
 		for kind, decode := range map[string]func(*Decoder) error{
-			"whole":     func(d *Decoder) error { _, err := d.Decode(b.Context()); return err },
-			"shrinking": func(d *Decoder) error { _, err := d.DecodeForShrinking(b.Context()); return err },
+			"whole": func(d *Decoder) error { _, err := d.Decode(b.Context()); return err },
+			"rows": func(d *Decoder) error {
+				_, err := d.DecodeRows(b.Context(), false, func(int, []uint32) error { return nil })
+				return err
+			},
 		} {
 			b.Run(name+"/"+kind, func(b *testing.B) {
 				start := time.Now()

@@ -1,17 +1,14 @@
 package webp
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"image"
 	"io"
 
-	"golang.org/x/image/vp8l"
-
 	"github.com/imagify-api/imagify/adapters/nativeresizer/internal/input"
 	"github.com/imagify-api/imagify/adapters/nativeresizer/webp/internal/vp8"
+	"github.com/imagify-api/imagify/adapters/nativeresizer/webp/internal/vp8l"
 	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 )
 
@@ -91,7 +88,8 @@ type Decoded struct {
 	// is lossless. Its bounds begin at 0, 0. YCbCr is of full range, as the standard
 	// library's conversions assume: it has been converted from VP8's, whose luma is
 	// 16 to 235 and whose chroma is 16 to 240 (which x/image/webp does not do; its
-	// images have less contrast than the file).
+	// images have less contrast than the file). DecodePlanes leaves that to the caller, and
+	// DecodeRows has no Image.
 	Image image.Image
 	// Frames is the number of frames of the file. Only the first is decoded.
 	Frames int
@@ -99,23 +97,103 @@ type Decoded struct {
 	EXIF []byte
 }
 
+// Units of work (see package work).
+const (
+	chunkUnits   = 60 // a chunk that is passed over
+	convertUnits = 3  // a pixel brought from planes to ARGB, alpha unfiltered
+)
+
 // Decode decodes the still image, or the first frame of an animation on its canvas.
 // It reads the header if that has not been done, and the file to its end. It can be
-// done once. The errors are those of [Decoder.Header] and [ErrTooLarge]; with each of
-// them there is no image.
+// done once. The errors are those of [Decoder.Header], [ErrTooLarge] and one that wraps
+// [work.ErrExceeded]; with each of them there is no image.
 func (d *Decoder) Decode(ctx context.Context) (*Decoded, error) {
-	return d.decode(ctx, true)
+	h, err := d.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	var out image.Image
+	if h.Lossless {
+		var m *image.NRGBA
+		err := d.lossless(ctx, func(y int, row []uint32) error {
+			if m == nil {
+				m = image.NewNRGBA(image.Rect(0, 0, h.Width, h.Height))
+			}
+			to := m.Pix[m.PixOffset(h.Frame.Min.X, h.Frame.Min.Y+y):]
+			for i, v := range row {
+				px := to[4*i : 4*i+4 : 4*i+4]
+				px[0], px[1], px[2], px[3] = byte(v>>16), byte(v>>8), byte(v), byte(v>>24)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = m
+	} else {
+		m, a, err := d.lossy(ctx, true)
+		if err != nil {
+			return nil, err
+		}
+		FullRange(m.Y, m.Cb, m.Cr)
+		out = onCanvasYCbCr(h, m, a)
+	}
+	return d.end(out)
 }
 
-// DecodeForShrinking is Decode without the loop filter of lossy images, which is
-// half of the work. It smoothes the edges between blocks of 4 × 4 and 16 × 16
-// pixels; what is left of these in an image that is shrunk to half its size or less cannot
-// be seen. Lossless images are the same as with Decode.
-func (d *Decoder) DecodeForShrinking(ctx context.Context) (*Decoded, error) {
-	return d.decode(ctx, false)
+// DecodePlanes is Decode for a lossy image without alpha, whose planes it leaves in VP8's
+// range: see [FullRange]. Without deblock it leaves out the loop filter, which is
+// half of the work. The filter smoothes the edges between blocks of 4 × 4 and 16 × 16
+// pixels; what is left of these in an image that is shrunk to three quarters of its
+// size or less costs less than 0.1 dB.
+func (d *Decoder) DecodePlanes(ctx context.Context, deblock bool) (*Decoded, error) {
+	h, err := d.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	if h.Lossless || h.Alpha {
+		return nil, errors.New("webp: planes of an image that has alpha or is lossless")
+	}
+	m, _, err := d.lossy(ctx, deblock)
+	if err != nil {
+		return nil, err
+	}
+	return d.end(m)
 }
 
-func (d *Decoder) decode(ctx context.Context, deblock bool) (*Decoded, error) {
+// DecodeRows is Decode for any image, in rows from the top, of as many pixels as the
+// canvas is wide: ARGB with eight bits each, alpha highest and not premultiplied. A row
+// is valid until row returns; its error ends the decode. No image of the size of
+// a lossless picture is held. Deblock is as for DecodePlanes.
+func (d *Decoder) DecodeRows(ctx context.Context, deblock bool, row func(y int, row []uint32) error) (*Decoded, error) {
+	h, err := d.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	c := newCanvas(h, row)
+	if h.Lossless {
+		err = d.lossless(ctx, c.row)
+	} else {
+		var m *image.YCbCr
+		var a []byte
+		if m, a, err = d.lossy(ctx, deblock); err == nil {
+			err = rowsOf(ctx, m, a, c.row)
+		}
+	}
+	if err == nil {
+		err = c.finish()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.end(nil)
+}
+
+// begin reads the header, and makes ready for the bitstream.
+func (d *Decoder) begin(ctx context.Context) (*Header, error) {
 	h, err := d.Header(ctx)
 	if err != nil {
 		return nil, err
@@ -123,20 +201,17 @@ func (d *Decoder) decode(ctx context.Context, deblock bool) (*Decoded, error) {
 	if d.src == nil {
 		return nil, ErrUsed
 	}
-	defer d.Close()
 	if int64(h.Width)*int64(h.Height) > d.options.MaxPixels {
+		d.Close()
 		return nil, ErrTooLarge
 	}
 	d.src.Use(ctx)
-	data, err := d.list.rest(d.data)
-	if err != nil {
-		return nil, err
-	}
-	m, err := d.decodeFrame(ctx, data, deblock)
-	if err != nil {
-		return nil, err
-	}
-	out := &Decoded{Image: m, EXIF: h.EXIF, Frames: 1}
+	return h, nil
+}
+
+// end reads the file to its end.
+func (d *Decoder) end(m image.Image) (*Decoded, error) {
+	out := &Decoded{Image: m, EXIF: d.header.EXIF, Frames: 1}
 	if d.list == &d.frame {
 		// The rest of the frame's chunk.
 		if err := d.frame.end(); err != nil {
@@ -167,118 +242,103 @@ func (d *Decoder) decode(ctx context.Context, deblock bool) (*Decoded, error) {
 	}
 }
 
-// MemoryNeeded returns an upper bound of the memory in bytes that decoding an image
-// allocates: planes or pixels, the bitstream, and the tables of the decoders. It
-// does not count the header's own EXIF and ICC.
+// MemoryNeeded returns an upper bound of the memory in bytes that [Decoder.Decode]
+// allocates: that of RowsMemory, and the image. It does not count the header's own EXIF and ICC.
 func MemoryNeeded(h *Header) int64 {
-	w, ht := int64(h.Frame.Dx()), int64(h.Frame.Dy())
-	// The bitstreams grow as they are read.
-	need := 3*h.dataSize + 3*h.alphaSize + 256<<10
-	if h.Lossless {
-		need += losslessMemory(w, ht, h.dataSize)
-	} else {
-		// Macroblocks of 384 samples with their filters, and the borders of the planes.
-		mbw, mbh := (w+15)/16, (ht+15)/16
-		need += 400*mbw*mbh + 256*(mbw+mbh+2)
-		if h.alphaSize > 0 {
-			need += w*ht + losslessMemory(w, ht, h.alphaSize)
-		}
-	}
-	if h.Frame != image.Rect(0, 0, h.Width, h.Height) {
+	need := RowsMemory(h)
+	if h.Lossless || h.Frame != image.Rect(0, 0, h.Width, h.Height) {
 		need += 4 * int64(h.Width) * int64(h.Height)
 	}
 	return need
 }
 
-// maxGroups is how many groups of prefix codes x/image's VP8L decoder takes, and
-// libwebp's encoder writes, at most.
-const maxGroups = 2600
-
-// losslessMemory bounds what the VP8L decoder allocates: pixels of four bytes before
-// and after the colour indexing transform, images of the transforms and of the
-// entropy codes for tiles of 4 × 4 pixels or more, and the tables of the groups of
-// five prefix codes, each group of which takes at least 20 bits of the bitstream.
-func losslessMemory(w, h, size int64) int64 {
-	tiles := ((w + 3) / 4) * ((h + 3) / 4)
-	groups := min(maxGroups, tiles, size*8/20) + 1
-	// A code takes two nodes of eight bytes for each of its symbols. In a group there
-	// are 256 literals four times, 24 lengths, a cache of 2048 and 40 distances (RFC
-	// 9649, 6.2), at most of 18 bytes of table for each bit of the bitstream that lists them.
-	nodes := min(groups*16*(4*256+24+2048+40), 144*size)
-	return 8*w*h + 16*tiles + 4096*groups + nodes + 1<<20
+// RowsMemory returns an upper bound of the memory in bytes that [Decoder.DecodeRows] or
+// [Decoder.DecodePlanes] allocates: planes, bitstreams that have to be there whole,
+// and the tables and windows of the decoders.
+func RowsMemory(h *Header) int64 {
+	w, ht := int64(h.Frame.Dx()), int64(h.Frame.Dy())
+	// Bitstreams that are kept grow as they are read.
+	need := 3*h.alphaSize + 64<<10 + 8*int64(h.Width) + 16*w
+	if h.Lossless {
+		return need + vp8l.MemoryNeeded(int(w), int(ht), h.dataSize)
+	}
+	// Macroblocks of 384 samples with their filters, and the borders of the planes.
+	mbw, mbh := (w+15)/16, (ht+15)/16
+	need += 3*h.dataSize + 400*mbw*mbh + 256*(mbw+mbh+2)
+	if h.alphaSize > 0 {
+		need += w*ht + vp8l.MemoryNeeded(int(w), int(ht), h.alphaSize)
+	}
+	return need
 }
 
-// decodeFrame decodes the first frame and puts it on the canvas.
-func (d *Decoder) decodeFrame(ctx context.Context, data []byte, deblock bool) (image.Image, error) {
+// lossless decodes the first frame, which is a VP8L bitstream, in rows.
+func (d *Decoder) lossless(ctx context.Context, row func(y int, row []uint32) error) error {
+	if d.data[4]&0x10 != 0 {
+		return d.vp8l(ctx, &payload{d.list}, row)
+	}
+	// The values of alpha do not count (RFC 9649, 3.4).
+	line := make([]uint32, d.header.Frame.Dx())
+	return d.vp8l(ctx, &payload{d.list}, func(y int, in []uint32) error {
+		for i, v := range in {
+			line[i] = v | 0xff<<24
+		}
+		return row(y, line)
+	})
+}
+
+// vp8l decodes a VP8L bitstream of the frame's size.
+func (d *Decoder) vp8l(ctx context.Context, r io.Reader, row func(y int, row []uint32) error) error {
+	err := vp8l.Decode(ctx, r, vp8l.Options{Width: d.header.Frame.Dx(), Height: d.header.Frame.Dy(), Budget: d.options.Work}, row)
+	var damaged vp8l.FormatError
+	if errors.As(err, &damaged) {
+		return FormatError(damaged.Error())
+	}
+	if errors.Is(err, vp8l.ErrTruncated) {
+		return FormatError(err.Error())
+	}
+	return err
+}
+
+// lossy decodes the first frame, which is a VP8 bitstream and may have alpha.
+func (d *Decoder) lossy(ctx context.Context, deblock bool) (*image.YCbCr, []byte, error) {
 	h := d.header
-	if h.Lossless {
-		m, err := decodeVP8L(ctx, bytes.NewReader(data))
-		if err != nil {
-			return nil, err
-		}
-		if data[4]&0x10 == 0 {
-			// The values of alpha do not count (RFC 9649, 3.4).
-			for i := 3; i < len(m.Pix); i += 4 {
-				m.Pix[i] = 0xff
-			}
-		}
-		return onCanvasNRGBA(h, m), nil
+	data, err := d.list.rest(d.data)
+	if err != nil {
+		return nil, nil, err
 	}
 	var a []byte
 	if d.alpha != nil {
-		var err error
-		if a, err = decodeAlpha(ctx, d.alpha, h.Frame.Dx(), h.Frame.Dy()); err != nil {
-			return nil, err
+		if a, err = d.decodeAlpha(ctx); err != nil {
+			return nil, nil, err
 		}
 		d.alpha = nil
+		if err := d.options.Work.Spend(convertUnits * int64(len(a))); err != nil {
+			return nil, nil, err
+		}
 	}
-	m, err := vp8.Decode(ctx, data, deblock)
+	m, err := vp8.Decode(ctx, data, vp8.Options{Deblock: deblock, Budget: d.options.Work})
 	var damaged vp8.FormatError
 	if errors.As(err, &damaged) {
-		return nil, FormatError(damaged.Error())
+		return nil, nil, FormatError(damaged.Error())
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	fullRange(m)
-	return onCanvasYCbCr(h, m, a), ctx.Err()
+	if m.Rect != image.Rect(0, 0, h.Frame.Dx(), h.Frame.Dy()) {
+		return nil, nil, FormatError("sizes of the image and of the container differ")
+	}
+	return m, a, nil
 }
 
-// guard turns a panic of x/image's decoder into an error, so that a mistake in it is not
-// the end of the process.
-func guard(err *error) {
-	if r := recover(); r != nil {
-		*err = FormatError(fmt.Sprint("decoder failed: ", r))
-	}
-}
-
-// decodeVP8L decodes a VP8L bitstream.
-func decodeVP8L(ctx context.Context, r io.Reader) (m *image.NRGBA, err error) {
-	defer guard(&err)
-	decoded, err := vp8l.Decode(&contextReader{ctx, r})
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, FormatError(err.Error())
-	}
-	m, ok := decoded.(*image.NRGBA)
-	if !ok {
-		return nil, UnsupportedError("pixel format of the VP8L decoder")
-	}
-	return m, ctx.Err()
-}
-
-// contextReader ends with its context.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
+// payload reads the rest of a chunk.
+type payload struct{ c *chunks }
 
 // Read implements io.Reader.
-func (c *contextReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
+func (p *payload) Read(b []byte) (int, error) {
+	n := min(int64(len(b)), p.c.todo, 4<<10)
+	if n == 0 {
+		return 0, io.EOF
 	}
-	return c.r.Read(p)
+	data, err := p.c.take(int(n))
+	return copy(b, data), err
 }

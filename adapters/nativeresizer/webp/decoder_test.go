@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"image"
+	"image/color"
 	"io"
+	"math"
 	"runtime"
 	"testing"
 	"testing/iotest"
@@ -24,9 +26,9 @@ func want(t testing.TB, data []byte) image.Image {
 	require.NoError(t, err)
 	switch m := m.(type) {
 	case *image.YCbCr:
-		fullRange(m)
+		FullRange(m.Y, m.Cb, m.Cr)
 	case *image.NYCbCrA:
-		fullRange(&m.YCbCr)
+		FullRange(m.Y, m.Cb, m.Cr)
 	}
 	return m
 }
@@ -77,7 +79,7 @@ func TestFullRange(t *testing.T) {
 	copy(m.Y, []byte{0, 16, 126, 235, 255})
 	copy(m.Cb, []byte{0, 16, 128})
 	copy(m.Cr, []byte{128, 240, 255})
-	fullRange(m)
+	FullRange(m.Y, m.Cb, m.Cr)
 	assert.Equal(t, []byte{0, 0, 128, 255, 255}, m.Y[:5])
 	assert.Equal(t, []byte{0, 1, 128}, m.Cb)
 	assert.Equal(t, []byte{128, 255, 255}, m.Cr)
@@ -240,32 +242,90 @@ func TestInvalid(t *testing.T) {
 	}
 }
 
-// TestDecodeForShrinking checks that pictures without the loop filter are nearly those
-// with it once they have been shrunk.
-func TestDecodeForShrinking(t *testing.T) {
+// TestRows checks that rows are the pixels of the image, on the canvas of an animation too, that
+// chroma is interpolated between its samples, and that without the loop filter pixels are
+// nearly those with it.
+func TestRows(t *testing.T) {
 	for _, name := range files {
-		data := testdata(t, name)
-		p, err := NewDecoder(bytes.NewReader(data), Options{}).DecodeForShrinking(t.Context())
-		require.NoError(t, err)
-		w := want(t, data)
-		require.IsType(t, w, p.Image)
-		if name == "lossless-opaque" || name == "lossless-alpha" {
-			same(t, w, p.Image, image.Point{})
-			continue
-		}
-		const box = 5
-		for y := 0; y+box <= 21; y += box {
-			for x := 0; x+box <= 35; x += box {
-				var a, b int
-				for i := range box * box {
-					c, _, _, _ := w.At(x+i%box, y+i/box).RGBA()
-					d, _, _, _ := p.Image.At(x+i%box, y+i/box).RGBA()
-					a += int(c >> 8)
-					b += int(d >> 8)
+		frame := images(testdata(t, name))
+		at := picture.Add(image.Pt(6, 4))
+		for _, data := range [][]byte{testdata(t, name), file(vp8x(2, 50, 30), anmf(at, frame...)), file(vp8x(2, 41, 30), anmf(at, frame...))} {
+			whole, err := decode(data)
+			require.NoError(t, err)
+			for _, deblock := range []bool{true, false} {
+				d := NewDecoder(bytes.NewReader(data), Options{})
+				h, err := d.Header(t.Context())
+				require.NoError(t, err)
+				next, off := 0, 0.
+				_, err = d.DecodeRows(t.Context(), deblock, func(y int, row []uint32) error {
+					require.Equal(t, next, y)
+					require.Len(t, row, h.Width)
+					next++
+					for x, v := range row {
+						want := color.NRGBAModel.Convert(whole.Image.At(x, y)).(color.NRGBA)
+						require.Equal(t, want.A, byte(v>>24), "%s %d, %d", name, x, y)
+						if want.A == 0 {
+							continue
+						}
+						for i, c := range [3]byte{want.R, want.G, want.B} {
+							off += math.Abs(float64(c) - float64(byte(v>>(16-8*i))))
+						}
+					}
+					return nil
+				})
+				require.NoError(t, err)
+				require.Equal(t, h.Height, next)
+				if h.Lossless {
+					require.Zero(t, off, name)
 				}
-				assert.InDelta(t, a/(box*box), b/(box*box), 6, "%s %d, %d", name, x, y)
+				// The image's chroma is repeated, that of the rows interpolated.
+				require.Less(t, off/float64(3*picture.Dx()*picture.Dy()), 8., name)
 			}
 		}
+	}
+}
+
+// TestChromaIsInterpolated has two colours side by side: between the middles of their
+// samples there are no steps of two pixels.
+func TestChromaIsInterpolated(t *testing.T) {
+	m := image.NewYCbCr(image.Rect(0, 0, 7, 3), image.YCbCrSubsampleRatio420)
+	for i := range m.Y {
+		m.Y[i] = 126
+	}
+	for y := range 2 {
+		for x := range 4 {
+			m.Cb[y*m.CStride+x] = 128
+			m.Cr[y*m.CStride+x] = byte(96 + 32*x)
+		}
+	}
+	var reds [][]int
+	require.NoError(t, rowsOf(t.Context(), m, nil, func(_ int, row []uint32) error {
+		var r []int
+		for _, v := range row {
+			r = append(r, int(v>>16&255))
+		}
+		reds = append(reds, r)
+		return nil
+	}))
+	require.Len(t, reds, 3)
+	for _, r := range reds {
+		assert.Equal(t, []int{77, 90, 115, 141, 166, 192, 217}, r)
+	}
+}
+
+// TestPlanes are those of VP8's range, and of lossy images without alpha only.
+func TestPlanes(t *testing.T) {
+	for _, name := range files {
+		data := testdata(t, name)
+		p, err := NewDecoder(bytes.NewReader(data), Options{}).DecodePlanes(t.Context(), true)
+		if name != "lossy-opaque" {
+			assert.Error(t, err, name)
+			continue
+		}
+		require.NoError(t, err)
+		m := p.Image.(*image.YCbCr)
+		FullRange(m.Y, m.Cb, m.Cr)
+		same(t, want(t, data), m, image.Point{})
 	}
 }
 
@@ -303,11 +363,16 @@ func TestAlphaFilters(t *testing.T) {
 				want[y*width+x] = data[y*width+x] + byte(p)
 			}
 		}
-		got, err := decodeAlpha(t.Context(), append([]byte{method << 2}, data...), width, height)
+		d := NewDecoder(nil, Options{})
+		d.alpha = append([]byte{method << 2}, data...)
+		d.header = &Header{Frame: image.Rect(0, 0, width, height)}
+		got, err := d.decodeAlpha(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, want, got, "method %d", method)
 	}
-	_, err := decodeAlpha(t.Context(), []byte{1, 0}, 1<<14+1, 1)
+	d := NewDecoder(nil, Options{})
+	d.alpha, d.header = []byte{1, 0}, &Header{Frame: image.Rect(0, 0, 1<<14+1, 1)}
+	_, err := d.decodeAlpha(t.Context())
 	assert.Error(t, err)
 }
 
@@ -360,15 +425,6 @@ func TestContext(t *testing.T) {
 		_, err = NewDecoder(bytes.NewReader(data), Options{}).Header(ctx)
 		assert.Equal(t, context.Canceled, err, name)
 	}
-}
-
-func TestGuard(t *testing.T) {
-	f := func() (err error) {
-		defer guard(&err)
-		panic("out of order")
-	}
-	var format FormatError
-	assert.ErrorAs(t, f(), &format)
 }
 
 // TestLyingLength checks that memory follows what is there, not what a chunk claims.

@@ -75,7 +75,7 @@ func (d *Decoder) readHeader() (*Header, error) {
 	if size < 12 {
 		return nil, FormatError("invalid file size")
 	}
-	d.file = chunks{s: d.src, left: size - 4}
+	d.file = chunks{s: d.src, work: d.options.Work, left: size - 4}
 	d.list = &d.file
 	h := &Header{}
 	extended, err := d.readVP8X(h)
@@ -171,7 +171,7 @@ func (d *Decoder) readFrame(h *Header) error {
 		return FormatError("frame lies outside of the canvas")
 	}
 	// The rest of the frame's chunk is a list of its own.
-	d.frame = chunks{s: d.src, left: d.file.todo}
+	d.frame = chunks{s: d.src, work: d.options.Work, left: d.file.todo}
 	d.file.left -= d.file.todo
 	d.file.todo = 0
 	d.list = &d.frame

@@ -4,11 +4,13 @@ import (
 	"encoding/binary"
 
 	"github.com/imagify-api/imagify/adapters/nativeresizer/internal/input"
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 )
 
 // chunks reads the chunks of a list: those of the file, or those of a frame.
 type chunks struct {
 	s    *input.Source
+	work *work.Budget
 	left int64 // bytes of the list that are not yet read, those of the chunk included
 	kind string
 	size int64 // of the chunk's payload
@@ -26,6 +28,9 @@ func (c *chunks) next() (bool, error) {
 	}
 	if c.left < 8 {
 		return false, FormatError("chunk header is cut")
+	}
+	if err := c.work.Spend(chunkUnits); err != nil {
+		return false, err
 	}
 	b, err := c.s.Take(8)
 	if err != nil {

@@ -6,12 +6,17 @@ import (
 )
 
 // bools decodes the booleans of a partition (RFC 6386, 7).
+//
+// The bits to come are at the top of acc, less what has been decoded of them. At least n of
+// them count; those below are zero, or the ones that follow in data[pos:], so that a refill
+// may or them in once more. A boolean needs 8 bits that count, and takes up to 7: after a
+// refill there are at least 56, enough for six.
 type bools struct {
-	data  []byte // not yet in value
-	value uint64 // the next n bits, less what has been decoded
-	n     uint   // at least 8 when a boolean is decoded
+	data  []byte
+	pos   int
+	acc   uint64
+	n     uint
 	width uint32 // of the interval, 128 to 255: the standard's range
-	pad   uint   // of the n bits, how many are behind the end of the partition
 }
 
 func newBools(data []byte) bools {
@@ -19,43 +24,54 @@ func newBools(data []byte) bools {
 }
 
 // overrun reports whether bits behind the end have been used.
-func (b *bools) overrun() bool { return b.pad > b.n }
+func (b *bools) overrun() bool { return b.pos*8-int(b.n) > len(b.data)*8 }
 
-// fill adds bytes to value, zeros behind the end.
-func (b *bools) fill() {
-	if len(b.data) >= 4 {
-		b.value = b.value<<32 | uint64(binary.BigEndian.Uint32(b.data))
-		b.data = b.data[4:]
-		b.n += 32
-		return
+// load returns the eight bytes at a place of the partition, zeros behind its end.
+func load(data []byte, pos int) uint64 {
+	if uint(pos) <= uint(len(data)-8) && len(data) >= 8 {
+		return binary.BigEndian.Uint64(data[pos:])
 	}
-	b.value <<= 8
-	b.n += 8
-	if len(b.data) > 0 {
-		b.value |= uint64(b.data[0])
-		b.data = b.data[1:]
-	} else {
-		b.pad = min(b.pad+8, 1<<20)
+	return loadEnd(data, pos)
+}
+
+func loadEnd(data []byte, pos int) uint64 {
+	var last [8]byte
+	copy(last[:], data[min(pos, len(data)):])
+	return binary.BigEndian.Uint64(last[:])
+}
+
+// step decodes a boolean that is false with the probability p/256.
+func step(acc uint64, width uint32, p uint8) (uint64, uint32, uint, bool) {
+	split := 1 + (width-1)*uint32(p)>>8
+	big := uint64(split) << 56
+	set := acc >= big
+	if set {
+		acc -= big
+		split = width - split
 	}
+	k := uint(bits.LeadingZeros8(uint8(split)))
+	return acc << (k & 7), split << (k & 7), k, set
+}
+
+// refill makes at least 56 bits valid.
+func (b *bools) refill() {
+	b.acc |= load(b.data, b.pos) >> (b.n & 63)
+	b.pos += int((63 - b.n) >> 3 & 7)
+	b.n |= 56
 }
 
 // bit decodes a boolean that is false with the probability p/256: 0 or 1.
 func (b *bools) bit(p uint8) int {
-	if b.n < 8 {
-		b.fill()
+	if b.n < 16 {
+		b.refill()
 	}
-	split := 1 + (b.width-1)*uint32(p)>>8
-	big := uint64(split) << (b.n - 8)
-	v := 0
-	if b.value >= big {
-		b.value -= big
-		split = b.width - split
-		v = 1
+	acc, width, k, set := step(b.acc, b.width, p)
+	b.acc, b.width = acc, width
+	b.n -= k
+	if set {
+		return 1
 	}
-	shift := uint(bits.LeadingZeros8(uint8(split)))
-	b.width = split << shift
-	b.n -= shift
-	return v
+	return 0
 }
 
 // flag decodes a boolean of even chances.

@@ -1,5 +1,7 @@
 package vp8
 
+import "math/bits"
+
 // The kinds of blocks that probabilities differ for (RFC 6386, 13.3).
 const (
 	lumaWithoutDC = iota
@@ -27,13 +29,14 @@ var (
 )
 
 // readCoeffs reads the coefficients of a macroblock (RFC 6386, 13), and reports whether
-// there are none.
+// there are none. It counts what has been read.
 func (d *decoder) readCoeffs(b *bools, s *segment, above *blockState) bool {
 	kind, first := lumaWithDC, 0
 	left := &d.left
 	second := int8(0)
 	if !d.byBlock {
 		second = d.readBlock(b, &d.probs[lumaSecond], left.y2+above.y2, 0, &s.y2, 24)
+		d.read += int(second)
 		left.y2 = nonzero(second)
 		above.y2 = left.y2
 		kind, first = lumaWithoutDC, 1
@@ -42,6 +45,7 @@ func (d *decoder) readCoeffs(b *bools, s *segment, above *blockState) bool {
 	for i := range 16 {
 		x, y := i&3, i>>2
 		n := d.readBlock(b, &d.probs[kind], left.y[y]+above.y[x], first, &s.y1, i)
+		d.read += int(n)
 		if n <= int8(first) {
 			n = 0
 		}
@@ -53,6 +57,7 @@ func (d *decoder) readCoeffs(b *bools, s *segment, above *blockState) bool {
 		at := i >> 2 & 1 << 1 // 0 for u, 2 for v
 		x, y := at+i&1, at+i>>1&1
 		n := d.readBlock(b, &d.probs[chroma], left.uv[y]+above.uv[x], 0, &s.uv, i)
+		d.read += int(n)
 		left.uv[y] = nonzero(n)
 		above.uv[x] = left.uv[y]
 		some |= n
@@ -71,52 +76,99 @@ func nonzero(n int8) uint8 {
 }
 
 // readBlock reads the coefficients of a block from first on, multiplied by their
-// factors, and returns the place behind the last one, 0 if there are none.
+// factors, and returns the place behind the last one, 0 if there are none. What
+// coeffs held before only goes if there are any.
 func (d *decoder) readBlock(b *bools, probs *[8][3][11]uint8, context uint8, first int, factors *[2]int32, i int) int8 {
-	out := &d.coeffs[i]
-	*out = [16]int16{}
-	d.last[i] = 0
 	p := &probs[bands[first]][context]
-	if b.bit(p[0]) == 0 {
+	d.last[i] = 0
+	if b.n < 16 {
+		b.refill()
+	}
+	acc, width, k, set := step(b.acc, b.width, p[0])
+	n := b.n - k
+	if !set {
+		b.acc, b.width, b.n = acc, width, n
 		return 0
 	}
-	for n := first; ; {
-		for b.bit(p[1]) == 0 {
-			if n++; n == 16 {
-				d.last[i] = 16
-				return 16
+	data, pos := b.data, b.pos
+	out := &d.coeffs[i]
+	*out = [16]int16{}
+	at := first
+	for {
+		// Three booleans for a 1, or six before the rest of a larger value.
+		acc |= load(data, pos) >> (n & 63)
+		pos += int((63 - n) >> 3 & 7)
+		n |= 56
+		acc, width, k, set = step(acc, width, p[1])
+		n -= k
+		if !set {
+			if at++; at == 16 {
+				break
 			}
-			p = &probs[bands[n]][0]
+			p = &probs[bands[at]][0]
+			continue
 		}
 		var v int32
-		next := &probs[bands[n+1]]
-		if b.bit(p[2]) == 0 {
+		next := &probs[bands[at+1]]
+		acc, width, k, set = step(acc, width, p[2])
+		n -= k
+		if !set {
 			v, p = 1, &next[1]
 		} else {
-			v, p = largeValue(b, p), &next[2]
+			acc, width, k, set = step(acc, width, p[3])
+			n -= k
+			if !set {
+				// 2, 3 or 4
+				acc, width, k, set = step(acc, width, p[4])
+				n -= k
+				v = 2
+				if set {
+					acc, width, k, set = step(acc, width, p[5])
+					n -= k
+					v = 3
+					if set {
+						v = 4
+					}
+				}
+			} else {
+				b.acc, b.width, b.n, b.pos = acc, width, n, pos
+				v = largeValue(b, p)
+				acc, width, n, pos = b.acc, b.width, b.n, b.pos
+			}
+			p = &next[2]
+			acc |= load(data, pos) >> (n & 63)
+			pos += int((63 - n) >> 3 & 7)
+			n |= 56
 		}
-		z := zigzag[n]
+		// The sign has even chances.
+		half := (width + 1) >> 1
+		sign := int32(0)
+		if big := uint64(half) << 56; acc >= big {
+			acc -= big
+			half = width - half
+			sign = -1
+		}
+		k = uint(bits.LeadingZeros8(uint8(half)))
+		acc, width, n = acc<<(k&7), half<<(k&7), n-k
+		z := zigzag[at&15]
 		v *= factors[min(z, 1)]
-		if b.bit(128) != 0 {
-			v = -v
+		out[z&15] = int16(v ^ sign - sign)
+		if at++; at == 16 {
+			break
 		}
-		out[z] = int16(v)
-		n++
-		if n == 16 || b.bit(p[0]) == 0 {
-			d.last[i] = int8(n)
-			return int8(n)
+		acc, width, k, set = step(acc, width, p[0])
+		n -= k
+		if !set {
+			break
 		}
 	}
+	b.acc, b.width, b.n, b.pos = acc, width, n, pos
+	d.last[i] = int8(at)
+	return int8(at)
 }
 
-// largeValue reads a value of two or more: the rest of the tree of RFC 6386, 13.2.
+// largeValue reads a value of five or more: the rest of the tree of RFC 6386, 13.2.
 func largeValue(b *bools, p *[11]uint8) int32 {
-	if b.bit(p[3]) == 0 {
-		if b.bit(p[4]) == 0 {
-			return 2
-		}
-		return 3 + int32(b.bit(p[5]))
-	}
 	if b.bit(p[6]) == 0 {
 		if b.bit(p[7]) == 0 {
 			return 5 + int32(b.bit(159))
@@ -165,10 +217,9 @@ func add(coeffs *[16]int16, last int8, pix []byte, stride int) {
 		if dc == 0 {
 			return
 		}
+		shift := uint64(256+min(max(dc, -256), 511)) * lanes
 		for range 4 {
-			row := pix[:4:4]
-			row[0], row[1] = clamp(int32(row[0])+dc), clamp(int32(row[1])+dc)
-			row[2], row[3] = clamp(int32(row[2])+dc), clamp(int32(row[3])+dc)
+			join(pix, spread(pix)+shift)
 			pix = pix[min(stride, len(pix)):]
 		}
 		return

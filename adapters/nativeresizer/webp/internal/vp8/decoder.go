@@ -8,6 +8,8 @@ package vp8
 import (
 	"context"
 	"image"
+
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 )
 
 // A FormatError says that the data is not a valid VP8 key frame.
@@ -58,7 +60,25 @@ type decoder struct {
 	yMode   uint8         // of all of luma
 	uvMode  uint8
 	byBlock bool // modes count, not yMode
+
+	read int // places of coefficients, of the row of macroblocks
 }
+
+// Options are what a decode may cost, and what it may leave out.
+type Options struct {
+	// Deblock filters the picture as the format has it (RFC 6386, 15). Without it edges
+	// of blocks may show.
+	Deblock bool
+	// Budget is nil without a bound. It is exceeded by no more than a row of macroblocks.
+	Budget *work.Budget
+}
+
+// Units of work (see package work), as BenchmarkUnits measures them.
+const (
+	blockUnits  = 500  // a macroblock, its modes and its prediction
+	placeUnits  = 12   // a place of a coefficient that has been read, with its transform
+	filterUnits = 1500 // the loop filter of a macroblock
+)
 
 // plane is samples with a border of one row above and of some columns to the left.
 type plane struct {
@@ -85,19 +105,23 @@ func newPlane(width, height int) plane {
 	return p
 }
 
-// Decode decodes a key frame. With deblock the picture is filtered as the format
-// has it (RFC 6386, 15), without it edges of blocks may show. The planes of the image
-// are larger than its bounds: whole macroblocks.
-func Decode(ctx context.Context, data []byte, deblock bool) (*image.YCbCr, error) {
+// Decode decodes a key frame. The planes of the image are larger than its bounds: whole
+// macroblocks. The errors are a FormatError, one that wraps [work.ErrExceeded], and the context's.
+func Decode(ctx context.Context, data []byte, o Options) (*image.YCbCr, error) {
 	d := &decoder{}
 	width, height, err := d.readHeader(data)
 	if err != nil {
 		return nil, err
 	}
+	deblock := o.Deblock && d.filtered
+	perRow := int64(d.mbw) * blockUnits
+	if d.filtered {
+		// Whether or not it is left out, so that a picture costs the same at every size.
+		perRow += int64(d.mbw) * filterUnits
+	}
 	d.y = newPlane(16*d.mbw, 16*d.mbh)
 	d.cb, d.cr = newPlane(8*d.mbw, 8*d.mbh), newPlane(8*d.mbw, 8*d.mbh)
 	d.above = make([]blockState, d.mbw)
-	deblock = deblock && d.filtered
 	if deblock {
 		d.strengths = make([]filter, d.mbw*d.mbh)
 	}
@@ -105,6 +129,10 @@ func Decode(ctx context.Context, data []byte, deblock bool) (*image.YCbCr, error
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		if err := o.Budget.Spend(perRow + int64(d.read)*placeUnits); err != nil {
+			return nil, err
+		}
+		d.read = 0
 		part := &d.parts[mby&(len(d.parts)-1)]
 		d.left = blockState{}
 		for mbx := range d.mbw {

@@ -73,22 +73,22 @@ func TestDecode(t *testing.T) {
 	for name, data := range frames(t, filepath.Join("..", "..", "testdata")) {
 		want, err := reference(data)
 		require.NoError(t, err, name)
-		got, err := Decode(t.Context(), data, true)
+		got, err := Decode(t.Context(), data, Options{Deblock: true})
 		require.NoError(t, err, name)
 		requireSame(t, want, got)
 		for n := range len(data) {
-			_, err := Decode(t.Context(), data[:n], true)
+			_, err := Decode(t.Context(), data[:n], Options{Deblock: true})
 			if n < len(data)-2 { // the encoder pads the last partition
 				var f FormatError
 				require.ErrorAs(t, err, &f, "%s cut at %d of %d", name, n, len(data))
 			}
 		}
-		unfiltered, err := Decode(t.Context(), data, false)
+		unfiltered, err := Decode(t.Context(), data, Options{})
 		require.NoError(t, err)
 		assert.Equal(t, want.Rect, unfiltered.Rect)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err = Decode(ctx, data, true)
+		_, err = Decode(ctx, data, Options{Deblock: true})
 		assert.Equal(t, context.Canceled, err)
 	}
 }
@@ -105,7 +105,7 @@ func TestCorpus(t *testing.T) {
 	compared := 0
 	for name, data := range frames(t, dir) {
 		want, wantErr := reference(data)
-		got, err := Decode(t.Context(), data, true)
+		got, err := Decode(t.Context(), data, Options{Deblock: true})
 		if wantErr != nil {
 			continue
 		}
@@ -124,8 +124,8 @@ func BenchmarkDecode(b *testing.B) {
 	}
 	for name, data := range frames(b, dir) {
 		for kind, decode := range map[string]func() error{
-			"filtered":   func() error { _, err := Decode(b.Context(), data, true); return err },
-			"unfiltered": func() error { _, err := Decode(b.Context(), data, false); return err },
+			"filtered":   func() error { _, err := Decode(b.Context(), data, Options{Deblock: true}); return err },
+			"unfiltered": func() error { _, err := Decode(b.Context(), data, Options{}); return err },
 			"x-image":    func() error { _, err := reference(data); return err },
 		} {
 			b.Run(filepath.Base(name)+"/"+kind, func(b *testing.B) {

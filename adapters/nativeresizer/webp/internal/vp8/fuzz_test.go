@@ -17,7 +17,7 @@ func FuzzDecode(f *testing.F) {
 			return // no more than 255 pixels to a side
 		}
 		want, wantErr := reference(data)
-		got, err := Decode(t.Context(), data, true)
+		got, err := Decode(t.Context(), data, Options{Deblock: true})
 		if wantErr != nil {
 			return
 		}

@@ -1,5 +1,7 @@
 package vp8
 
+import "encoding/binary"
+
 // Modes of prediction (RFC 6386, 8.2 and 11.2), in the order of modeProbs. Whole
 // macroblocks and chroma have the first four.
 const (
@@ -78,18 +80,19 @@ func predict(mode uint8, pix []byte, at, stride, size int, hasLeft, hasAbove boo
 			v = byte((sum + n/2) / n)
 		}
 		for y := range size {
-			row := pix[at+y*stride:][:size]
-			for x := range row {
-				row[x] = v
-			}
+			fillRow(pix[at+y*stride:][:size], v)
 		}
 	case modeTM:
-		corner := int32(pix[at-stride-1])
+		corner := uint64(pix[at-stride-1])
+		var spreads [4]uint64
+		for i := range size / 4 {
+			spreads[i] = spread(above[4*i:]) + (256-corner)*lanes
+		}
 		for y := range size {
 			row := pix[at+y*stride-1:][:size+1]
-			l := int32(row[0]) - corner
-			for x, a := range above {
-				row[x+1] = clamp(l + int32(a))
+			left := uint64(row[0]) * lanes
+			for i := range size / 4 {
+				join(row[4*i+1:], spreads[i&3]+left)
 			}
 		}
 	case modeV:
@@ -99,10 +102,16 @@ func predict(mode uint8, pix []byte, at, stride, size int, hasLeft, hasAbove boo
 	case modeH:
 		for y := range size {
 			row := pix[at+y*stride-1:][:size+1]
-			for x := range row {
-				row[x] = row[0]
-			}
+			fillRow(row[1:], row[0])
 		}
+	}
+}
+
+// fillRow sets the samples of a row, of 8 or 16.
+func fillRow(row []byte, v byte) {
+	word := uint64(v) * 0x0101010101010101
+	for ; len(row) >= 8; row = row[8:] {
+		binary.LittleEndian.PutUint64(row, word)
 	}
 }
 
@@ -137,22 +146,23 @@ func predictBlock(mode uint8, pix []byte, at, stride int, useRight bool, right *
 	case modeDC:
 		v := byte((e[0] + e[1] + e[2] + e[3] + e[5] + e[6] + e[7] + e[8] + 4) >> 3)
 		for _, r := range rows {
-			r[0], r[1], r[2], r[3] = v, v, v, v
+			fill4(r, v)
 		}
 	case modeTM:
+		top := spread(above[1:]) + uint64(256-e[4])*lanes
 		for i, r := range rows {
-			l := e[3-i] - e[4]
-			r[0], r[1], r[2], r[3] = clamp(l+e[5]), clamp(l+e[6]), clamp(l+e[7]), clamp(l+e[8])
+			join(r, top+uint64(e[3-i])*lanes)
 		}
 	case modeV:
 		for c := range 4 {
-			v := avg3(e[4+c], e[5+c], e[6+c])
-			r0[c], r1[c], r2[c], r3[c] = v, v, v, v
+			r0[c] = avg3(e[4+c], e[5+c], e[6+c])
 		}
+		copy(r1, r0)
+		copy(r2, r0)
+		copy(r3, r0)
 	case modeH:
 		for i, v := range [4]byte{avg3(e[4], e[3], e[2]), avg3(e[3], e[2], e[1]), avg3(e[2], e[1], e[0]), avg3(e[1], e[0], e[0])} {
-			r := rows[i]
-			r[0], r[1], r[2], r[3] = v, v, v, v
+			fill4(rows[i], v)
 		}
 	case modeRD:
 		for i, r := range rows {
