@@ -36,6 +36,8 @@ type Config struct {
 
 	// Caps bound what any tier may allow; zero fields get DefaultCaps.
 	Caps Caps
+	// Accept is the formats taken at upload; nil: all.
+	Accept []domain.Format
 
 	// SweepEvery is how often Run sweeps; 0: every 10 minutes, negative: never.
 	SweepEvery time.Duration
@@ -99,6 +101,9 @@ func New(cfg Config) (*Service, error) {
 		if missing {
 			return nil, errors.New("imagify: Config." + name + " is missing or incomplete")
 		}
+	}
+	if cfg.Accept == nil {
+		cfg.Accept = domain.Formats()
 	}
 	caps := DefaultCaps()
 	if cfg.Caps.UploadBytes == 0 {

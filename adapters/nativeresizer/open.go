@@ -23,7 +23,7 @@ func open(ctx context.Context, src io.Reader) (file, error) {
 }
 
 func openFormat(ctx context.Context, src io.Reader, budget *work.Budget) (file, error) {
-	head := make([]byte, domain.SniffLength)
+	head := make([]byte, domain.ForeignLength)
 	n, err := io.ReadFull(src, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err

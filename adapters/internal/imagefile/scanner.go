@@ -124,6 +124,8 @@ type Scanner struct {
 	held []byte
 	pos  int64 // of the next byte in the file
 
+	first []byte // the write under way
+
 	crc uint32 // of the bytes skipped, over what it was before
 }
 
@@ -146,7 +148,9 @@ func NewScanner(lim Limits) *Scanner {
 // stay. Bytes after the end of the picture are accepted and ignored.
 func (s *Scanner) Write(p []byte) (int, error) {
 	if s.err == nil {
+		s.first = p
 		s.err = s.feed(p)
+		s.first = nil
 	}
 	if s.err != nil {
 		return 0, s.err
@@ -242,6 +246,10 @@ func (f sniffer) piece(b []byte) error {
 	s := f.s
 	format, ok := domain.Sniff(b)
 	if !ok {
+		// A longer piece of the file tells more, where it is its beginning.
+		if bytes.HasPrefix(s.first, b) {
+			b = s.first
+		}
 		return errUnknownFormat(b)
 	}
 	s.info.Format = format

@@ -130,7 +130,8 @@ func TestEncodedStreamsAreBitExact(t *testing.T) {
 		if r.IntN(4) == 0 && h > 64 {
 			args = append(args, "--slices", "2")
 		}
-		if r.IntN(4) == 0 {
+		// ffmpeg 5.1 decodes 4:4:4 wrongly where the smallest coding units are of 16 × 16: its picture is far from the source.
+		if r.IntN(4) == 0 && chroma != "444" {
 			args = append(args, "--min-cu-size", "16")
 		}
 		_ = os.Remove(stream)
