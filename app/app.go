@@ -75,9 +75,10 @@ type Service struct {
 	feed     *feed
 	accounts *feedCache[domain.ID, account]
 	images   *feedCache[domain.ID, domain.Image]
-	tokens   *feedCache[domain.SecretHash, domain.Token]
+	tokens   *secretCache[domain.Token]
+	links    *secretCache[domain.Link]
 	tiers    *feedCache[struct{}, []domain.Tier]
-	bodies   *otter.Cache[bodyKey, []byte]
+	bodies   *otter.Cache[bodyKey, thumbnail]
 
 	basic  *basicMemory
 	making flights
@@ -145,11 +146,12 @@ func New(cfg Config) (*Service, error) {
 	s.feed = newFeed(r.Changes, cfg.Now, s.log)
 	s.accounts = newFeedCache(s.feed, &otter.Options[domain.ID, account]{MaximumSize: 100_000})
 	s.images = newFeedCache(s.feed, &otter.Options[domain.ID, domain.Image]{MaximumSize: 100_000})
-	s.tokens = newFeedCache(s.feed, &otter.Options[domain.SecretHash, domain.Token]{MaximumSize: 100_000})
+	s.tokens = newSecretCache(s.feed, 100_000, func(t domain.Token) domain.ID { return t.ID })
+	s.links = newSecretCache(s.feed, 100_000, linkID)
 	s.tiers = newFeedCache(s.feed, &otter.Options[struct{}, []domain.Tier]{MaximumSize: 1})
-	s.bodies = otter.Must(&otter.Options[bodyKey, []byte]{
+	s.bodies = otter.Must(&otter.Options[bodyKey, thumbnail]{
 		MaximumWeight: bodyCacheBytes,
-		Weigher:       func(_ bodyKey, b []byte) uint32 { return uint32(len(b)) + 128 },
+		Weigher:       func(_ bodyKey, t thumbnail) uint32 { return uint32(len(t.data)) + 256 },
 	})
 	s.feed.forget = s.forget
 	if s.basic, err = newBasicMemory(); err != nil {
@@ -184,6 +186,7 @@ func (s *Service) Close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		err = s.flushViews(ctx)
+		s.making.wait()
 	})
 	return err
 }
@@ -237,6 +240,7 @@ func (s *Service) forget(entries []ports.Change, lost bool) {
 		s.accounts.dropAll()
 		s.images.dropAll()
 		s.tokens.dropAll()
+		s.links.dropAll()
 		s.tiers.dropAll()
 		return
 	}
@@ -250,7 +254,9 @@ func (s *Service) forget(entries []ports.Change, lost bool) {
 		case ports.ImageDeleted:
 			s.images.drop(e.ID)
 		case ports.TokenDeleted:
-			s.tokens.dropAll()
+			s.tokens.drop(e.ID)
+		case ports.LinkRevoked:
+			s.links.drop(e.ID)
 		}
 	}
 }

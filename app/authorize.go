@@ -52,13 +52,14 @@ func (s *Service) allTiers(ctx context.Context) ([]domain.Tier, error) {
 	return s.tiers.get(ctx, struct{}{}, s.rec.Tiers.List)
 }
 
-// image returns an owner's ready image, or domain.NotFound.
+// image returns an owner's ready image, or domain.NotFound. Another owner's image costs
+// the same look-up as one that never existed, though it be in the cache: the time taken
+// must not tell that it is there.
 func (s *Service) image(ctx context.Context, ownerID, id domain.ID) (domain.Image, error) {
-	img, err := s.images.get(ctx, id, func(ctx context.Context) (domain.Image, error) {
-		return s.rec.Images.Get(ctx, ownerID, id)
-	})
+	load := func(ctx context.Context) (domain.Image, error) { return s.rec.Images.Get(ctx, ownerID, id) }
+	img, err := s.images.get(ctx, id, load)
 	if err == nil && img.OwnerID != ownerID {
-		err = domain.NotFound
+		img, err = load(ctx)
 	}
 	if errors.Is(err, domain.NotFound) {
 		return domain.Image{}, domain.NoSuchImage()
@@ -94,27 +95,48 @@ func (s *Service) visible(ctx context.Context, actor domain.Actor, id domain.ID)
 // claim is by what somebody claims an image's bytes. Exactly one of its fields is set.
 type claim struct {
 	actor *domain.Actor // credentials
-	owner domain.ID     // a signed URL that carries this owner's rights
 	link  *domain.Link  // an expiring link
+	owner domain.ID     // a signed URL that carries this owner's rights …
+	until time.Time     // … up to this moment
 }
 
-// renew returns the claim as the records say it is now: the actor and the link in
-// it were read when the request began, and a long body may outlive what they say.
+// renew returns the claim as the records say it is now: the credential and the link in
+// it were read when the request began, and a wait or a long body may outlive what they say.
 func (s *Service) renew(ctx context.Context, by claim) (claim, error) {
 	switch {
-	case by.actor != nil && !by.actor.User.ID.IsZero():
-		acc, err := s.account(ctx, by.actor.User.ID)
-		if err == nil && by.actor.Via != "token" && acc.user.Epoch != by.actor.User.Epoch {
-			err = domain.Errorf(domain.Unauthenticated, "the session has ended, sign in again")
-		}
-		actor, err := signedIn(acc, by.actor.Via, err)
+	case by.actor != nil:
+		actor, err := s.renewActor(ctx, *by.actor)
 		return claim{actor: &actor}, err
 	case by.link != nil:
-		l, err := s.rec.Links.ByToken(ctx, by.link.Hash)
+		read := s.link
+		if by.link.MaxViews > 0 {
+			read = s.rec.Links.ByToken // the fast path may know already that the last view was taken: by this body
+		}
+		l, err := read(ctx, by.link.Hash)
 		l.Views = by.link.Views // a view that was taken since may be this body's own
 		return claim{link: &l}, err
 	}
-	return by, nil
+	return by, nil // its owner and its end are asked about by authorize
+}
+
+// renewActor asks again about a credential, as what it is.
+func (s *Service) renewActor(ctx context.Context, a domain.Actor) (actor domain.Actor, err error) {
+	switch {
+	case a.User.ID.IsZero():
+		return a, nil // an operator at the machine
+	case a.Via == "token":
+		actor, err = s.byTokenHash(ctx, a.Credential)
+	case a.Via == "session":
+		actor, err = s.bySessionHash(ctx, a.Credential)
+	default:
+		var acc account
+		if acc, err = s.account(ctx, a.User.ID); err == nil && acc.user.Epoch != a.User.Epoch {
+			err = domain.Errorf(domain.Unauthenticated, "the password has changed, sign in again")
+		}
+		actor, err = signedIn(acc, a.Via, a.Credential, err)
+	}
+	actor.RequestID, actor.Address = a.RequestID, a.Address
+	return actor, err
 }
 
 // authorize is the one gate before any image's bytes: thumbnail, original,
@@ -138,6 +160,10 @@ func (s *Service) authorize(ctx context.Context, by claim, id domain.ID, v domai
 	case by.link != nil:
 		img, err = s.authorizeLink(ctx, *by.link)
 	default:
+		if !s.now().Before(by.until) {
+			err = badSignature()
+			break
+		}
 		if img, err = s.image(ctx, by.owner, id); err != nil {
 			break
 		}
@@ -158,7 +184,7 @@ func (s *Service) authorize(ctx context.Context, by claim, id domain.ID, v domai
 
 // authorizeLink is authorize for a link: its state now, then its image.
 func (s *Service) authorizeLink(ctx context.Context, l domain.Link) (domain.Image, error) {
-	dead := domain.Errorf(domain.LinkExpired, "Link has expired")
+	dead := linkExpired()
 	owner, err := s.account(ctx, l.OwnerID)
 	if errors.Is(err, domain.NotFound) {
 		return domain.Image{}, dead

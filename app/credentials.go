@@ -53,8 +53,12 @@ func (s *Service) SignOut(ctx context.Context, secret string) error {
 // BySession returns who has the session. It is read from the database at each
 // use, so that a sign-out acts at once everywhere.
 func (s *Service) BySession(ctx context.Context, secret string) (domain.Actor, error) {
+	return s.bySessionHash(ctx, hashSecret(secret))
+}
+
+func (s *Service) bySessionHash(ctx context.Context, hash domain.SecretHash) (domain.Actor, error) {
 	ended := domain.Errorf(domain.Unauthenticated, "the session has ended, sign in again")
-	sess, err := s.rec.Sessions.Get(ctx, hashSecret(secret))
+	sess, err := s.rec.Sessions.Get(ctx, hash)
 	if errors.Is(err, domain.NotFound) {
 		return domain.Actor{}, ended
 	}
@@ -68,25 +72,33 @@ func (s *Service) BySession(ctx context.Context, secret string) (domain.Actor, e
 	if errors.Is(err, domain.NotFound) || err == nil && acc.user.Epoch != sess.Epoch {
 		return domain.Actor{}, ended
 	}
-	return signedIn(acc, "session", err)
+	return signedIn(acc, "session", hash, err)
 }
 
 // ByToken returns whose API token it is.
 func (s *Service) ByToken(ctx context.Context, secret string) (domain.Actor, error) {
-	bad := domain.Errorf(domain.Unauthenticated, "the token is unknown, expired or revoked")
 	if !strings.HasPrefix(secret, tokenPrefix) {
-		return domain.Actor{}, bad
+		return domain.Actor{}, badToken()
 	}
-	hash := hashSecret(secret)
-	t, err := s.tokens.get(ctx, hash, func(ctx context.Context) (domain.Token, error) { return s.rec.Tokens.ByHash(ctx, hash) })
+	return s.byTokenHash(ctx, hashSecret(secret))
+}
+
+func badToken() error {
+	return domain.Errorf(domain.Unauthenticated, "the token is unknown, expired or revoked")
+}
+
+func (s *Service) byTokenHash(ctx context.Context, hash domain.SecretHash) (domain.Actor, error) {
+	t, err := s.tokens.get(ctx, hash,
+		func(ctx context.Context) (domain.Token, error) { return s.rec.Tokens.ByHash(ctx, hash) },
+		func(domain.Token) bool { return true })
 	if errors.Is(err, domain.NotFound) || err == nil && t.Expired(s.now()) {
-		return domain.Actor{}, bad
+		return domain.Actor{}, badToken()
 	}
 	if err != nil {
 		return domain.Actor{}, err
 	}
 	acc, err := s.account(ctx, t.UserID)
-	return signedIn(acc, "token", err)
+	return signedIn(acc, "token", hash, err)
 }
 
 // ByPassword returns who a user name and a password are, for HTTP Basic. The
@@ -99,7 +111,7 @@ func (s *Service) ByPassword(ctx context.Context, username, password, address st
 			return domain.Actor{}, err
 		}
 		if err == nil && acc.user.Epoch == e.epoch && acc.user.IsActive && !acc.user.Deleting {
-			return signedIn(acc, "basic", nil)
+			return signedIn(acc, "basic", domain.SecretHash{}, nil)
 		}
 		s.basic.entries.Invalidate(key)
 	}
@@ -109,12 +121,15 @@ func (s *Service) ByPassword(ctx context.Context, username, password, address st
 	}
 	s.basic.entries.Set(key, basicEntry{user: u.ID, epoch: u.Epoch})
 	acc, err := s.account(ctx, u.ID)
-	return signedIn(acc, "basic", err)
+	if err == nil && acc.user.Epoch > u.Epoch {
+		err = domain.NotFound // the password was changed while its hash was being made
+	}
+	return signedIn(acc, "basic", domain.SecretHash{}, err)
 }
 
-func signedIn(acc account, via string, err error) (domain.Actor, error) {
+func signedIn(acc account, via string, credential domain.SecretHash, err error) (domain.Actor, error) {
 	if err == nil && acc.user.IsActive && !acc.user.Deleting {
-		return domain.Actor{User: acc.user, Effective: acc.effective, Via: via}, nil
+		return domain.Actor{User: acc.user, Effective: acc.effective, Via: via, Credential: credential}, nil
 	}
 	if err == nil || errors.Is(err, domain.NotFound) {
 		return domain.Actor{}, domain.Errorf(domain.Unauthenticated, "the account is not active")
@@ -211,7 +226,12 @@ func (s *Service) createToken(ctx context.Context, user domain.ID, name string, 
 	if err := t.Validate(); err != nil {
 		return t, "", err
 	}
-	if err := s.rec.Tokens.Create(ctx, t); err != nil {
+	switch err := s.rec.Tokens.Create(ctx, t, domain.MaxTokens); {
+	case errors.Is(err, domain.NotFound):
+		return t, "", domain.Errorf(domain.Unauthenticated, "the account is not active") // deleted meanwhile
+	case errors.Is(err, domain.QuotaExceeded):
+		return t, "", tooMany(err, "there are %d API tokens, which is as many as a user may have: revoke those that are not needed")
+	case err != nil:
 		return t, "", err
 	}
 	return t, secret, nil

@@ -67,11 +67,22 @@ func (s *Service) CreateLink(ctx context.Context, actor domain.Actor, id domain.
 		ID: s.cfg.NewID(), Hash: hashSecret(token), OwnerID: img.OwnerID, ImageID: img.ID, Variant: variant,
 		CreatedAt: now, ExpiresAt: now.Add(time.Duration(in.ExpiresIn) * time.Second), MaxViews: in.MaxViews,
 	}
-	if err := s.rec.Links.Create(ctx, link); err != nil {
+	switch err := s.rec.Links.Create(ctx, link, domain.MaxLiveLinks); {
+	case errors.Is(err, domain.NotFound):
+		return l, "", domain.NoSuchImage() // its owner was deleted meanwhile
+	case errors.Is(err, domain.QuotaExceeded):
+		return l, "", tooMany(err, "you have %d live links, which is as many as a user may have: revoke some, or wait until some expire")
+	case err != nil:
 		return l, "", err
 	}
 	s.keepLink(ctx, link)
 	return LinkView{Link: link, State: domain.LinkStateActive}, token, nil
+}
+
+// tooMany answers what a port refused by a bound that no tier lifts: unlike a tier's quota, waiting or clearing up helps.
+func tooMany(err error, format string) error {
+	e := domain.AsError(err)
+	return rateLimited(*e.Limit, time.Minute, format, *e.Limit)
 }
 
 // keepLink and buryLink tell the fast path. It may be away: the database knows.
@@ -99,18 +110,7 @@ func (s *Service) OpenLink(ctx context.Context, token string) (*Content, error) 
 		return nil, unknown
 	}
 	hash := hashSecret(token)
-	life := ports.LifeUnknown
-	if s.cfg.LinkLife != nil {
-		var err error
-		if life, err = s.cfg.LinkLife.Check(ctx, hash); err != nil {
-			s.log.WarnContext(ctx, "the link store is away", "error", err)
-			life = ports.LifeUnknown
-		}
-	}
-	if life == ports.LifeDead {
-		return nil, domain.Errorf(domain.LinkExpired, "Link has expired")
-	}
-	l, err := s.rec.Links.ByToken(ctx, hash)
+	l, err := s.link(ctx, hash)
 	if errors.Is(err, domain.NotFound) {
 		return nil, unknown
 	}
@@ -119,16 +119,10 @@ func (s *Service) OpenLink(ctx context.Context, token string) (*Content, error) 
 	}
 	c, err := s.open(ctx, claim{link: &l}, l.ImageID, l.Variant)
 	if errors.Is(err, domain.NotFound) {
-		err = domain.Errorf(domain.LinkExpired, "Link has expired") // deleted while it was being opened
+		err = linkExpired() // deleted while it was being opened
 	}
 	if err != nil {
-		if l.State(s.now(), domain.User{}, domain.Effective{}).Final() {
-			s.buryLink(ctx, hash)
-		}
 		return nil, err
-	}
-	if life == ports.LifeUnknown {
-		s.keepLink(ctx, l)
 	}
 	c.Expires, c.Public, c.Link, c.ViewsBound = l.ExpiresAt, true, true, l.MaxViews > 0
 	c.View = func(ctx context.Context) error {
@@ -142,11 +136,49 @@ func (s *Service) OpenLink(ctx context.Context, token string) (*Content, error) 
 		}
 		if !taken {
 			s.buryLink(ctx, hash)
-			return domain.Errorf(domain.LinkExpired, "Link has expired")
+			return linkExpired()
 		}
-		return nil
+		return c.Recheck(ctx) // the database was waited for
 	}
 	return c, nil
+}
+
+func linkExpired() error { return domain.Errorf(domain.LinkExpired, "Link has expired") }
+
+// link returns the link of a token, dead or alive. One without a bound on views is read
+// from memory while the change feed vouches for it, so that it costs what a signed URL
+// costs; views are counted in the database alone. What the fast path says of a link is
+// never believed against the database.
+func (s *Service) link(ctx context.Context, hash domain.SecretHash) (domain.Link, error) {
+	load := func(ctx context.Context) (domain.Link, error) {
+		l, err := s.rec.Links.ByToken(ctx, hash)
+		if err != nil {
+			return l, err
+		}
+		// Of a link that expired nothing is remembered: its row says so, at any time that a clock may show.
+		switch state := l.State(s.now(), domain.User{}, domain.Effective{}); {
+		case state == domain.LinkStateRevoked, state == domain.LinkStateUsedUp:
+			s.buryLink(ctx, hash)
+		case !state.Final() && s.checkLink(ctx, hash) == ports.LifeUnknown:
+			s.keepLink(ctx, l)
+		}
+		return l, nil
+	}
+	// A dead one is read each time: after a while its row goes, and with it the 410.
+	return s.links.get(ctx, hash, load, func(l domain.Link) bool { return l.MaxViews == 0 && l.Live(s.now()) })
+}
+
+// checkLink asks the fast path. It may be unavailable: the database knows.
+func (s *Service) checkLink(ctx context.Context, hash domain.SecretHash) ports.Life {
+	if s.cfg.LinkLife == nil {
+		return ports.LifeUnknown
+	}
+	life, err := s.cfg.LinkLife.Check(ctx, hash)
+	if err != nil {
+		s.log.WarnContext(ctx, "the link store is away", "error", err)
+		return ports.LifeUnknown
+	}
+	return life
 }
 
 // Links lists the links to an image that the actor may know of, dead ones included.
@@ -221,10 +253,12 @@ func (s *Service) RevokeLink(ctx context.Context, actor domain.Actor, id domain.
 		e := s.audit(actor, "link.revoke", id.String(), map[string]any{"owner": l.OwnerID.String(), "image": l.ImageID.String()}, nil)
 		audit = &e
 	}
-	if err := s.rec.LinkChanges.Revoke(ctx, l.OwnerID, id, audit, s.now()); err != nil {
-		if errors.Is(err, domain.NotFound) {
-			return none
-		}
+	err = s.rec.LinkChanges.Revoke(ctx, l.OwnerID, id, audit, s.now())
+	s.heed(ctx)
+	if errors.Is(err, domain.NotFound) {
+		return none
+	}
+	if err != nil {
 		return err
 	}
 	s.buryLink(ctx, l.Hash)
@@ -310,6 +344,6 @@ func (s *Service) Audit(ctx context.Context, actor domain.Actor, f Filter, p por
 		return nil, next, err
 	}
 	return paged(p, func(e domain.AuditEntry) domain.ID { return e.ID }, func(p ports.Page) ([]domain.AuditEntry, error) {
-		return s.rec.Audit.List(ctx, f.Username, f.TimeRange, p)
+		return s.rec.Audit.List(ctx, cleanUsername(f.Username), f.TimeRange, p)
 	})
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -41,6 +42,22 @@ type bodyKey struct {
 	height int
 }
 
+// thumbnail is a small thumbnail in memory, with its entity tag.
+type thumbnail struct {
+	data []byte
+	etag string
+}
+
+// thumbnailTag is a thumbnail's strong entity tag: 128 bits of a hash over the image's id,
+// the resizer's version and the height, which together decide its bytes. Every node gives
+// the same. Nothing of the original's digest is in it: who may have a thumbnail might not
+// have the original, and could otherwise recognise it.
+func (s *Service) thumbnailTag(id domain.ID, height int) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "imagify thumbnail %s %s %d", id, s.cfg.Resizer.Pipeline(), height)
+	return `"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`
+}
+
 // Content is a variant's bytes on their way out. Body must be closed.
 type Content struct {
 	Image   domain.Image
@@ -76,7 +93,7 @@ func (s *Service) OpenSigned(ctx context.Context, q SignatureText, id domain.ID,
 		s.logRefusal(ctx, claim{}, id, v.String(), err)
 		return nil, err
 	}
-	c, err := s.open(ctx, claim{owner: owner}, id, v)
+	c, err := s.open(ctx, claim{owner: owner, until: expires}, id, v)
 	if err == nil {
 		c.Expires, c.Public = expires, true
 	}
@@ -96,20 +113,26 @@ func (s *Service) open(ctx context.Context, by claim, id domain.ID, v domain.Var
 		}
 		return err
 	}
-	digest := hex.EncodeToString(img.SHA256[:16])
+	var b ports.Blob
 	if v.IsOriginal() {
-		c.ContentType, c.ETag = img.Format.ContentType(), `"`+digest+`"`
-		b, err := s.openOriginal(ctx, img)
-		if err != nil {
-			return nil, err
+		c.ContentType, c.ETag = img.Format.ContentType(), `"`+hex.EncodeToString(img.SHA256[:16])+`"`
+		b, err = s.openOriginal(ctx, img)
+	} else {
+		c.ContentType = img.ThumbnailFormat().ContentType()
+		if t, ok := s.bodies.GetIfPresent(bodyKey{id, v.Height()}); ok {
+			b = inMemory(t.data)
+			c.Body, c.Size, c.ETag = b.Body, b.Size, t.etag
+			return c, nil // nobody was waited for since the decision
 		}
-		c.Body, c.Size = b.Body, b.Size
-		return c, nil
+		c.ETag = s.thumbnailTag(id, v.Height())
+		b, err = s.openThumbnail(ctx, img, v.Height(), c.ETag)
 	}
-	c.ContentType = img.ThumbnailFormat().ContentType()
-	c.ETag = `"` + digest + "-" + s.cfg.Resizer.Pipeline() + "-" + strconv.Itoa(v.Height()) + `"`
-	b, err := s.openThumbnail(ctx, img, v.Height())
 	if err != nil {
+		return nil, err
+	}
+	// The store, a turn and the making of a thumbnail were waited for: what was decided before may be so no more.
+	if err := c.Recheck(ctx); err != nil {
+		b.Body.Close()
 		return nil, err
 	}
 	c.Body, c.Size = b.Body, b.Size
@@ -139,19 +162,16 @@ func (s *Service) noOriginal(ctx context.Context, img domain.Image, err error) e
 	return domain.Wrap(domain.Unavailable, err, "the image's bytes are not available")
 }
 
-// openThumbnail opens a thumbnail from memory, from the store, or makes it.
-func (s *Service) openThumbnail(ctx context.Context, img domain.Image, height int) (ports.Blob, error) {
+// openThumbnail opens a thumbnail from the store, or makes it. A small one is kept in memory.
+func (s *Service) openThumbnail(ctx context.Context, img domain.Image, height int, etag string) (ports.Blob, error) {
 	key := bodyKey{img.ID, height}
-	if data, ok := s.bodies.GetIfPresent(key); ok {
-		return inMemory(data), nil
-	}
 	b, err := s.cfg.Blobs.Open(ctx, s.thumbnailKey(img, height))
 	if err == nil && b.Size <= bodyCacheMax {
 		data, err := readAll(b)
 		if err != nil {
 			return ports.Blob{}, err
 		}
-		s.bodies.Set(key, data)
+		s.bodies.Set(key, thumbnail{data, etag})
 		return inMemory(data), nil
 	}
 	if !errors.Is(err, domain.NotFound) {
@@ -171,7 +191,7 @@ func (s *Service) openThumbnail(ctx context.Context, img domain.Image, height in
 		return ports.Blob{}, err
 	}
 	if len(data) <= bodyCacheMax {
-		s.bodies.Set(key, data)
+		s.bodies.Set(key, thumbnail{data, etag})
 	}
 	return inMemory(data), nil
 }
@@ -279,10 +299,14 @@ func readAll(b ports.Blob) ([]byte, error) {
 // flights does a thing once for all who ask at the same time. The work runs on
 // a context of its own: it goes on while anybody waits, and stops when the last has left.
 type flights struct {
-	base context.Context
-	mu   sync.Mutex
-	m    map[bodyKey]*flight
+	base    context.Context
+	mu      sync.Mutex
+	m       map[bodyKey]*flight
+	working sync.WaitGroup
 }
+
+// wait waits for what is under way, after base has ended.
+func (f *flights) wait() { f.working.Wait() }
 
 type flight struct {
 	done    chan struct{}
@@ -290,6 +314,17 @@ type flight struct {
 	err     error
 	waiting int
 	cancel  context.CancelFunc
+}
+
+// recovering does the work, which runs code of adapters on a goroutine of its own: a panic
+// there is this work's failure, never the process's.
+func recovering(ctx context.Context, work func(context.Context) ([]byte, error)) (data []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			data, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return work(ctx)
 }
 
 func (f *flights) do(ctx context.Context, key bodyKey, work func(context.Context) ([]byte, error)) ([]byte, error) {
@@ -303,9 +338,9 @@ func (f *flights) do(ctx context.Context, key bodyKey, work func(context.Context
 			f.m = map[bodyKey]*flight{}
 		}
 		f.m[key] = fl
-		go func() {
+		f.working.Go(func() {
 			defer fl.cancel()
-			fl.data, fl.err = work(own)
+			fl.data, fl.err = recovering(own, work)
 			if fl.err != nil && own.Err() != nil && domain.CodeOf(fl.err) == domain.Internal {
 				fl.err = domain.Wrap(domain.Unavailable, fl.err, "the thumbnail took too long to make, try again")
 			}
@@ -315,7 +350,7 @@ func (f *flights) do(ctx context.Context, key bodyKey, work func(context.Context
 			}
 			f.mu.Unlock()
 			close(fl.done)
-		}()
+		})
 	}
 	fl.waiting++
 	f.mu.Unlock()

@@ -48,7 +48,7 @@ func (s *Service) UserByID(ctx context.Context, actor domain.Actor, id domain.ID
 }
 
 func (s *Service) userByName(ctx context.Context, username string) (domain.User, error) {
-	u, err := s.rec.Users.ByUsername(ctx, username)
+	u, err := s.rec.Users.ByUsername(ctx, cleanUsername(username))
 	return u, noSuchUser(err)
 }
 
@@ -66,6 +66,7 @@ func (s *Service) CreateUser(ctx context.Context, actor domain.Actor, username s
 		return domain.User{}, err
 	}
 	now := s.now()
+	username = cleanUsername(username)
 	u := domain.User{ID: s.cfg.NewID(), Username: username, IsActive: true, CreatedAt: now, UpdatedAt: now}
 	if err := u.Validate(); err != nil {
 		return u, err
@@ -96,7 +97,7 @@ func (s *Service) UpdateUser(ctx context.Context, actor domain.Actor, username s
 		return u, err
 	}
 	return u, s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
-		before, err := tx.Users().ByUsername(ctx, username)
+		before, err := tx.Users().ByUsername(ctx, cleanUsername(username))
 		if err != nil {
 			return noSuchUser(err)
 		}
@@ -119,7 +120,7 @@ func (s *Service) UpdateUser(ctx context.Context, actor domain.Actor, username s
 		if hash != "" {
 			after["password"] = "changed"
 		}
-		return tx.Record(ctx, s.audit(actor, "user.update", username, userFacts(before), after))
+		return tx.Record(ctx, s.audit(actor, "user.update", u.Username, userFacts(before), after))
 	})
 }
 
@@ -133,7 +134,7 @@ func (s *Service) DeleteUser(ctx context.Context, actor domain.Actor, username s
 	var u domain.User
 	err := s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
 		var err error
-		if u, err = tx.Users().ByUsername(ctx, username); err != nil {
+		if u, err = tx.Users().ByUsername(ctx, cleanUsername(username)); err != nil {
 			return noSuchUser(err)
 		}
 		before := u
@@ -145,7 +146,7 @@ func (s *Service) DeleteUser(ctx context.Context, actor domain.Actor, username s
 		if err := checkLastAdmin(ctx, tx, before); err != nil {
 			return err
 		}
-		return tx.Record(ctx, s.audit(actor, "user.delete", username, userFacts(before), nil))
+		return tx.Record(ctx, s.audit(actor, "user.delete", u.Username, userFacts(before), nil))
 	})
 	if err != nil {
 		return err

@@ -69,15 +69,27 @@ type Usage struct {
 // MaxFilename bounds a kept file name, in bytes of UTF-8.
 const MaxFilename = 255
 
+// The joiners are format characters that belong to words: Persian and many Indian scripts
+// need them, and they hold families of emojis together.
+const (
+	zeroWidthNonJoiner = '\u200c'
+	zeroWidthJoiner    = '\u200d'
+)
+
 // CleanFilename makes a client's file name fit to be shown: the last path
-// element, valid UTF-8, without control, format or line-separating characters,
-// at most MaxFilename bytes. An empty result becomes "image" with the format's extension.
+// element, valid UTF-8, without control or line-separating characters and without
+// format characters (such as those that turn the writing direction) but for the
+// joiners, at most MaxFilename bytes. An empty result becomes "image" with the
+// format's extension.
 func CleanFilename(name string, f Format) string {
 	if i := strings.LastIndexAny(name, `/\`); i >= 0 {
 		name = name[i+1:]
 	}
 	name = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsGraphic(r) || unicode.In(r, unicode.Zl, unicode.Zp) {
+		switch {
+		case r == zeroWidthNonJoiner, r == zeroWidthJoiner:
+			return r
+		case r == utf8.RuneError, !unicode.IsGraphic(r), unicode.In(r, unicode.Zl, unicode.Zp):
 			return -1
 		}
 		return r
@@ -87,7 +99,8 @@ func CleanFilename(name string, f Format) string {
 		_, n := utf8.DecodeLastRuneInString(name)
 		name = name[:len(name)-n]
 	}
-	if strings.Trim(name, ". ") == "" {
+	// What is left of a name that is nothing to see names nothing.
+	if strings.Trim(name, ". \u200c\u200d") == "" {
 		return "image" + f.Extension()
 	}
 	return name

@@ -81,6 +81,11 @@ func TestCleanFilename(t *testing.T) {
 		"<script>alert(1)<_script>.x": "<script>alert(1)<_script>.x", // inert: whoever shows it escapes it
 		"  spaced  ":                  "spaced",
 		strings.Repeat("é", 200):      strings.Repeat("é", 127),
+		"👩\u200d👧.jpg":                "👩\u200d👧.jpg", // one picture of two people
+		"می\u200cخواهم.jpg":           "می\u200cخواهم.jpg",
+		"\u200d.\u200c":               "image.png",
+		"a\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061cb": "ab",     // everything that turns the direction
+		"a\u200b\ufeff\u00ad\u2060b.jpg":                                             "ab.jpg", // other format characters
 	} {
 		assert.Equal(t, want, domain.CleanFilename(in, domain.PNG), "%q", in)
 	}
@@ -124,11 +129,18 @@ func TestSniff(t *testing.T) {
 }
 
 func TestUserValidate(t *testing.T) {
-	for _, good := range []string{"a", "anna", "Anna.Smith-2", "anna@example.org", "a+b", "0x"} {
+	for _, good := range []string{
+		"a", "anna", "Anna.Smith-2", "anna@example.org", "a+b", "0x", "_a", "-a", "@a", "+a", ".a", "...", "ä", "José", "Ольга", "张伟", "हिन्दी", "ผู้ใช้", "٣",
+		strings.Repeat("é", 150),
+	} {
 		assert.NoError(t, domain.User{Username: good}.Validate(), good)
 	}
-	for _, bad := range []string{"", ".a", "-a", "_a", "@a", "+a", "a b", "a/b", "a\x00", "ä", "a:b", strings.Repeat("a", 151)} {
-		assert.ErrorIs(t, domain.User{Username: bad}.Validate(), domain.Invalid, "%q", bad)
+	for _, bad := range []string{
+		"", ".", "..", "a b", "a/b", "a\x00", "a:b", "a\u200db", "a\u202eb", "\u0301a", "1\u0301", "a\u00a0b", "a\xff", "😀", "a–b", "a$", strings.Repeat("é", 151),
+	} {
+		err := domain.User{Username: bad}.Validate()
+		assert.ErrorIs(t, err, domain.Invalid, "%q", bad)
+		assert.Contains(t, domain.AsError(err).Msg, "any script", "the message says which letters")
 	}
 	assert.NoError(t, domain.User{Username: "a", Email: "a@b.c"}.Validate())
 	for _, bad := range []string{"a", "@b", "a@", "a@b@c", "a @b", strings.Repeat("a", 250) + "@b.cd", "a@b\n"} {
@@ -137,6 +149,43 @@ func TestUserValidate(t *testing.T) {
 	var u domain.User
 	u.SetTiers([]string{"b", "a", "b"})
 	assert.Equal(t, []string{"a", "b"}, u.Tiers)
+}
+
+func TestUserNameKey(t *testing.T) {
+	for _, same := range [][]string{
+		{"anna", "Anna", "ANNA"},
+		{"josé", "JOSÉ"},
+		{"ольга", "Ольга"},
+		{"σοφος", "ΣΟΦΟΣ", "σοφοσ", "σοφος"}, // a sigma at the end of a word is a sigma
+		{"k", "K", "\u212a"},                 // the Kelvin sign
+		{"straße", "STRAẞE"},
+		{"ꭰ", "Ꭰ"}, // Cherokee, whose capitals are the older letters
+	} {
+		for _, name := range same {
+			assert.Equal(t, domain.UserNameKey(same[0]), domain.UserNameKey(name), name)
+			assert.Equal(t, domain.UserNameKey(name), domain.UserNameKey(domain.UserNameKey(name)), "the key of a key is itself: %q", name)
+		}
+	}
+	assert.Equal(t, "a.b+c-d_e@f9", domain.UserNameKey("A.b+C-d_E@F9"))
+	assert.NotEqual(t, domain.UserNameKey("jose"), domain.UserNameKey("josé"))
+	assert.NotEqual(t, domain.UserNameKey("张"), domain.UserNameKey("章"))
+}
+
+func FuzzUserNameKey(f *testing.F) {
+	f.Add("Anna")
+	f.Add("İıſK")
+	f.Fuzz(func(t *testing.T, s string) {
+		if !utf8.ValidString(s) {
+			return
+		}
+		key := domain.UserNameKey(s)
+		assert.Equal(t, utf8.RuneCountInString(s), utf8.RuneCountInString(key))
+		assert.Equal(t, key, domain.UserNameKey(key))
+		if strings.EqualFold(s, key) {
+			return
+		}
+		assert.Contains(t, s, "İ", "the one letter that has a lower case and folds into nothing")
+	})
 }
 
 func TestTierValidate(t *testing.T) {

@@ -59,7 +59,7 @@ func validTierName(name string) bool {
 // Validate refuses a tier that may not be kept.
 func (t Tier) Validate() error {
 	if !validTierName(t.Name) {
-		return InvalidField("name", "format", "1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or a digit")
+		return InvalidField("name", "format", "1 to 64 of the letters a to z and A to Z, digits, '.', '_' and '-', beginning with a letter or a digit")
 	}
 	if err := validText("title", t.Title, 100); err != nil {
 		return err

@@ -4,13 +4,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
 // User is an account. There is no self-registration: admins make them.
 type User struct {
 	ID       ID
-	Username string // unique, compared to the letter; rules as a tier's name, and '@' and '+'
+	Username string // in Unicode's form NFKC and shown as given; unique by UserNameKey
 	Email    string
 	// PasswordHash is an encoded Argon2id hash; empty means that no password signs in.
 	PasswordHash string
@@ -26,10 +27,13 @@ type User struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
+// MaxUsername bounds a user name, in characters.
+const MaxUsername = 150
+
 // Validate refuses a user that may not be kept.
 func (u User) Validate() error {
-	if n := strings.NewReplacer("@", "", "+", "").Replace(u.Username); u.Username == "" || len(u.Username) > 150 || !validUsername(u.Username, n) {
-		return InvalidField("username", "format", "1 to 150 letters, digits, '.', '_', '-', '@' or '+', beginning with a letter or a digit")
+	if !validUsername(u.Username) {
+		return InvalidField("username", "format", "1 to %d characters, each a letter or digit of any script or one of @ . + - _", MaxUsername)
 	}
 	if err := validText("email", u.Email, 254); err != nil {
 		return err
@@ -40,18 +44,46 @@ func (u User) Validate() error {
 	return nil
 }
 
-func validUsername(name, withoutSigns string) bool {
-	if first := name[0]; first == '@' || first == '+' {
+// validUsername reports whether a name, which is in NFKC already, may be a user's. Marks
+// (vowel signs, accents that no letter has built in) count as part of the letter before
+// them: scripts such as Devanagari or Thai cannot be written without them. The names "."
+// and ".." are refused because no URL can end with them.
+func validUsername(name string) bool {
+	if n := utf8.RuneCountInString(name); n == 0 || n > MaxUsername || !utf8.ValidString(name) || name == "." || name == ".." {
 		return false
 	}
-	for i := 0; i < len(withoutSigns); i++ {
-		c := withoutSigns[i]
-		letter := 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9'
-		if !letter && (c != '.' && c != '_' && c != '-' || i == 0) {
+	letter := false // the character before was a letter, with its marks
+	for _, r := range name {
+		switch {
+		case unicode.IsLetter(r):
+			letter = true
+		case letter && unicode.In(r, unicode.Mn, unicode.Mc):
+		case unicode.IsNumber(r), strings.ContainsRune("@.+-_", r):
+			letter = false
+		default:
 			return false
 		}
 	}
 	return true
+}
+
+// UserNameKey is by what user names are unique: names that differ only in case have the
+// same key. The name is in NFKC. A key has as many characters as its name.
+func UserNameKey(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf {
+			if 'A' <= r && r <= 'Z' {
+				r += 'a' - 'A'
+			}
+			return r
+		}
+		// Of all characters that fold into each other (as k, K and the Kelvin sign do) the lowest stands for them.
+		low := r
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			low = min(low, f)
+		}
+		return unicode.ToLower(low)
+	}, name)
 }
 
 // SetTiers keeps the names sorted, each once.
@@ -98,6 +130,9 @@ type Token struct {
 	ExpiresAt time.Time // zero: never
 }
 
+// MaxTokens is how many API tokens a user may have, whatever their tier says.
+const MaxTokens = 1_000
+
 // Validate refuses a token that may not be kept.
 func (t Token) Validate() error {
 	if t.Name == "" {
@@ -118,6 +153,9 @@ type Actor struct {
 	Effective Effective
 	// Via is "session", "token", "basic" or "system".
 	Via string
+	// Credential is the hash of the session's or the token's secret, by which a long
+	// answer asks whether it still holds; zero for others.
+	Credential SecretHash
 	// RequestID and Address (the client's, without port) go to the audit log.
 	RequestID, Address string
 }

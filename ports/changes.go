@@ -8,7 +8,8 @@ import (
 )
 
 // Changes is the feed by which every node hears of what may end an access: a
-// change of a user or a tier, the deletion of an image or a token. Versions grow
+// change of a user or a tier, the deletion of an image or a token, the revocation of a
+// link. Versions grow
 // by one with each entry, in the order in which the entries became visible: who
 // has seen version n never sees a new entry of n or lower.
 type Changes interface {
@@ -34,7 +35,7 @@ type Feed struct {
 // Change is one entry of the feed.
 type Change struct {
 	Kind ChangeKind
-	// ID is the user's, image's or token's; zero for a tier.
+	// ID is the user's, image's, token's or link's; zero for a tier.
 	ID domain.ID
 	// Name is the tier's.
 	Name string
@@ -49,4 +50,5 @@ const (
 	TierChanged  ChangeKind = "tier"
 	ImageDeleted ChangeKind = "image"
 	TokenDeleted ChangeKind = "token"
+	LinkRevoked  ChangeKind = "link"
 )

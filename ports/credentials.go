@@ -21,8 +21,12 @@ type Sessions interface {
 
 // Tokens keeps API tokens.
 type Tokens interface {
-	// Create keeps a token; domain.Conflict if its hash or id is taken.
-	Create(ctx context.Context, t domain.Token) error
+	// Create keeps a token; domain.Conflict if its hash or id is taken. A bound above
+	// 0 is how many tokens the user may have, expired ones and the new one included:
+	// domain.QuotaExceeded, with Limit and Used set, where it would be one too many,
+	// exact under any number of racers; domain.NotFound where the user is not there or
+	// is being deleted.
+	Create(ctx context.Context, t domain.Token, bound int) error
 	// ByHash returns a token by its secret's hash, or domain.NotFound; it does not judge its expiry.
 	ByHash(ctx context.Context, hash domain.SecretHash) (domain.Token, error)
 	// List returns a user's tokens, newest first.

@@ -9,8 +9,12 @@ import (
 
 // Links keeps expiring links. It is the truth about them; LinkLife is only the fast path.
 type Links interface {
-	// Create keeps a new link; domain.Conflict if its hash or id is taken.
-	Create(ctx context.Context, l domain.Link) error
+	// Create keeps a new link; domain.Conflict if its hash or id is taken. A bound
+	// above 0 is how many live links its owner may have, the new one included, judged
+	// at its CreatedAt: domain.QuotaExceeded, with Limit and Used set, where it would be
+	// one too many, exact under any number of racers; domain.NotFound where the owner is
+	// not there or is being deleted.
+	Create(ctx context.Context, l domain.Link, bound int) error
 	// ByToken returns the link of a token's hash, dead or alive, or domain.NotFound.
 	ByToken(ctx context.Context, token domain.SecretHash) (domain.Link, error)
 	// Get returns an owner's link by its id, or domain.NotFound: also where the link is another owner's.
@@ -25,9 +29,9 @@ type Links interface {
 
 // LinkChanges changes links that exist.
 type LinkChanges interface {
-	// Revoke marks an owner's link as revoked at now and writes the audit entry if
-	// one is given. A link that is revoked already stays as it is and is no error.
-	// domain.NotFound as in Get.
+	// Revoke marks an owner's link as revoked at now, writes the audit entry if one
+	// is given and the change to the feed, in one transaction. A link that is revoked
+	// already stays as it is and is no error. domain.NotFound as in Get.
 	Revoke(ctx context.Context, ownerID, id domain.ID, audit *domain.AuditEntry, now time.Time) error
 	// TakeView counts one view of a link with a bound on views, if at now it is
 	// neither revoked, expired nor used up, and reports whether it did. Exact under

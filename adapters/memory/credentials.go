@@ -86,7 +86,7 @@ func (r *records) removeToken(t domain.Token) {
 }
 
 // Create implements ports.Tokens.
-func (p tokens) Create(ctx context.Context, t domain.Token) error {
+func (p tokens) Create(ctx context.Context, t domain.Token, bound int) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -96,6 +96,11 @@ func (p tokens) Create(ctx context.Context, t domain.Token) error {
 	_, idTaken := p.r.tokens[t.ID]
 	if hashTaken || idTaken {
 		return domain.Errorf(domain.Conflict, "the token exists already")
+	}
+	if bound > 0 {
+		if err := p.r.room(t.UserID, len(p.r.tokensOf[t.UserID]), bound); err != nil {
+			return err
+		}
 	}
 	t.CreatedAt, t.ExpiresAt = stored(t.CreatedAt), stored(t.ExpiresAt)
 	p.r.addToken(t)

@@ -18,7 +18,7 @@ func noLink() error { return domain.Errorf(domain.NotFound, "no such link") }
 type links struct{ r *records }
 
 // Create implements ports.Links.
-func (p links) Create(ctx context.Context, l domain.Link) error {
+func (p links) Create(ctx context.Context, l domain.Link, bound int) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -28,6 +28,17 @@ func (p links) Create(ctx context.Context, l domain.Link) error {
 	_, idTaken := p.r.links[l.ID]
 	if hashTaken || idTaken {
 		return domain.Errorf(domain.Conflict, "the link exists already")
+	}
+	if bound > 0 {
+		live := 0
+		for _, id := range p.r.linksOf[l.OwnerID] {
+			if p.r.links[id].Live(l.CreatedAt) {
+				live++
+			}
+		}
+		if err := p.r.room(l.OwnerID, live, bound); err != nil {
+			return err
+		}
 	}
 	p.r.links[l.ID] = copyLink(l)
 	p.r.linkByHash[l.Hash] = l.ID
@@ -97,6 +108,19 @@ func (p links) ListAll(ctx context.Context, tr ports.TimeRange, pg ports.Page) (
 	return list, list[len(list)-1].ID, nil
 }
 
+// room refuses one thing more of a user who has as many as the bound allows, or who is going. The mutex is held.
+func (r *records) room(user domain.ID, have, bound int) error {
+	if u, ok := r.users[user]; !ok || u.Deleting {
+		return domain.Errorf(domain.NotFound, "no such user")
+	}
+	if have < bound {
+		return nil
+	}
+	e, used := domain.LimitError(domain.QuotaExceeded, int64(bound), "there are %d already", have), int64(have)
+	e.Used = &used
+	return e
+}
+
 type linkChanges struct{ r *records }
 
 // Revoke implements ports.LinkChanges. Where the link was revoked already nothing
@@ -116,6 +140,7 @@ func (p linkChanges) Revoke(ctx context.Context, ownerID, id domain.ID, entry *d
 	}
 	l.RevokedAt = stored(now)
 	p.r.links[id] = l
+	p.r.publish(ports.Change{Kind: ports.LinkRevoked, ID: id})
 	if entry != nil {
 		p.r.record(*entry)
 	}

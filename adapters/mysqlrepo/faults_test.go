@@ -233,7 +233,7 @@ func TestDuplicateKeyRaces(t *testing.T) {
 					if assert.NoError(t, err) && claim.State == ports.ClaimWon {
 						claims.Add(1)
 					}
-					if err := db.Records().Links.Create(ctx, link); err == nil {
+					if err := db.Records().Links.Create(ctx, link, 0); err == nil {
 						made.Add(1)
 					} else {
 						assert.ErrorIs(t, err, domain.Conflict)

@@ -105,11 +105,9 @@ func classifyPNG(err error) error {
 	case errors.Is(err, png.ErrTruncated):
 		return cutShort(err)
 	case errors.As(err, &format):
-		return domain.Wrap(domain.CorruptImage, err, "the PNG cannot be decoded")
+		return domain.Wrap(domain.CorruptImage, err, "the PNG cannot be decoded: "+string(format))
 	case errors.As(err, &unsupported):
-		return domain.Wrap(domain.UnsupportedImage, err, "the PNG uses a part of a standard that is not accepted; save it anew")
-	case errors.Is(err, png.ErrTooManyChunks):
-		return domain.LimitError(domain.TooLarge, png.DefaultMaxChunks, "the PNG has more than %d chunks; save it anew", png.DefaultMaxChunks)
+		return domain.Wrap(domain.UnsupportedImage, err, "the PNG uses a part of a standard that is not accepted: "+string(unsupported)+"; save it again")
 	}
 	return nil
 }

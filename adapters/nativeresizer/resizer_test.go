@@ -408,7 +408,7 @@ func TestInspectRefuses(t *testing.T) {
 		"BMP":              {[]byte("BM\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), limits, domain.UnsupportedImage},
 		"JPEG cut short":   {whole[:len(whole)-2], limits, domain.CorruptImage},
 		"JPEG cut in half": {whole[:len(whole)/2], limits, domain.CorruptImage},
-		"PNG cut short":    {wholePNG[:len(wholePNG)-4], limits, domain.CorruptImage},
+		"PNG cut short":    {wholePNG[:len(wholePNG)-40], limits, domain.CorruptImage},
 		"PNG cut in half":  {wholePNG[:len(wholePNG)/2], limits, domain.CorruptImage},
 		"JPEG too large":   {whole, tight, domain.TooLarge},
 		"PNG too large":    {wholePNG, tight, domain.TooLarge},

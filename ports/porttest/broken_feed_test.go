@@ -111,6 +111,7 @@ func brokenFeeds() []broken {
 		}),
 		since("misses deletions of images", "Deletions/MarkAndFinish", without(ports.ImageDeleted)),
 		since("misses deletions of tokens", "Tokens/Delete", without(ports.TokenDeleted)),
+		since("misses revocations of links", "LinkChanges/Revoke", without(ports.LinkRevoked)),
 		since("misses tiers", "Directory/Feed", without(ports.TierChanged)),
 		since("the newest first", "Changes/EverySuffix", func(f *ports.Feed, _ int64) { slices.Reverse(f.Entries) }),
 		since("shows the entry of the version itself", "Changes/EverySuffix", func(f *ports.Feed, version int64) {

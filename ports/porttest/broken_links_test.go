@@ -16,17 +16,17 @@ import (
 // linksFault replaces some of Links.
 type linksFault struct {
 	ports.Links
-	create  func(ctx context.Context, l domain.Link) error
+	create  func(ctx context.Context, l domain.Link, bound int) error
 	get     func(ctx context.Context, owner, id domain.ID) (domain.Link, error)
 	list    func(ctx context.Context, owner, image domain.ID, p ports.Page) ([]domain.Link, error)
 	listAll func(ctx context.Context, r ports.TimeRange, p ports.Page) ([]domain.Link, domain.ID, error)
 }
 
-func (f linksFault) Create(ctx context.Context, l domain.Link) error {
+func (f linksFault) Create(ctx context.Context, l domain.Link, bound int) error {
 	if f.create != nil {
-		return f.create(ctx, l)
+		return f.create(ctx, l, bound)
 	}
-	return f.Links.Create(ctx, l)
+	return f.Links.Create(ctx, l, bound)
 }
 
 func (f linksFault) Get(ctx context.Context, owner, id domain.ID) (domain.Link, error) {
@@ -126,7 +126,7 @@ func (f sessionsFault) DeleteExpired(ctx context.Context, now time.Time, limit i
 type tokensFault struct {
 	ports.Tokens
 	remove func(ctx context.Context, user, id domain.ID) error
-	create func(ctx context.Context, t domain.Token) error
+	create func(ctx context.Context, t domain.Token, bound int) error
 }
 
 func (f tokensFault) Delete(ctx context.Context, user, id domain.ID) error {
@@ -136,11 +136,11 @@ func (f tokensFault) Delete(ctx context.Context, user, id domain.ID) error {
 	return f.Tokens.Delete(ctx, user, id)
 }
 
-func (f tokensFault) Create(ctx context.Context, t domain.Token) error {
+func (f tokensFault) Create(ctx context.Context, t domain.Token, bound int) error {
 	if f.create != nil {
-		return f.create(ctx, t)
+		return f.create(ctx, t, bound)
 	}
-	return f.Tokens.Create(ctx, t)
+	return f.Tokens.Create(ctx, t, bound)
 }
 
 func brokenLinks() []broken {
@@ -148,12 +148,35 @@ func brokenLinks() []broken {
 		records(control, "LinkChanges/TakeViewRacers", func(*ports.Records) {}),
 		records("drops a link whose hash is taken", "Links/Taken", func(r *ports.Records) {
 			inner := r.Links
-			r.Links = linksFault{Links: inner, create: func(ctx context.Context, l domain.Link) error {
-				if err := inner.Create(ctx, l); domain.CodeOf(err) != domain.Conflict {
+			r.Links = linksFault{Links: inner, create: func(ctx context.Context, l domain.Link, bound int) error {
+				if err := inner.Create(ctx, l, bound); domain.CodeOf(err) != domain.Conflict {
 					return err
 				}
 				return nil
 			}}
+		}),
+		records("takes no heed of the bound on links", "Links/Bound", func(r *ports.Records) {
+			inner := r.Links
+			r.Links = linksFault{Links: inner, create: func(ctx context.Context, l domain.Link, _ int) error { return inner.Create(ctx, l, 0) }}
+		}),
+		records("counts the links before the transaction", "Links/BoundRacers", func(r *ports.Records) {
+			inner := r.Links
+			r.Links = linksFault{Links: inner, create: func(ctx context.Context, l domain.Link, bound int) error {
+				list, err := inner.List(ctx, l.OwnerID, domain.ID{}, ports.Page{Limit: bound + 1})
+				if err != nil {
+					return err
+				}
+				if len(list) >= bound {
+					used, limit := int64(len(list)), int64(bound)
+					return &domain.Error{Code: domain.QuotaExceeded, Limit: &limit, Used: &used}
+				}
+				pause()
+				return inner.Create(ctx, l, 0)
+			}}
+		}),
+		records("takes no heed of the bound on tokens", "Tokens/Bound", func(r *ports.Records) {
+			inner := r.Tokens
+			r.Tokens = tokensFault{Tokens: inner, create: func(ctx context.Context, t domain.Token, _ int) error { return inner.Create(ctx, t, 0) }}
 		}),
 		records("ignores the owner", "Links/OwnersAreApart", func(r *ports.Records) {
 			inner, changes := r.Links, r.LinkChanges
@@ -182,9 +205,9 @@ func brokenLinks() []broken {
 		}),
 		records("forgets the bound on views", "Links/RoundTrip", func(r *ports.Records) {
 			inner := r.Links
-			r.Links = linksFault{Links: inner, create: func(ctx context.Context, l domain.Link) error {
+			r.Links = linksFault{Links: inner, create: func(ctx context.Context, l domain.Link, bound int) error {
 				l.MaxViews = int64(int32(l.MaxViews))
-				return inner.Create(ctx, l)
+				return inner.Create(ctx, l, bound)
 			}}
 		}),
 
@@ -347,9 +370,9 @@ func brokenLinks() []broken {
 			var owners sync.Map
 			r.Tokens = tokensFault{
 				Tokens: inner,
-				create: func(ctx context.Context, t domain.Token) error {
+				create: func(ctx context.Context, t domain.Token, bound int) error {
 					owners.Store(t.ID, t.UserID)
-					return inner.Create(ctx, t)
+					return inner.Create(ctx, t, bound)
 				},
 				remove: func(ctx context.Context, user, id domain.ID) error {
 					if actual, ok := owners.Load(id); ok {

@@ -448,7 +448,7 @@ func brokenDirectories() []broken {
 					}})
 				})
 				for _, o := range orphans {
-					_ = tokens.Create(ctx, o)
+					_ = tokens.Create(ctx, o, 0)
 				}
 				return err
 			})

@@ -40,7 +40,7 @@ func changesSuffix(w *world) {
 	u := w.user("u")
 	img := w.ready(u.ID, moment(1))
 	k := w.token(u.ID, moment(1))
-	require.NoError(w.t, w.Tokens.Create(w.ctx, k))
+	require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
 	w.wantFeed(base) // uploads and new tokens end no access
 	for range 2 {
 		w.save(u)
@@ -149,7 +149,7 @@ func changesNoGap(w *world) {
 				want[ports.Change{Kind: ports.ImageDeleted, ID: images[r].ID}]++
 			case 1:
 				tokens[r] = w.token(u.ID, moment(r))
-				require.NoError(w.t, w.Tokens.Create(w.ctx, tokens[r]))
+				require.NoError(w.t, w.Tokens.Create(w.ctx, tokens[r], 0))
 				want[ports.Change{Kind: ports.TokenDeleted, ID: tokens[r].ID}]++
 			default:
 				want[ports.Change{Kind: ports.UserChanged, ID: u.ID}]++

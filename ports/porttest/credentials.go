@@ -219,6 +219,8 @@ func Tokens(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 	runStories(t, "Tokens", newRecords, []story{
 		{"RoundTrip", tokensRoundTrip},
 		{"Taken", tokensTaken},
+		{"Bound", tokensBound},
+		{"BoundRacers", tokensBoundRacers},
 		{"Paging", tokensPaging},
 		{"Delete", tokensDelete},
 		{"DeleteRacers", tokensDeleteRacers},
@@ -237,7 +239,7 @@ func tokensRoundTrip(w *world) {
 	expired.ExpiresAt = time.Date(2001, 1, 1, 0, 0, 0, 123456789, time.FixedZone("", 3600)) // ByHash does not judge
 	all := []domain.Token{forever, named, expired}
 	for _, k := range all {
-		require.NoError(w.t, w.Tokens.Create(w.ctx, k))
+		require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
 	}
 	list, err := w.Tokens.List(w.ctx, user, ports.Page{Limit: 5})
 	require.NoError(w.t, err)
@@ -252,11 +254,11 @@ func tokensRoundTrip(w *world) {
 
 func tokensTaken(w *world) {
 	k := w.token(w.id(epoch), epoch)
-	require.NoError(w.t, w.Tokens.Create(w.ctx, k))
+	require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
 	sameHash, sameID := w.token(w.id(epoch), epoch), w.token(k.UserID, epoch)
 	sameHash.Hash, sameID.ID = k.Hash, k.ID
-	wantCode(w.t, domain.Conflict, w.Tokens.Create(w.ctx, sameHash))
-	wantCode(w.t, domain.Conflict, w.Tokens.Create(w.ctx, sameID))
+	wantCode(w.t, domain.Conflict, w.Tokens.Create(w.ctx, sameHash, 0))
+	wantCode(w.t, domain.Conflict, w.Tokens.Create(w.ctx, sameID, 0))
 	got, err := w.Tokens.ByHash(w.ctx, k.Hash)
 	require.NoError(w.t, err)
 	wantToken(w.t, k, got)
@@ -267,16 +269,63 @@ func tokensTaken(w *world) {
 	require.Empty(w.t, list)
 }
 
+func tokensBound(w *world) {
+	user, other := w.user("user"), w.user("other")
+	w.save(user, other)
+	const bound = 3
+	create := func(k domain.Token) error { return w.Tokens.Create(w.ctx, k, bound) }
+	all := make([]domain.Token, bound)
+	for i := range all {
+		all[i] = w.token(user.ID, epoch)
+		all[i].ExpiresAt = moment(1) // expired ones are counted
+		require.NoError(w.t, create(all[i]))
+	}
+	k := w.token(user.ID, moment(9))
+	wantFull(w.t, bound, create(k))
+	_, err := w.Tokens.ByHash(w.ctx, k.Hash)
+	wantCode(w.t, domain.NotFound, err)
+	require.NoError(w.t, create(w.token(other.ID, epoch)), "another user's are not counted")
+	require.NoError(w.t, w.Tokens.Delete(w.ctx, user.ID, all[1].ID))
+	require.NoError(w.t, create(k))
+	wantFull(w.t, bound, create(w.token(user.ID, moment(9))))
+	require.NoError(w.t, w.Tokens.Create(w.ctx, w.token(user.ID, epoch), 0), "0 is no bound")
+
+	other.Deleting = true
+	w.save(other)
+	wantCode(w.t, domain.NotFound, create(w.token(other.ID, epoch)), "of a user who is going")
+	wantCode(w.t, domain.NotFound, create(w.token(w.id(epoch), epoch)), "of nobody")
+}
+
+func tokensBoundRacers(w *world) {
+	user := w.user("user")
+	w.save(user)
+	tokens, errs := make([]domain.Token, racers), make([]error, racers)
+	for i := range tokens {
+		tokens[i] = w.token(user.ID, epoch)
+	}
+	const bound = racers / 2
+	race(racers, func(i int) { errs[i] = w.Tokens.Create(w.ctx, tokens[i], bound) })
+	made := 0
+	for _, err := range errs {
+		if err == nil {
+			made++
+			continue
+		}
+		wantFull(w.t, bound, err)
+	}
+	require.Equal(w.t, bound, made)
+}
+
 func tokensPaging(w *world) {
 	a, b := w.id(epoch), w.id(epoch)
 	var ofA, ofB []domain.ID
 	for i := range 7 {
 		k := w.token(a, moment(i/3))
-		require.NoError(w.t, w.Tokens.Create(w.ctx, k))
+		require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
 		ofA = append(ofA, k.ID)
 		if i%2 == 0 {
 			k = w.token(b, moment(i/3))
-			require.NoError(w.t, w.Tokens.Create(w.ctx, k))
+			require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
 			ofB = append(ofB, k.ID)
 		}
 	}
@@ -287,8 +336,8 @@ func tokensPaging(w *world) {
 
 func tokensDelete(w *world) {
 	k, other := w.token(w.id(epoch), epoch), w.token(w.id(epoch), epoch)
-	require.NoError(w.t, w.Tokens.Create(w.ctx, k))
-	require.NoError(w.t, w.Tokens.Create(w.ctx, other))
+	require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
+	require.NoError(w.t, w.Tokens.Create(w.ctx, other, 0))
 	since := w.version()
 	wantCode(w.t, domain.NotFound, w.Tokens.Delete(w.ctx, other.UserID, k.ID), "another user's")
 	wantCode(w.t, domain.NotFound, w.Tokens.Delete(w.ctx, domain.ID{}, k.ID), "nobody's")
@@ -311,7 +360,7 @@ func tokensDelete(w *world) {
 
 func tokensDeleteRacers(w *world) {
 	k := w.token(w.id(epoch), epoch)
-	require.NoError(w.t, w.Tokens.Create(w.ctx, k))
+	require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
 	since := w.version()
 	errs := make([]error, racers)
 	race(racers, func(i int) { errs[i] = w.Tokens.Delete(w.ctx, k.UserID, k.ID) })
@@ -321,10 +370,10 @@ func tokensDeleteRacers(w *world) {
 
 func tokensEnded(w *world) {
 	k, fresh := w.token(w.id(epoch), epoch), w.token(w.id(epoch), epoch)
-	require.NoError(w.t, w.Tokens.Create(w.ctx, k))
+	require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
 	since := w.version()
 	wantAllEnded(w.t, []call{
-		{"Create", func(ctx context.Context) error { return w.Tokens.Create(ctx, fresh) }},
+		{"Create", func(ctx context.Context) error { return w.Tokens.Create(ctx, fresh, 0) }},
 		{"ByHash", func(ctx context.Context) error { _, err := w.Tokens.ByHash(ctx, k.Hash); return err }},
 		{"ByHash unknown", func(ctx context.Context) error { _, err := w.Tokens.ByHash(ctx, fresh.Hash); return err }},
 		{"List", func(ctx context.Context) error {

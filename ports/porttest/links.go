@@ -19,6 +19,8 @@ func Links(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 		{"RoundTrip", linksRoundTrip},
 		{"Taken", linksTaken},
 		{"TakenRacers", linksTakenRacers},
+		{"Bound", linksBound},
+		{"BoundRacers", linksBoundRacers},
 		{"OwnersAreApart", linksOwners},
 		{"Paging", linksPaging},
 		{"ListAll", linksListAll},
@@ -79,7 +81,7 @@ func linksTaken(w *world) {
 		other := w.link(owner, w.id(epoch), moment(2))
 		other.MaxViews = 9
 		change(&other)
-		wantCode(w.t, domain.Conflict, w.Links.Create(w.ctx, other), name)
+		wantCode(w.t, domain.Conflict, w.Links.Create(w.ctx, other, 0), name)
 		if other.Hash != l.Hash {
 			_, err := w.Links.ByToken(w.ctx, other.Hash)
 			wantCode(w.t, domain.NotFound, err, name)
@@ -100,8 +102,85 @@ func linksTakenRacers(w *world) {
 		links[i].Hash = links[0].Hash
 	}
 	errs := make([]error, racers)
-	race(racers, func(i int) { errs[i] = w.Links.Create(w.ctx, links[i]) })
+	race(racers, func(i int) { errs[i] = w.Links.Create(w.ctx, links[i], 0) })
 	wantOneWinner(w.t, errs, domain.Conflict)
+}
+
+// wantFull requires that one more was refused, with the bound and how many there are.
+func wantFull(t *testing.T, bound int, err error) {
+	t.Helper()
+	wantCode(t, domain.QuotaExceeded, err)
+	e := domain.AsError(err)
+	require.NotNil(t, e.Limit)
+	require.NotNil(t, e.Used)
+	require.EqualValues(t, bound, *e.Limit)
+	require.EqualValues(t, bound, *e.Used)
+}
+
+// linksBound fills an owner's allowance of live links, and makes room in each of the ways in which a link dies.
+func linksBound(w *world) {
+	owner, other := w.user("owner"), w.user("other")
+	w.save(owner, other)
+	image := w.id(epoch)
+	const bound = 4
+	create := func(l domain.Link) error { return w.Links.Create(w.ctx, l, bound) }
+	short, viewed := w.link(owner.ID, image, moment(1)), w.link(owner.ID, image, moment(1))
+	short.ExpiresAt = moment(2)
+	viewed.MaxViews = 1
+	dies, stays := w.link(owner.ID, w.id(epoch), moment(1)), w.link(owner.ID, image, moment(1))
+	for _, l := range []domain.Link{short, viewed, dies, stays} {
+		require.NoError(w.t, create(l))
+	}
+	full := func(at time.Time) {
+		w.t.Helper()
+		l := w.link(owner.ID, image, at)
+		wantFull(w.t, bound, create(l))
+		_, err := w.Links.ByToken(w.ctx, l.Hash)
+		wantCode(w.t, domain.NotFound, err)
+	}
+	full(moment(1))
+	require.NoError(w.t, create(w.link(other.ID, image, moment(1))), "another owner's are not counted")
+	require.NoError(w.t, create(w.link(owner.ID, image, moment(2))), "one has expired at that very moment")
+	full(moment(2))
+	require.NoError(w.t, w.LinkChanges.Revoke(w.ctx, owner.ID, dies.ID, nil, moment(2)))
+	require.NoError(w.t, create(w.link(owner.ID, image, moment(2))), "one was revoked")
+	full(moment(2))
+	taken, err := w.LinkChanges.TakeView(w.ctx, viewed.Hash, moment(2))
+	require.NoError(w.t, err)
+	require.True(w.t, taken)
+	require.NoError(w.t, create(w.link(owner.ID, image, moment(2))), "one was used up")
+	full(moment(2))
+	require.NoError(w.t, w.Links.Create(w.ctx, w.link(owner.ID, image, moment(2)), 0), "0 is no bound")
+
+	owner.Deleting = true
+	w.save(owner)
+	for _, id := range []domain.ID{owner.ID, w.id(epoch)} {
+		l := w.link(id, image, moment(900))
+		wantCode(w.t, domain.NotFound, create(l), "an owner who is going, or is not there")
+		_, err := w.Links.ByToken(w.ctx, l.Hash)
+		wantCode(w.t, domain.NotFound, err)
+	}
+}
+
+// linksBoundRacers has more links made at once than there is room for.
+func linksBoundRacers(w *world) {
+	owner := w.user("owner")
+	w.save(owner)
+	links, errs := make([]domain.Link, racers), make([]error, racers)
+	for i := range links {
+		links[i] = w.link(owner.ID, w.id(epoch), moment(1))
+	}
+	const bound = racers / 2
+	race(racers, func(i int) { errs[i] = w.Links.Create(w.ctx, links[i], bound) })
+	made := 0
+	for _, err := range errs {
+		if err == nil {
+			made++
+			continue
+		}
+		wantFull(w.t, bound, err)
+	}
+	require.Equal(w.t, bound, made)
 }
 
 func linksOwners(w *world) {
@@ -169,8 +248,8 @@ func linksEnded(w *world) {
 	w.linked(l)
 	page := ports.Page{Limit: 1}
 	wantAllEnded(w.t, []call{
-		{"Create", func(ctx context.Context) error { return w.Links.Create(ctx, fresh) }},
-		{"Create taken", func(ctx context.Context) error { return w.Links.Create(ctx, l) }},
+		{"Create", func(ctx context.Context) error { return w.Links.Create(ctx, fresh, 0) }},
+		{"Create taken", func(ctx context.Context) error { return w.Links.Create(ctx, l, 0) }},
 		{"ByToken", func(ctx context.Context) error { _, err := w.Links.ByToken(ctx, l.Hash); return err }},
 		{"ByToken unknown", func(ctx context.Context) error { _, err := w.Links.ByToken(ctx, w.hash()); return err }},
 		{"Get", func(ctx context.Context) error { _, err := w.Links.Get(ctx, l.OwnerID, l.ID); return err }},
@@ -215,12 +294,13 @@ func linkRevoke(w *world) {
 	owner, image := w.id(epoch), w.id(epoch)
 	l, other := w.link(owner, image, moment(1)), w.link(owner, image, moment(2))
 	w.linked(l, other)
-	entry := w.entry("admin", moment(3))
+	entry, since := w.entry("admin", moment(3)), w.version()
 	for _, c := range []struct{ owner, id domain.ID }{{w.id(epoch), l.ID}, {owner, w.id(epoch)}, {domain.ID{}, l.ID}} {
 		wantCode(w.t, domain.NotFound, w.LinkChanges.Revoke(w.ctx, c.owner, c.id, &entry, moment(3)))
 	}
 	w.wantLinkNow(l)
 	w.wantAudit()
+	w.wantFeed(since)
 
 	at := moment(3).Add(654321 * time.Microsecond)
 	require.NoError(w.t, w.LinkChanges.Revoke(w.ctx, owner, l.ID, &entry, at))
@@ -234,13 +314,14 @@ func linkRevoke(w *world) {
 	other.RevokedAt = moment(9000)
 	w.wantLinkNow(other)
 	w.wantAudit(entry)
+	w.wantFeed(since, ports.Change{Kind: ports.LinkRevoked, ID: l.ID}, ports.Change{Kind: ports.LinkRevoked, ID: other.ID})
 }
 
 func linkRevokeRacers(w *world) {
 	l := w.link(w.id(epoch), w.id(epoch), moment(1))
 	w.linked(l)
 	errs := make([]error, racers)
-	seen := make([]domain.Link, racers)
+	seen, since := make([]domain.Link, racers), w.version()
 	race(racers, func(i int) {
 		errs[i] = w.LinkChanges.Revoke(w.ctx, l.OwnerID, l.ID, nil, moment(10+i))
 		if errs[i] == nil {
@@ -252,6 +333,7 @@ func linkRevokeRacers(w *world) {
 		wantLink(w.t, seen[0], s) // once revoked, it stays as it is
 		require.False(w.t, s.RevokedAt.IsZero())
 	}
+	w.wantFeed(since, ports.Change{Kind: ports.LinkRevoked, ID: l.ID})
 }
 
 func linkTakeView(w *world) {

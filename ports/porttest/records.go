@@ -198,7 +198,7 @@ func (w *world) link(owner, image domain.ID, at time.Time) domain.Link {
 func (w *world) linked(links ...domain.Link) {
 	w.t.Helper()
 	for _, l := range links {
-		require.NoError(w.t, w.Links.Create(w.ctx, l))
+		require.NoError(w.t, w.Links.Create(w.ctx, l, 0))
 	}
 }
 

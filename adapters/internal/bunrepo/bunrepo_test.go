@@ -207,9 +207,9 @@ func TestSingleStatementsAreTriedAgain(t *testing.T) {
 			}})
 			now := time.Now()
 			for what, f := range map[string]func() error{
-				"lease": func() error { _, err := r.Leases.Acquire(t.Context(), "sweep", "me", now, now); return err },
-				"view":  func() error { _, err := r.LinkChanges.TakeView(t.Context(), domain.SecretHash{1}, now); return err },
-				"token": func() error { return r.Tokens.Create(t.Context(), domain.Token{ID: newID()}) },
+				"lease":   func() error { _, err := r.Leases.Acquire(t.Context(), "sweep", "me", now, now); return err },
+				"view":    func() error { _, err := r.LinkChanges.TakeView(t.Context(), domain.SecretHash{1}, now); return err },
+				"session": func() error { return r.Sessions.Create(t.Context(), domain.Session{}) },
 			} {
 				connector.n = 0
 				require.ErrorIs(t, f(), domain.Unavailable, what)
@@ -239,7 +239,7 @@ func TestUnreadableRows(t *testing.T) {
 	require.NoError(t, r.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
 		return tx.SaveUser(ctx, domain.User{ID: id, Username: "u", Tiers: []string{"gold"}})
 	}))
-	require.NoError(t, r.Links.Create(ctx, link))
+	require.NoError(t, r.Links.Create(ctx, link, 0))
 	read := map[string][]func() error{
 		"tier": {
 			func() error { _, err := r.Tiers.Get(ctx, "gold"); return err },
@@ -299,7 +299,7 @@ func TestTextsAreKeptToTheLetterOrRefused(t *testing.T) {
 			}),
 			change(func(tx ports.DirectoryTx) error { return tx.SaveTier(ctx, domain.Tier{Name: "t", Title: bad}) }),
 			r.Uploads.Commit(ctx, ports.Upload{}, domain.Image{Filename: bad}, ports.Quota{}),
-			r.Tokens.Create(ctx, domain.Token{ID: newID(), Name: bad}),
+			r.Tokens.Create(ctx, domain.Token{ID: newID(), Name: bad}, 0),
 			acquire,
 			r.Leases.Release(ctx, "sweep", bad),
 		} {
@@ -418,7 +418,7 @@ func TestRangesAreByTheRecordsTime(t *testing.T) {
 	for i, skew := range []time.Duration{-50 * time.Minute, 0, 50 * time.Minute} {
 		id := domain.FirstIDAt(at.Add(skew))
 		id[15] = byte(i)
-		require.NoError(t, r.Links.Create(ctx, domain.Link{ID: id, Hash: domain.SecretHash{9, byte(i)}, OwnerID: newID(), CreatedAt: at}))
+		require.NoError(t, r.Links.Create(ctx, domain.Link{ID: id, Hash: domain.SecretHash{9, byte(i)}, OwnerID: newID(), CreatedAt: at}, 0))
 	}
 	for _, c := range []struct {
 		r    ports.TimeRange
@@ -445,7 +445,7 @@ func TestManyLinksAtOnce(t *testing.T) {
 	const n = 1100
 	for i := range n {
 		l := domain.Link{ID: newID(), Hash: domain.SecretHash{1, byte(i), byte(i >> 8)}, OwnerID: owner, ImageID: image, CreatedAt: at}
-		require.NoError(t, r.Links.Create(ctx, l))
+		require.NoError(t, r.Links.Create(ctx, l, 0))
 		views[l.Hash] = int64(1 + i%2)
 	}
 	require.NoError(t, r.LinkChanges.AddViews(ctx, views))

@@ -66,20 +66,32 @@ func (s sessions) DeleteExpired(ctx context.Context, now time.Time, limit int) (
 
 type tokens struct{ *repo }
 
-func (s tokens) Create(ctx context.Context, t domain.Token) error {
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
+func (s tokens) Create(ctx context.Context, t domain.Token, bound int) error {
 	if err := checkText(t.Name); err != nil {
 		return err
 	}
 	row := tokenRow{
 		Hash: t.Hash[:], ID: t.ID[:], UserID: t.UserID[:], Name: t.Name, CreatedAt: toMicros(t.CreatedAt), ExpiresAt: toMicros(t.ExpiresAt),
 	}
-	err := s.insert(ctx, &row)
-	if s.duplicate(err) {
-		return domain.Wrap(domain.Conflict, err, "the token's secret or id is taken")
-	}
-	return s.fail(err)
+	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if bound > 0 {
+			if err := s.lockOwner(ctx, tx, t.UserID); err != nil {
+				return err
+			}
+			n, err := tx.NewSelect().Model((*tokenRow)(nil)).ForceIndex("tokens_user").Where("user_id = ?", t.UserID[:]).Count(ctx)
+			if err != nil {
+				return err
+			}
+			if err := room(n, bound); err != nil {
+				return err
+			}
+		}
+		_, err := tx.NewInsert().Model(&row).Exec(ctx)
+		if s.duplicate(err) {
+			return domain.Wrap(domain.Conflict, err, "the token's secret or id is taken")
+		}
+		return err
+	})
 }
 
 func (s tokens) ByHash(ctx context.Context, hash domain.SecretHash) (domain.Token, error) {

@@ -3,6 +3,7 @@ package bunrepo
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"slices"
 	"time"
 
@@ -14,12 +15,17 @@ import (
 
 type links struct{ *repo }
 
-func (s links) Create(ctx context.Context, l domain.Link) error {
+func (s links) Create(ctx context.Context, l domain.Link, bound int) error {
 	row := newLinkRow(l)
 	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if bound > 0 {
+			if err := s.roomForLink(ctx, tx, l, bound); err != nil {
+				return err
+			}
+		}
 		for _, model := range []any{
 			&linkOwnerRow{ID: row.ID, OwnerID: row.OwnerID, ImageID: row.ImageID, TokenHash: row.TokenHash, CreatedAt: row.CreatedAt},
-			&ownerLinkRow{OwnerID: row.OwnerID, ImageID: row.ImageID, ID: row.ID, TokenHash: row.TokenHash},
+			&ownerLinkRow{OwnerID: row.OwnerID, ImageID: row.ImageID, ID: row.ID, TokenHash: row.TokenHash, LiveUntil: row.ExpiresAt},
 			&row,
 		} {
 			if _, err := tx.NewInsert().Model(model).Exec(ctx); err != nil {
@@ -33,6 +39,74 @@ func (s links) Create(ctx context.Context, l domain.Link) error {
 	})
 }
 
+// roomForLink refuses a link beyond the bound. Its owner's row stays locked to the commit, so that of racers each counts the others'.
+func (s links) roomForLink(ctx context.Context, tx bun.Tx, l domain.Link, bound int) error {
+	if err := s.lockOwner(ctx, tx, l.OwnerID); err != nil {
+		return err
+	}
+	now := toMicros(l.CreatedAt)
+	live := func() *bun.SelectQuery {
+		return tx.NewSelect().Model((*ownerLinkRow)(nil)).ForceIndex("owner_links_live").Where("owner_id = ?", l.OwnerID[:]).Where("live_until > ?", now)
+	}
+	n, err := live().Count(ctx)
+	if err != nil || n < int64(bound) {
+		return err
+	}
+	// Views are counted where the link is, not here: those that were used up count no longer once they are found.
+	var rows []ownerLinkRow
+	if err := live().Model(&rows).Scan(ctx); err != nil {
+		return err
+	}
+	type place struct{ image, id []byte }
+	places := make(map[domain.SecretHash]place, len(rows))
+	hashes := make([][]byte, len(rows))
+	for i, r := range rows {
+		hashes[i], places[toHash(r.TokenHash)] = r.TokenHash, place{r.ImageID, r.ID}
+	}
+	for part := range slices.Chunk(hashes, chunk) {
+		var usedUp [][]byte
+		err := tx.NewSelect().Model((*linkRow)(nil)).Column("token_hash").Where("token_hash IN (?)", bun.List(part)).
+			Where("max_views > 0").Where("views >= max_views").Scan(ctx, &usedUp)
+		if err != nil {
+			return err
+		}
+		for _, hash := range usedUp {
+			at := places[toHash(hash)]
+			if _, err := exec(ctx, tx, notLive, l.OwnerID[:], at.image, at.id); err != nil {
+				return err
+			}
+		}
+		n -= int64(len(usedUp))
+	}
+	return room(n, bound)
+}
+
+// notLive says of a link that it is dead before its time.
+const notLive = "UPDATE owner_links SET live_until = 0 WHERE owner_id = ? AND image_id = ? AND id = ?"
+
+// lockOwner locks a user's row to the end of the transaction, or is domain.NotFound where the user is not there or is going.
+func (r *repo) lockOwner(ctx context.Context, tx bun.Tx, id domain.ID) error {
+	var deleting bool
+	err := tx.NewRaw(r.lock("SELECT deleting FROM users WHERE id = ?"), id[:]).Scan(ctx, &deleting)
+	if err == nil && deleting {
+		err = sql.ErrNoRows
+	}
+	if err != nil {
+		return r.notFound(err, "user")
+	}
+	return nil
+}
+
+// room refuses one thing more where there are as many as the bound allows.
+func room(have int64, bound int) error {
+	if have < int64(bound) {
+		return nil
+	}
+	e := domain.LimitError(domain.QuotaExceeded, int64(bound), "there are %d already", have)
+	e.Used = &have
+	return e
+}
+
 func (s links) ByToken(ctx context.Context, token domain.SecretHash) (domain.Link, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -43,18 +117,18 @@ func (s links) ByToken(ctx context.Context, token domain.SecretHash) (domain.Lin
 	return row.link()
 }
 
-// tokenOf finds the shard of an owner's link.
-func tokenOf(ctx context.Context, in bun.IDB, ownerID, id domain.ID) (token domain.SecretHash, err error) {
-	var hash []byte
-	err = in.NewSelect().Model((*ownerLinkRow)(nil)).Column("token_hash").
-		Where("owner_id = ?", ownerID[:]).Where("id = ?", id[:]).Scan(ctx, &hash)
-	return toHash(hash), err
+// tokenOf finds the shard of an owner's link, and its image.
+func tokenOf(ctx context.Context, in bun.IDB, ownerID, id domain.ID) (token domain.SecretHash, image []byte, err error) {
+	var row ownerLinkRow
+	err = in.NewSelect().Model(&row).Column("image_id", "token_hash").
+		Where("owner_id = ?", ownerID[:]).Where("id = ?", id[:]).Scan(ctx)
+	return toHash(row.TokenHash), row.ImageID, err
 }
 
 func (s links) Get(ctx context.Context, ownerID, id domain.ID) (domain.Link, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	token, err := tokenOf(ctx, s.o.Read, ownerID, id)
+	token, _, err := tokenOf(ctx, s.o.Read, ownerID, id)
 	if err != nil {
 		return domain.Link{}, s.notFound(err, "link")
 	}
@@ -157,7 +231,7 @@ type linkChanges struct{ *repo }
 
 func (s linkChanges) Revoke(ctx context.Context, ownerID, id domain.ID, audit *domain.AuditEntry, now time.Time) error {
 	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		token, err := tokenOf(ctx, tx, ownerID, id)
+		token, image, err := tokenOf(ctx, tx, ownerID, id)
 		if err != nil {
 			return s.notFound(err, "link")
 		}
@@ -165,7 +239,18 @@ func (s linkChanges) Revoke(ctx context.Context, ownerID, id domain.ID, audit *d
 		if err != nil || n == 0 {
 			return err
 		}
-		return s.record(ctx, tx, audit)
+		if _, err := exec(ctx, tx, notLive, ownerID[:], image, id[:]); err != nil {
+			return err
+		}
+		if err := s.record(ctx, tx, audit); err != nil {
+			return err
+		}
+		f, err := s.lockFeed(ctx, tx)
+		if err != nil {
+			return err
+		}
+		f.add(ports.Change{Kind: ports.LinkRevoked, ID: id})
+		return f.publish(ctx, tx)
 	})
 }
 

@@ -289,6 +289,9 @@ type ownerLinkRow struct {
 	ImageID   []byte `bun:"image_id,pk"`
 	ID        []byte `bun:"id,pk"`
 	TokenHash []byte `bun:"token_hash"`
+	// LiveUntil is when the link stops to count as live: its expiry, or 0 once it was
+	// found to be dead before. Rows older than the column have 0.
+	LiveUntil int64 `bun:"live_until"`
 }
 
 // linkOwnerRow finds a link, wherever it is listed, by its id alone, and the old ones by their time.

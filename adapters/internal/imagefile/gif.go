@@ -8,8 +8,23 @@ type gifParser struct {
 	s           *Scanner
 	state       gifState
 	frames      int
+	inFrame     bool // sub-blocks are those of a frame
 	global      bool // there is a global colour table
 	transparent bool // the next frame has a transparent index
+
+	width, height int // of the screen
+}
+
+// over reports whether the file may end here: between blocks once there is a frame.
+// Within the first frame's data, whose pixels may all be there, the decoder knows.
+func (g *gifParser) over() bool {
+	switch g.state {
+	case gifBlock, gifExtension, gifControl:
+		return g.frames > 0
+	case gifSubBlock:
+		return g.frames == 1 || g.frames > 1 && !g.inFrame
+	}
+	return false
 }
 
 type gifState int
@@ -34,13 +49,16 @@ func (g *gifParser) piece(b []byte) error {
 	s := g.s
 	switch g.state {
 	case gifScreen:
-		width, height := binary.LittleEndian.Uint16(b[6:]), binary.LittleEndian.Uint16(b[8:])
-		if err := s.canvas(int64(width), int64(height)); err != nil {
-			return err
+		g.width, g.height = int(binary.LittleEndian.Uint16(b[6:])), int(binary.LittleEndian.Uint16(b[8:]))
+		if g.width > 0 && g.height > 0 {
+			if err := s.canvas(int64(g.width), int64(g.height)); err != nil {
+				return err
+			}
 		}
 		g.global = g.table(b[10])
 		return g.then(gifBlock, 1)
 	case gifBlock:
+		g.inFrame = false
 		switch b[0] {
 		case 0x21:
 			return g.then(gifExtension, 1)
@@ -52,21 +70,22 @@ func (g *gifParser) piece(b []byte) error {
 			}
 			return s.end()
 		}
-		return corrupt("the GIF has an unknown block: 0x%02x", b[0])
+		if g.frames > 0 {
+			return s.end() // browsers show what came before
+		}
+		return corrupt("the GIF has an unknown block before its picture: 0x%02x", b[0])
 	case gifExtension:
 		if b[0] == 0xf9 {
 			return g.then(gifControl, 5)
 		}
 		return g.then(gifSubBlock, 1)
 	case gifControl:
-		if b[0] != 4 {
-			return corrupt("a GIF control block has a wrong length")
-		}
 		g.transparent = b[1]&1 != 0
 		return g.then(gifSubBlock, 1)
 	case gifDescriptor:
 		return g.descriptor(b)
 	case gifCodeSize:
+		g.inFrame = true
 		return g.then(gifSubBlock, 1)
 	default:
 		if b[0] == 0 {
@@ -97,8 +116,9 @@ func (g *gifParser) descriptor(b []byte) error {
 	}
 	local := g.table(b[8])
 	if g.frames++; g.frames == 1 {
-		if f.X+f.Width > s.info.Width || f.Y+f.Height > s.info.Height {
-			return corrupt("the GIF's frame is not within its screen")
+		// The screen grows to hold its first frame, as in browsers.
+		if err := s.canvas(int64(max(g.width, f.X+f.Width)), int64(max(g.height, f.Y+f.Height))); err != nil {
+			return err
 		}
 		if !local && !g.global {
 			return corrupt("the GIF has no colour table")

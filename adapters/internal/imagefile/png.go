@@ -62,8 +62,13 @@ type pngParser struct {
 
 	palette, data, dataEnded, hasExif bool
 
-	frames int
+	colours int64 // of the palette
+	frames  int
 }
+
+// over reports whether the file may end here: once there is image data, the decoder
+// knows whether all pixels are there. Then nothing is missing that a viewer shows.
+func (p *pngParser) over() bool { return p.data }
 
 type pngState int
 
@@ -79,7 +84,7 @@ func (p *pngParser) piece(b []byte) error {
 	case pngHeader:
 		s.crc = crc32.ChecksumIEEE(b[4:])
 		look, err := p.header(int64(binary.BigEndian.Uint32(b)), string(b[4:]))
-		if err != nil {
+		if err != nil || s.done {
 			return err
 		}
 		if p.tail = int64(binary.BigEndian.Uint32(b)) - look; look > 0 {
@@ -93,8 +98,8 @@ func (p *pngParser) piece(b []byte) error {
 		}
 	case pngCRC:
 		// 13.1: an ancillary chunk that is damaged may be ignored, a critical one may not.
-		if critical := p.name[0]&0x20 == 0; critical && s.crc != binary.BigEndian.Uint32(b) {
-			return corrupt("the PNG is damaged: a checksum is wrong")
+		if critical := p.name[0]&0x20 == 0 && (!p.dataEnded || p.name == "IDAT"); critical && s.crc != binary.BigEndian.Uint32(b) {
+			return corrupt("the PNG is damaged: the checksum of its %s chunk is wrong", p.name)
 		}
 		if p.name == "IEND" {
 			return s.end()
@@ -111,13 +116,19 @@ func (p *pngParser) header(n int64, name string) (look int64, err error) {
 	info := &p.s.info
 	for _, c := range []byte(name) {
 		if c|0x20 < 'a' || c|0x20 > 'z' {
+			if p.data {
+				return 0, p.s.end() // see over
+			}
 			return 0, corrupt("a PNG chunk has no proper name")
 		}
 	}
 	if n > 1<<31-1 {
+		if p.data {
+			return 0, p.s.end()
+		}
 		return 0, corrupt("a PNG chunk is too long")
 	}
-	if (p.name == "") != (name == "IHDR") {
+	if (p.name == "") != (name == "IHDR") && !p.data {
 		return 0, corrupt("a PNG has to begin with its one IHDR chunk")
 	}
 	p.name = name
@@ -125,19 +136,25 @@ func (p *pngParser) header(n int64, name string) (look int64, err error) {
 
 	switch name {
 	case "IHDR":
+		if p.data {
+			return 0, nil
+		}
 		if n != 13 {
 			return 0, corrupt("the PNG's IHDR chunk has a wrong length")
 		}
 		return n, nil
 	case "PLTE":
-		if n == 0 || n%3 != 0 || n > 3*256 || p.palette || p.data {
-			return 0, corrupt("the PNG's palette is malformed or out of place")
+		if info.PNG.ColorType != Palette || p.data {
+			return 0, nil // it is of no use here, and does no harm
 		}
-		p.palette = true
+		if n == 0 || n%3 != 0 || n > 3*256 {
+			return 0, corrupt("the PNG's palette is malformed")
+		}
+		if p.palette {
+			return 0, corrupt("the PNG has more than one palette")
+		}
+		p.palette, p.colours = true, min(n/3, 1<<info.PNG.BitDepth)
 	case "IDAT":
-		if p.dataEnded {
-			return 0, corrupt("the PNG's picture is in pieces")
-		}
 		if info.PNG.ColorType == Palette && !p.palette {
 			return 0, corrupt("the PNG has no palette")
 		}
@@ -150,7 +167,17 @@ func (p *pngParser) header(n int64, name string) (look int64, err error) {
 			return 0, corrupt("the PNG ends without a picture in it")
 		}
 	case "tRNS":
-		if !p.data { // 5.6: else it is out of place, and ignored
+		// One that is out of place or of a wrong length is ignored, as in libpng.
+		ok := !p.data
+		switch info.PNG.ColorType {
+		case Palette:
+			ok = ok && n > 0 && n <= p.colours
+		default:
+			ok = ok && n == 2*int64(info.PNG.ColorType.Samples())
+		case GrayAlpha, RGBAlpha:
+			ok = false
+		}
+		if ok {
 			info.PNG.Transparency, info.Alpha = true, true
 		}
 	case "iCCP":
@@ -159,11 +186,11 @@ func (p *pngParser) header(n int64, name string) (look int64, err error) {
 		return min(n, maxExif), nil
 	case "fcTL":
 		if n != 26 {
-			return 0, corrupt("an APNG frame header has a wrong length")
+			return 0, nil // no frame, for any viewer
 		}
 		return n, nil
 	default:
-		if name[0]&0x20 == 0 { // 5.4: it is critical
+		if name[0]&0x20 == 0 && !p.data { // 5.4: it is critical
 			return 0, unsupported("the PNG has a critical chunk that is not known: %s", name)
 		}
 	}

@@ -185,6 +185,10 @@ func (s *Scanner) Finish() error {
 		s.err = s.whole.finish(s)
 		return s.err
 	}
+	if p, ok := s.parser.(interface{ over() bool }); ok && p.over() {
+		s.done = true
+		return nil
+	}
 	s.err = domain.Errorf(domain.CorruptImage, "the file ends before the picture does: it was cut short")
 	return s.err
 }

@@ -33,10 +33,10 @@ type Options struct {
 
 // Header is what a GIF file tells about itself before its first image data.
 type Header struct {
-	// Width and Height are those of the image in pixels, 1 to 65535: of the logical
-	// screen, or of the first frame if that has none.
+	// Width and Height are those of the image in pixels, 1 to 131070: of the logical
+	// screen, grown to hold the first frame where that reaches beyond it.
 	Width, Height int
-	// Frame is where the first frame lies on the image. It may be larger.
+	// Frame is where the first frame lies on the image.
 	Frame image.Rectangle
 	// Interlaced tells whether the first frame's rows are interlaced.
 	Interlaced bool
@@ -51,11 +51,8 @@ type Header struct {
 // rgb is a colour of a palette.
 type rgb struct{ r, g, b byte }
 
-// Pixels returns the number of pixels of the image or of its first frame, whichever
-// is larger: both cost time.
-func (h *Header) Pixels() int64 {
-	return max(int64(h.Width)*int64(h.Height), int64(h.Frame.Dx())*int64(h.Frame.Dy()))
-}
+// Pixels returns the number of pixels of the image.
+func (h *Header) Pixels() int64 { return int64(h.Width) * int64(h.Height) }
 
 // Decoder decodes one GIF file from a reader. It is not safe for concurrent use.
 type Decoder struct {
@@ -87,6 +84,7 @@ func NewDecoder(r io.Reader, o Options) *Decoder {
 	}
 	w := workspaces.Get().(*workspace)
 	w.source.Reset(r, ErrTruncated)
+	w.source.budget, w.source.cost = o.Work, 0
 	return &Decoder{options: o, src: &w.source, workspace: w}
 }
 
@@ -102,6 +100,7 @@ func (d *Decoder) Close() {
 		d.failed = ErrUsed
 	}
 	w.source.Reset(nil, nil)
+	w.source.budget = nil
 	workspaces.Put(w)
 }
 
@@ -142,7 +141,7 @@ func (d *Decoder) readHeader() (*Header, error) {
 		return nil, err
 	}
 	if v := string(b); v != "GIF87a" && v != "GIF89a" {
-		return nil, FormatError("not a GIF file")
+		return nil, FormatError("it has no GIF signature")
 	}
 	if b, err = s.Take(7); err != nil { // 18
 		return nil, err
@@ -172,9 +171,9 @@ func (d *Decoder) readHeader() (*Header, error) {
 			}
 			return h, nil
 		case labelTrailer:
-			return nil, FormatError("no image")
+			return nil, FormatError("there is no picture in it")
 		default:
-			return nil, FormatError("unknown block")
+			return nil, FormatError(fmt.Sprintf("there is an unknown block before its picture, 0x%02x", label))
 		}
 	}
 }
@@ -227,15 +226,13 @@ func (h *Header) readDescriptor(s *source) error {
 	x, y := int(binary.LittleEndian.Uint16(b)), int(binary.LittleEndian.Uint16(b[2:]))
 	width, height := int(binary.LittleEndian.Uint16(b[4:])), int(binary.LittleEndian.Uint16(b[6:]))
 	if width == 0 || height == 0 {
-		return FormatError("frame without pixels")
+		return FormatError("its first frame has no pixels")
 	}
 	flags := b[8]
 	h.Interlaced = flags&0x40 != 0
 	h.Frame = image.Rect(x, y, x+width, y+height)
-	if h.Width == 0 || h.Height == 0 {
-		h.Frame = image.Rect(0, 0, width, height)
-		h.Width, h.Height = width, height
-	}
+	// Browsers show the whole of a first frame that does not fit its screen.
+	h.Width, h.Height = max(h.Width, h.Frame.Max.X), max(h.Height, h.Frame.Max.Y)
 	h.Alpha = h.transparent >= 0 || !image.Rect(0, 0, h.Width, h.Height).In(h.Frame)
 	if flags&0x80 != 0 {
 		return h.readColors(s, flags)
@@ -303,6 +300,9 @@ func (d *Decoder) DecodeShrunk(ctx context.Context, factors ...image.Point) ([]*
 	if err != nil {
 		return nil, 0, err
 	}
+	if err := d.src.settle(); err != nil {
+		return nil, 0, err
+	}
 	return images, frames, nil
 }
 
@@ -333,7 +333,7 @@ func (d *Decoder) decodeFrame(ctx context.Context, shrinkers []*shrinker) error 
 		return err
 	}
 	if minimum < 1 || minimum > maxMinimum {
-		return FormatError("invalid minimum code size")
+		return FormatError("the image data has an invalid code size")
 	}
 	width, height := h.Frame.Dx(), h.Frame.Dy()
 	row := make([]byte, width)
@@ -343,6 +343,9 @@ func (d *Decoder) decodeFrame(ctx context.Context, shrinkers []*shrinker) error 
 		step = 8
 	}
 	enough, err := d.workspace.lzw.decode(d.src, int(minimum), func(indices []byte) (bool, error) {
+		if err := d.src.spend(int64(len(indices)) * costPixel); err != nil {
+			return false, err
+		}
 		for len(indices) > 0 {
 			n := copy(row[filled:], indices)
 			indices = indices[n:]
@@ -368,7 +371,7 @@ func (d *Decoder) decodeFrame(ctx context.Context, shrinkers []*shrinker) error 
 		return err
 	}
 	if !enough {
-		return FormatError("not enough image data")
+		return FormatError("there is not enough image data")
 	}
 	return nil
 }
@@ -396,7 +399,9 @@ func (d *Decoder) countFrames() (int, error) {
 			}
 		case labelImage:
 			frames++
-			err = skipFrame(s)
+			if err = s.spend(costFrame); err == nil {
+				err = skipFrame(s)
+			}
 		default:
 			return frames, nil
 		}

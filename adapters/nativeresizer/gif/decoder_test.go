@@ -34,7 +34,9 @@ func TestDecode(t *testing.T) {
 		if f.width > 37 {
 			width, height = f.width, f.height
 		}
-		data := file(width, height, f.encode(), frame{width: 5, height: 5, bits: 3, transparent: 2}.encode())
+		screenWidth, screenHeight := width, height
+		width, height = max(width, f.x+f.width), max(height, f.y+f.height)
+		data := file(screenWidth, screenHeight, f.encode(), frame{width: 5, height: 5, bits: 3, transparent: 2}.encode())
 		want := composed(width, height, f)
 		for _, k := range [][2]int{{1, 1}, {2, 2}, {1, 3}, {5, 1}, {7, 4}, {256, 256}} {
 			name := fmt.Sprintf("%+v %v", f, k)
@@ -77,7 +79,7 @@ func TestHeader(t *testing.T) {
 	// Without a logical screen.
 	p, err := decode(file(0, 9, f.encode()), 1, 1)
 	require.NoError(t, err)
-	assert.Equal(t, image.Rect(0, 0, 20, 11), p.Image.Rect)
+	assert.Equal(t, image.Rect(0, 0, 23, 16), p.Image.Rect)
 
 	// Opaque, and larger than the screen.
 	h, err = NewDecoder(bytes.NewReader(file(5, 5, frame{0, 0, 20, 11, 4, true, true, -1, false}.encode())), Options{}).Header(t.Context())
@@ -148,8 +150,8 @@ func TestImageData(t *testing.T) {
 	}
 }
 
-// TestTruncated cuts a file everywhere: it is complete between blocks once its
-// first frame is.
+// TestTruncated cuts a file everywhere: it is complete once the pixels of its first frame
+// are, and no other frame has begun.
 func TestTruncated(t *testing.T) {
 	first := frame{0, 0, 20, 11, 4, true, true, -1, true}.encode()
 	comment := []byte("\x21\xfe\x05hello\x00")
@@ -161,7 +163,9 @@ func TestTruncated(t *testing.T) {
 		p, err := decode(data[:n], 2, 2)
 		lastFrom := begin + len(comment)
 		switch {
-		case n < begin || n > lastFrom && n < lastFrom+len(last):
+		case n >= begin-4 && n < begin && err != nil:
+			require.Equal(t, ErrTruncated, err, "cut at %d", n) // within its last sub-block
+		case n < begin-4 || n > lastFrom && n < lastFrom+len(last):
 			require.Equal(t, ErrTruncated, err, "cut at %d", n)
 		case n <= lastFrom:
 			require.NoError(t, err, "cut at %d", n)

@@ -20,18 +20,19 @@
 //
 // # The canvas
 //
-// The image is as large as the logical screen. What the first frame leaves of it
-// is transparent, since that is how every browser shows it, whatever the
-// background colour; what is outside is cut off. A logical screen without width or
-// height is that of the first frame. Animations are shown by their first frame.
+// The image is as large as the logical screen, or as far as the first frame reaches
+// where that is further: files whose screen is too small, or none, are common, and
+// browsers show them whole. What the first frame leaves of it is transparent, since
+// that is how every browser shows it, whatever the background colour. Animations are
+// shown by their first frame.
 //
 // # Truncated and damaged files
 //
-// A file that ends within the description or the data of a frame, the first or a
-// later one, is [ErrTruncated]. One that ends elsewhere behind its first frame is
-// complete: many files lack their trailer. A byte that begins no block is the end
-// as well once there is a frame, as browsers have it, and what follows the trailer
-// is not read.
+// The rule is that of viewers: where all pixels are there, there is an image, else an
+// error. A file that ends within the first frame's pixels, or within a later frame, is
+// [ErrTruncated]. One that ends elsewhere is complete: many files lack their trailer.
+// A byte that begins no block is the end as well once there is a frame, as browsers
+// have it, and what follows the trailer is not read.
 //
 // Data of the first frame that makes no sense, or is too short for its size, is a
 // [FormatError]; data that is too long is ignored. An index without a colour is
@@ -41,5 +42,5 @@
 //
 // Memory is bounded by MemoryNeeded, which depends on the header and the
 // factors. Time is bounded by the context, by the sizes that the caller has
-// accepted and by the length of the input. No input makes the package panic.
+// accepted and by [Options.Work], which counts sub-blocks, codes, pixels and frames. No input makes the package panic.
 package gif

@@ -1,5 +1,7 @@
 package gif
 
+import "errors"
+
 // The parameters of variable-length-code LZW (GIF89a, appendix F).
 const (
 	maxBits  = 12
@@ -38,12 +40,23 @@ func (z *lzw) decode(s *source, minimum int, emit func([]byte) (enough bool, err
 		last  = -1      // the code before, -1 after a clear code
 		w     int       // out[:w] is written
 		block []byte
+		codes int64 // that were not spent yet
 	)
 	for {
 		for bits < width {
 			if len(block) == 0 {
-				var err error
-				if block, err = s.subBlock(); err != nil {
+				err := s.spend(codes * costCode)
+				codes = 0
+				if err != nil {
+					return false, err
+				}
+				if block, err = s.subBlock(); errors.Is(err, ErrTruncated) {
+					// The data is cut off. If what there is is enough, nothing is missing.
+					if enough, _ := emit(z.out[:w]); enough {
+						return true, nil
+					}
+				}
+				if err != nil {
 					return false, err
 				}
 				if len(block) == 0 {
@@ -55,6 +68,7 @@ func (z *lzw) decode(s *source, minimum int, emit func([]byte) (enough bool, err
 			bits += 8
 			block = block[1:]
 		}
+		codes++
 		code := int(acc & (1<<width - 1))
 		acc >>= width
 		bits -= width
@@ -68,9 +82,9 @@ func (z *lzw) decode(s *source, minimum int, emit func([]byte) (enough bool, err
 			if err != nil {
 				return false, err
 			}
-			return enough, s.skipSubBlocks()
+			return enough, z.skipRest(s, enough)
 		case code > next || code == next && last < 0 || code > end && last < 0:
-			return false, FormatError("invalid code in image data")
+			return false, FormatError("the image data has an invalid code")
 		}
 		if last >= 0 && next < maxCodes {
 			// The string before, and the first index of this one, which may be
@@ -86,7 +100,7 @@ func (z *lzw) decode(s *source, minimum int, emit func([]byte) (enough bool, err
 				width++
 			}
 		} else if code >= next {
-			return false, FormatError("invalid code in image data")
+			return false, FormatError("the image data has an invalid code")
 		}
 		last = code
 		// The string from its end.
@@ -104,9 +118,19 @@ func (z *lzw) decode(s *source, minimum int, emit func([]byte) (enough bool, err
 				return false, err
 			}
 			if enough {
-				return true, s.skipSubBlocks()
+				return true, z.skipRest(s, enough)
 			}
 			w = 0
 		}
 	}
+}
+
+// skipRest passes over what follows the data. If there is enough of it, the file may
+// end without its last sub-block.
+func (*lzw) skipRest(s *source, enough bool) error {
+	err := s.skipSubBlocks()
+	if enough && errors.Is(err, ErrTruncated) {
+		return nil
+	}
+	return err
 }

@@ -47,7 +47,7 @@ func corpus(t testing.TB) (rows []corpusRow) {
 func typed(err error) bool {
 	var f FormatError
 	var u UnsupportedError
-	return errors.As(err, &f) || errors.As(err, &u) || errors.Is(err, ErrTruncated) || errors.Is(err, ErrTooManyChunks)
+	return errors.As(err, &f) || errors.As(err, &u) || errors.Is(err, ErrTruncated)
 }
 
 // TestCorpus decodes every PNG file of the corpus at several factors.
@@ -118,8 +118,8 @@ func TestCorpusPieces(t *testing.T) {
 		_, got := NewDecoder(&pieces{row.data, io.EOF}, o).Decode(t.Context(), 8, 8)
 		require.Equal(t, want, got, row.Path)
 		_, got = NewDecoder(&pieces{row.data, broken}, o).Decode(t.Context(), 8, 8)
-		if errors.Is(want, ErrTruncated) {
-			want = broken
+		if errors.Is(want, ErrTruncated) || want == nil && !bytes.Contains(row.data, chunk(chunkIEND, nil)) {
+			want = broken // an end that is missing is forgiven, one that cannot be read is not
 		}
 		require.Equal(t, want, got, row.Path)
 	}

@@ -17,8 +17,6 @@ const (
 	// DefaultMaxPixels is the default of [Options.MaxPixels]. It is a last resort for
 	// callers that do not look at the header.
 	DefaultMaxPixels = 1 << 28
-	// DefaultMaxChunks is the default of [Options.MaxChunks].
-	DefaultMaxChunks = 100_000
 	// DefaultMaxICC is the default of [Options.MaxICC].
 	DefaultMaxICC = 4 << 20
 	// DefaultMaxEXIF is the default of [Options.MaxEXIF].
@@ -32,9 +30,6 @@ type Options struct {
 	// MaxPixels bounds the number of pixels of an image that is decoded. 0 is
 	// DefaultMaxPixels, less than 0 is no limit.
 	MaxPixels int64
-	// MaxChunks bounds the number of chunks of the file. 0 is DefaultMaxChunks, less
-	// than 0 is no limit.
-	MaxChunks int
 	// MaxICC bounds the size of [Header.ICC] in bytes. 0 is DefaultMaxICC, less
 	// than 0 drops every profile.
 	MaxICC int
@@ -55,6 +50,7 @@ type Decoder struct {
 	failed    error // of Header
 	frames    int   // fcTL chunks so far
 	framed    bool  // the default image is part of the animation: fcTL before IDAT
+	profiled  bool  // a profile was looked at
 }
 
 // workspace is what decoders leave to one another.
@@ -80,11 +76,6 @@ func NewDecoder(r io.Reader, o Options) *Decoder {
 	} else if o.MaxPixels < 0 {
 		o.MaxPixels = 1<<63 - 1
 	}
-	if o.MaxChunks == 0 {
-		o.MaxChunks = DefaultMaxChunks
-	} else if o.MaxChunks < 0 {
-		o.MaxChunks = int(^uint(0) >> 1)
-	}
 	if o.MaxICC == 0 {
 		o.MaxICC = DefaultMaxICC
 	}
@@ -93,8 +84,8 @@ func NewDecoder(r io.Reader, o Options) *Decoder {
 	}
 	w := workspaces.Get().(*workspace)
 	s := &w.source
-	s.r, s.ctx, s.err = r, context.Background(), nil
-	s.rd, s.wr, s.left, s.ended, s.chunks = 0, 0, 0, false, o.MaxChunks
+	s.r, s.ctx, s.err, s.budget = r, context.Background(), nil, o.Work
+	s.rd, s.wr, s.left, s.ended, s.chunks = 0, 0, 0, false, 0
 	return &Decoder{options: o, src: s, workspace: w}
 }
 
@@ -111,8 +102,8 @@ func (d *Decoder) release() {
 	if d.failed == nil {
 		d.failed = ErrUsed
 	}
-	w.source.r, w.source.ctx = nil, nil
-	w.inflate.Reset(nil)
+	w.source.r, w.source.ctx, w.source.budget = nil, nil, nil
+	w.inflate.Reset(nil, nil)
 	if cap(w.rows) > maxKeptRows {
 		w.rows = nil
 	}
@@ -286,7 +277,7 @@ func (d *Decoder) readRows(ctx context.Context, fn func(Row) error) (*Trailer, e
 	}
 	data := &imageReader{s: d.src}
 	z := &w.inflate
-	z.Reset(data)
+	z.Reset(data, d.options.Work)
 
 	bpp := (h.bitsPerPixel() + 7) / 8
 	longest := h.rowBytes(h.Width)
@@ -301,7 +292,8 @@ func (d *Decoder) readRows(ctx context.Context, fn func(Row) error) (*Trailer, e
 	clear(cur[:bpp])
 	clear(prev[:bpp])
 	expand := newExpander(h)
-	cost := 0
+	pixel := pixelCost(h)
+	cost, units := 0, int64(0)
 	for _, p := range passes {
 		if p.x0 >= h.Width || p.y0 >= h.Height {
 			continue
@@ -310,18 +302,22 @@ func (d *Decoder) readRows(ctx context.Context, fn func(Row) error) (*Trailer, e
 		n := h.rowBytes(width)
 		clear(prev)
 		for y := p.y0; y < h.Height; y += p.dy {
+			units += costRow + costRowByte*int64(n) + pixel*int64(width)
 			if cost += n + minRowCost; cost > checkEvery {
-				cost = 0
 				if err := ctx.Err(); err != nil {
 					return nil, err
 				}
+				if err := d.options.Work.Spend(units); err != nil {
+					return nil, err
+				}
+				cost, units = 0, 0
 			}
 			row, err := z.Take(n+1, raw)
 			if err != nil {
 				return nil, streamError(err)
 			}
 			if !unfilter(row[0], cur, row[1:cap(row)], prev, n, bpp) {
-				return nil, FormatError("invalid filter type")
+				return nil, FormatError("a row has an invalid filter type")
 			}
 			pix := cur[bpp : bpp+n]
 			if expand != nil {
@@ -333,12 +329,16 @@ func (d *Decoder) readRows(ctx context.Context, fn func(Row) error) (*Trailer, e
 			cur, prev = prev, cur
 		}
 	}
-	// The stream must end here, with a right checksum (PNG 10.1).
-	switch n, err := z.Read(raw[:1]); {
-	case n != 0:
-		return nil, FormatError("too much image data")
-	case !errors.Is(err, io.EOF):
+	if err := d.options.Work.Spend(units); err != nil {
+		return nil, err
+	}
+	// All pixels are there. What is wrong from here on only tells what else the file
+	// holds, but for the checksum of the data, if that ends here as it should (PNG 10.1).
+	var damaged inflate.FormatError
+	if n, err := z.Read(raw[:1]); n == 0 && errors.As(err, &damaged) {
 		return nil, streamError(err)
+	} else if errors.Is(err, work.ErrExceeded) {
+		return nil, err
 	}
 	return d.readTrailer(data)
 }
@@ -350,49 +350,33 @@ func streamError(err error) error {
 	case errors.Is(err, ErrTruncated): // the file's end, not the stream's
 		return err
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return FormatError("not enough image data")
+		return FormatError("there is not enough image data")
 	case errors.As(err, &f):
-		return FormatError(f.Error())
+		return FormatError("the image data is damaged: " + string(f))
 	}
 	return err
 }
 
-// readTrailer reads the chunks behind the image data up to IEND.
+// readTrailer reads the chunks behind the image data up to IEND. Where they are broken,
+// or the file ends, the picture does as well: all of its pixels are there.
 func (d *Decoder) readTrailer(data *imageReader) (*Trailer, error) {
-	s := d.src
 	t := &Trailer{EXIF: d.header.EXIF}
+	var format FormatError
 	for !data.next {
-		// Image data behind the end of its stream is passed over, as libpng does.
-		if err := data.advance(); err != nil {
+		// Image data behind the end of its stream is passed over, as libpng does. Its
+		// checksums are right even so: else its pixels may be wrong.
+		err := data.advance()
+		if errors.Is(err, ErrTruncated) || errors.As(err, &format) && d.src.ended && !d.src.wrong {
+			break
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
-	for s.kind != chunkIEND {
-		switch {
-		case s.kind == chunkFCTL:
-			d.frames++
-		case s.kind == chunkEXIF && t.EXIF == nil:
-			b, err := d.readEXIF()
-			if err != nil {
-				return nil, err
-			}
-			t.EXIF = b
-		case s.kind == chunkIDAT || s.kind == chunkPLTE:
-			// Late ones have no use, and do no harm.
-		case s.kind == chunkIHDR:
-			return nil, FormatError("more than one IHDR chunk")
-		case s.critical():
-			return nil, UnsupportedError("critical chunk of an unknown type")
-		}
-		if err := s.endChunk(); err != nil {
+	if data.next {
+		if err := d.readChunks(t); err != nil && !errors.Is(err, ErrTruncated) && !errors.As(err, &format) {
 			return nil, err
 		}
-		if err := s.nextChunk(); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.endChunk(); err != nil {
-		return nil, err
 	}
 	t.Frames = 1
 	if d.header.Animated {
@@ -402,4 +386,29 @@ func (d *Decoder) readTrailer(data *imageReader) (*Trailer, error) {
 		}
 	}
 	return t, nil
+}
+
+// readChunks reads chunks up to IEND.
+func (d *Decoder) readChunks(t *Trailer) error {
+	s := d.src
+	for s.kind != chunkIEND {
+		switch {
+		case s.kind == chunkFCTL:
+			d.frames++
+		case s.kind == chunkEXIF && t.EXIF == nil:
+			b, err := d.readEXIF()
+			if err != nil {
+				return err
+			}
+			t.EXIF = b
+		}
+		// Chunks that are critical before the data have no use here, and do no harm.
+		if err := s.endChunk(); err != nil {
+			return err
+		}
+		if err := s.nextChunk(); err != nil {
+			return err
+		}
+	}
+	return s.endChunk()
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 )
 
 // pixels returns every pixel as the standard library has it, with colours not
@@ -300,17 +302,29 @@ func TestMetadataLimits(t *testing.T) {
 	}
 }
 
-// TestTruncated cuts files everywhere.
+// TestTruncated cuts files everywhere: without all of their pixels there is no image,
+// and once they are there, there is one.
 func TestTruncated(t *testing.T) {
 	for _, s := range []sample{
 		{width: 30, height: 20, kind: RGB, depth: 8, before: [][]byte{iccp(make([]byte, 1000)), chunk(chunkEXIF, make([]byte, 30))}, idat: 100},
 		{width: 30, height: 20, kind: Palette, depth: 4, transparent: true, interlaced: true, after: [][]byte{chunk(chunkEXIF, make([]byte, 30)), chunk("tEXt", make([]byte, 30))}},
 	} {
 		data := s.encode()
+		whole, err := decode(data, 2, 2)
+		require.NoError(t, err)
+		enough := len(data)
 		for n := range data {
-			_, err := decode(data[:n], 2, 2)
-			require.Equal(t, ErrTruncated, err, "cut at %d of %d", n, len(data))
+			p, err := decode(data[:n], 2, 2)
+			if enough = min(enough, n); err != nil {
+				enough = len(data)
+				require.Equal(t, ErrTruncated, err, "cut at %d of %d", n, len(data))
+				continue
+			}
+			require.Equal(t, whole.Image, p.Image, "cut at %d of %d", n, len(data))
 		}
+		end := bytes.LastIndex(data, []byte(chunkIDAT))
+		length := int(binary.BigEndian.Uint32(data[end-4:]))
+		assert.InDelta(t, end+4+length, enough, 10, "the last pixel is at the end of the image data")
 	}
 	assert.ErrorIs(t, ErrTruncated, io.ErrUnexpectedEOF)
 }
@@ -342,43 +356,32 @@ func TestInvalid(t *testing.T) {
 		require.NoError(t, err)
 	})
 	for name, data := range map[string][]byte{
-		"signature":           []byte("\x89PNG\r\n\x1a\r not a PNG file"),
-		"no IHDR":             join(chunk(chunkPLTE, make([]byte, 6)), gray)[:0:0],
-		"IHDR's length":       join(chunk(chunkIHDR, make([]byte, 12))),
-		"IHDR's checksum":     join(broken(gray), idat, iend),
-		"two IHDR":            join(gray, gray, idat, iend),
-		"late IHDR":           join(gray, idat, gray, iend),
-		"width 0":             join(ihdr(0, 1, 8, 0, 0, 0, 0), idat, iend),
-		"height 0":            join(ihdr(1, 0, 8, 0, 0, 0, 0), idat, iend),
-		"width too large":     join(ihdr(1<<31, 1, 8, 0, 0, 0, 0), idat, iend),
-		"depth":               join(ihdr(1, 1, 3, 0, 0, 0, 0), idat, iend),
-		"colour type":         join(ihdr(1, 1, 8, 5, 0, 0, 0), idat, iend),
-		"depth of RGB":        join(ihdr(1, 1, 4, 2, 0, 0, 0), idat, iend),
-		"no image data":       join(gray, iend),
-		"chunk length":        join(gray, []byte("\x80\x00\x00\x00tEXt")),
-		"chunk type":          join(gray, []byte("\x00\x00\x00\x00te t")),
-		"gray palette":        join(gray, plte, idat, iend),
-		"no palette":          join(pal, idat, iend),
-		"two palettes":        join(pal, plte, plte, idat, iend),
-		"palette's length":    join(pal, chunk(chunkPLTE, make([]byte, 7)), idat, iend),
-		"empty palette":       join(pal, chunk(chunkPLTE, nil), idat, iend),
-		"palette's checksum":  join(pal, broken(plte), idat, iend),
-		"alphas first":        join(pal, chunk(chunkTRNS, []byte{1}), plte, idat, iend),
-		"too many alphas":     join(pal, plte, chunk(chunkTRNS, []byte{1, 2, 3}), idat, iend),
-		"key's length":        join(gray, chunk(chunkTRNS, []byte{1}), idat, iend),
-		"key's length of RGB": join(rgb, chunk(chunkTRNS, []byte{1, 2}), idat, iend),
-		"data's CRC":          join(gray, broken(idat), iend),
-		"end's CRC":           join(gray, idat, broken(iend)),
-		"data's checksum":     join(gray, chunk(chunkIDAT, badAdler), iend),
-		"no zlib":             join(gray, chunk(chunkIDAT, []byte("garbage")), iend),
-		"not enough":          join(gray, chunk(chunkIDAT, deflated(make([]byte, 5))), iend),
-		"no data":             join(gray, chunk(chunkIDAT, nil), iend),
-		"cut data":            join(gray, chunk(chunkIDAT, deflated(make([]byte, 6))[:9]), iend),
-		"data in two places":  join(gray, chunk(chunkIDAT, deflated(make([]byte, 6))[:5]), chunk("tEXt", nil), chunk(chunkIDAT, deflated(make([]byte, 6))[5:]), iend),
-		"too much":            join(gray, chunk(chunkIDAT, deflated(make([]byte, 7))), iend),
-		"bomb":                join(gray, chunk(chunkIDAT, deflated(make([]byte, 10<<20))), iend),
-		"filter":              join(gray, chunk(chunkIDAT, deflated([]byte{5, 0, 0, 5, 0, 0})), iend),
-		"first chunk":         join(chunk("tEXt", nil), gray, idat, iend),
+		"signature":          []byte("\x89PNG\r\n\x1a\r not a PNG file"),
+		"no IHDR":            join(chunk(chunkPLTE, make([]byte, 6)), gray)[:0:0],
+		"IHDR's length":      join(chunk(chunkIHDR, make([]byte, 12))),
+		"IHDR's checksum":    join(broken(gray), idat, iend),
+		"two IHDR":           join(gray, gray, idat, iend),
+		"width 0":            join(ihdr(0, 1, 8, 0, 0, 0, 0), idat, iend),
+		"height 0":           join(ihdr(1, 0, 8, 0, 0, 0, 0), idat, iend),
+		"width too large":    join(ihdr(1<<31, 1, 8, 0, 0, 0, 0), idat, iend),
+		"depth":              join(ihdr(1, 1, 3, 0, 0, 0, 0), idat, iend),
+		"colour type":        join(ihdr(1, 1, 8, 5, 0, 0, 0), idat, iend),
+		"depth of RGB":       join(ihdr(1, 1, 4, 2, 0, 0, 0), idat, iend),
+		"no image data":      join(gray, iend),
+		"chunk length":       join(gray, []byte("\x80\x00\x00\x00tEXt")),
+		"chunk type":         join(gray, []byte("\x00\x00\x00\x00te t")),
+		"no palette":         join(pal, idat, iend),
+		"two palettes":       join(pal, plte, plte, idat, iend),
+		"palette's length":   join(pal, chunk(chunkPLTE, make([]byte, 7)), idat, iend),
+		"empty palette":      join(pal, chunk(chunkPLTE, nil), idat, iend),
+		"palette's checksum": join(pal, broken(plte), idat, iend),
+		"data's CRC":         join(gray, broken(idat), iend),
+		"data's checksum":    join(gray, chunk(chunkIDAT, badAdler), iend),
+		"no zlib":            join(gray, chunk(chunkIDAT, []byte("garbage")), iend),
+		"not enough":         join(gray, chunk(chunkIDAT, deflated(make([]byte, 5))), iend),
+		"no data":            join(gray, chunk(chunkIDAT, nil), iend),
+		"filter":             join(gray, chunk(chunkIDAT, deflated([]byte{5, 0, 0, 5, 0, 0})), iend),
+		"first chunk":        join(chunk("tEXt", nil), gray, idat, iend),
 	} {
 		if len(data) == 0 {
 			continue
@@ -390,12 +393,11 @@ func TestInvalid(t *testing.T) {
 		}
 	}
 	for name, data := range map[string][]byte{
-		"compression":   join(ihdr(1, 1, 8, 0, 1, 0, 0), idat, iend),
-		"filter":        join(ihdr(1, 1, 8, 0, 0, 1, 0), idat, iend),
-		"interlace":     join(ihdr(1, 1, 8, 0, 0, 0, 2), idat, iend),
-		"critical":      join(gray, chunk("ABCD", nil), idat, iend),
-		"late critical": join(gray, idat, chunk("ABCD", nil), iend),
-		"Apple's":       join(chunk("CgBI", make([]byte, 4)), gray, idat, iend),
+		"compression": join(ihdr(1, 1, 8, 0, 1, 0, 0), idat, iend),
+		"filter":      join(ihdr(1, 1, 8, 0, 0, 1, 0), idat, iend),
+		"interlace":   join(ihdr(1, 1, 8, 0, 0, 0, 2), idat, iend),
+		"critical":    join(gray, chunk("ABCD", nil), idat, iend),
+		"Apple's":     join(chunk("CgBI", make([]byte, 4)), gray, idat, iend),
 	} {
 		_, err := decode(data, 1, 1)
 		var u UnsupportedError
@@ -404,31 +406,73 @@ func TestInvalid(t *testing.T) {
 		}
 	}
 	for name, data := range map[string][]byte{
-		"ancillary CRC":     join(gray, broken(chunk(chunkGAMA, make([]byte, 4))), broken(chunk(chunkTRNS, make([]byte, 2))), idat, broken(chunk("tEXt", nil)), iend),
-		"two streams":       join(gray, idat, idat, iend),
-		"late image data":   join(gray, idat, chunk("tEXt", nil), idat, iend),
-		"index too large":   join(pal, plte, chunk(chunkIDAT, deflated([]byte{0, 9, 9, 0, 255, 1})), iend),
-		"long palette":      join(ihdr(2, 2, 1, 3, 0, 0, 0), chunk(chunkPLTE, make([]byte, 9)), chunk(chunkIDAT, deflated(make([]byte, 4))), iend),
-		"alphas of alpha":   join(ihdr(2, 2, 8, 4, 0, 0, 0), chunk(chunkTRNS, make([]byte, 2)), chunk(chunkIDAT, deflated(make([]byte, 10))), iend),
-		"empty image data":  join(gray, chunk(chunkIDAT, nil), idat, chunk(chunkIDAT, nil), iend),
-		"garbage at end":    append(join(gray, idat, iend), "garbage"...),
-		"suggested palette": join(rgb, plte, chunk(chunkIDAT, deflated(make([]byte, 14))), iend),
+		"late IHDR":           join(gray, idat, gray, iend),
+		"gray palette":        join(gray, plte, idat, iend),
+		"alphas first":        join(pal, chunk(chunkTRNS, []byte{1}), plte, idat, iend),
+		"too many alphas":     join(pal, plte, chunk(chunkTRNS, []byte{1, 2, 3}), idat, iend),
+		"key's length":        join(gray, chunk(chunkTRNS, []byte{1}), idat, iend),
+		"end's CRC":           join(gray, idat, broken(iend)),
+		"too much":            join(gray, chunk(chunkIDAT, deflated(make([]byte, 7))), iend),
+		"bomb":                join(gray, chunk(chunkIDAT, deflated(make([]byte, 10<<20))), iend),
+		"late critical":       join(gray, idat, chunk("ABCD", nil), iend),
+		"cut data":            join(gray, chunk(chunkIDAT, deflated(make([]byte, 6))[:9]), iend),
+		"data in two places":  join(gray, chunk(chunkIDAT, deflated(make([]byte, 6))[:5]), chunk("tEXt", nil), chunk(chunkIDAT, deflated(make([]byte, 6))[5:]), iend),
+		"key's length of RGB": join(rgb, chunk(chunkTRNS, []byte{1, 2}), chunk(chunkIDAT, deflated(make([]byte, 14))), iend),
+		"ancillary CRC":       join(gray, broken(chunk(chunkGAMA, make([]byte, 4))), broken(chunk(chunkTRNS, make([]byte, 2))), idat, broken(chunk("tEXt", nil)), iend),
+		"two streams":         join(gray, idat, idat, iend),
+		"late image data":     join(gray, idat, chunk("tEXt", nil), idat, iend),
+		"index too large":     join(pal, plte, chunk(chunkIDAT, deflated([]byte{0, 9, 9, 0, 255, 1})), iend),
+		"long palette":        join(ihdr(2, 2, 1, 3, 0, 0, 0), chunk(chunkPLTE, make([]byte, 9)), chunk(chunkIDAT, deflated(make([]byte, 4))), iend),
+		"alphas of alpha":     join(ihdr(2, 2, 8, 4, 0, 0, 0), chunk(chunkTRNS, make([]byte, 2)), chunk(chunkIDAT, deflated(make([]byte, 10))), iend),
+		"empty image data":    join(gray, chunk(chunkIDAT, nil), idat, chunk(chunkIDAT, nil), iend),
+		"garbage at end":      append(join(gray, idat, iend), "garbage"...),
+		"odd suggestion":      join(rgb, chunk(chunkPLTE, make([]byte, 7)), chunk(chunkIDAT, deflated(make([]byte, 14))), iend),
+		"no end":              join(gray, idat),
+		"no checksum":         join(gray, idat[:len(idat)-4]),
+		"no stream's end":     join(gray, chunk(chunkIDAT, deflated(make([]byte, 6))[:10]), iend),
+		"garbage as end":      append(join(gray, idat), "\x00\x00\x00\x00 no chunk at all"...),
+		"suggested palette":   join(rgb, plte, chunk(chunkIDAT, deflated(make([]byte, 14))), iend),
 	} {
 		_, err := decode(data, 1, 1)
 		assert.NoError(t, err, name)
 	}
 }
 
-func TestMaxChunks(t *testing.T) {
+func TestChunksAreCounted(t *testing.T) {
 	s := sample{width: 9, height: 9, kind: Gray, depth: 8}
-	for range 100 {
+	data := s.encode()
+	for range 1000 {
 		s.before = append(s.before, chunk("tEXt", nil))
 	}
-	data := s.encode()
-	for n, want := range map[int]error{0: nil, -1: nil, 103: nil, 102: ErrTooManyChunks, 50: ErrTooManyChunks} {
-		_, err := NewDecoder(bytes.NewReader(data), Options{MaxChunks: n}).Decode(t.Context(), 1, 1)
-		assert.Equal(t, want, err, "%d chunks", n)
+	many := s.encode()
+	few := work.New(1 << 40)
+	_, err := NewDecoder(bytes.NewReader(data), Options{Work: few}).Decode(t.Context(), 1, 1)
+	require.NoError(t, err)
+	b := work.New(few.Spent() + 900*costChunk)
+	_, err = NewDecoder(bytes.NewReader(many), Options{Work: b}).Decode(t.Context(), 1, 1)
+	assert.ErrorIs(t, err, work.ErrExceeded)
+}
+
+// TestOneProfileIsLookedAt has a thousand that are each too long to be used.
+func TestOneProfileIsLookedAt(t *testing.T) {
+	s := sample{width: 9, height: 9, kind: RGB, depth: 8}
+	long := iccp(make([]byte, 1<<20))
+	s.before = [][]byte{long}
+	o := Options{MaxICC: 1<<20 - 1, Work: work.New(1 << 40)}
+	_, err := NewDecoder(bytes.NewReader(s.encode()), o).Decode(t.Context(), 1, 1)
+	require.NoError(t, err)
+	for range 999 {
+		s.before = append(s.before, long)
 	}
+	s.before = append(s.before, iccp([]byte("a short one")))
+	one := o.Work.Spent()
+	o.Work = work.New(one + 1200*costChunk)
+	d := NewDecoder(bytes.NewReader(s.encode()), o)
+	h, err := d.Header(t.Context())
+	require.NoError(t, err)
+	assert.Nil(t, h.ICC, "a profile that is too long is none, and so are those behind it")
+	_, err = d.Decode(t.Context(), 1, 1)
+	assert.NoError(t, err)
 }
 
 func TestReaderErrors(t *testing.T) {

@@ -28,15 +28,20 @@
 //
 // # Truncated and damaged files
 //
-// A file that ends before its IEND chunk is complete is [ErrTruncated]. What else
-// is wrong, the checksums of critical chunks and of the image data included, is
-// a [FormatError]. There are no images of a part of a file. An ancillary chunk
-// whose checksum is wrong is passed over. What follows IEND is not read.
+// The rule is that of viewers: where all pixels are there, there is an image, else an
+// error. A file that ends before its last row is [ErrTruncated]; what else keeps rows
+// from being decoded is a [FormatError], and so are wrong checksums of critical chunks
+// and of the image data up to there. Behind the last row nothing is an error: more
+// rows than the header says, chunks that are broken, a missing IEND.
+//
+// An ancillary chunk that is damaged, out of place or of a wrong length is ignored, as
+// libpng does, and so is a palette that the image does not need.
 //
 // # Hostile files
 //
 // Memory is bounded by MemoryNeeded, which depends on the header and the factors,
 // and the limits in [Options]. Time is bounded by the context, by the size that
 // the caller has accepted, as no more than this is decompressed, and by
-// [Options.MaxChunks]. No input makes the package panic.
+// [Options.Work], which counts blocks, codes, rows and chunks. The first profile is
+// looked at and no other; compressed text never is. No input makes the package panic.
 package png

@@ -26,9 +26,6 @@ var ErrTruncated = fmt.Errorf("png: truncated: %w", io.ErrUnexpectedEOF)
 // ErrTooLarge is returned when an image has more than [Options.MaxPixels].
 var ErrTooLarge = errors.New("png: too many pixels")
 
-// ErrTooManyChunks is returned when a file has more than [Options.MaxChunks].
-var ErrTooManyChunks = errors.New("png: too many chunks")
-
 // ErrUsed is returned once the decoder has been used up or closed. The input is
 // a stream, it is decoded once.
 var ErrUsed = errors.New("png: decoder is used up")

@@ -170,9 +170,9 @@ func (d *Decoder) readHeader() (*Header, error) {
 	if d.src.kind != chunkIHDR {
 		if d.src.critical() {
 			// Apple's CgBI, for one, comes first.
-			return nil, UnsupportedError("file begins with a chunk of a private type")
+			return nil, UnsupportedError("it begins with a chunk of a private type")
 		}
-		return nil, FormatError("file does not begin with IHDR")
+		return nil, FormatError("it does not begin with its header")
 	}
 	h, err := d.readIHDR()
 	if err != nil {
@@ -187,7 +187,7 @@ func (d *Decoder) readHeader() (*Header, error) {
 		case chunkIDAT:
 			if h.ColorType == Palette {
 				if h.Palette == nil {
-					return nil, FormatError("palette is missing")
+					return nil, FormatError("the palette is missing")
 				}
 				for i, a := range alphas {
 					c := h.Palette[i].(color.NRGBA)
@@ -198,14 +198,14 @@ func (d *Decoder) readHeader() (*Header, error) {
 			d.setAlpha(h)
 			return h, nil
 		case chunkIEND:
-			return nil, FormatError("no image data")
+			return nil, FormatError("there is no image data")
 		case chunkIHDR:
-			return nil, FormatError("more than one IHDR chunk")
+			return nil, FormatError("there is more than one header")
 		case chunkPLTE:
 			err = d.readPLTE(h)
 		case chunkTRNS:
 			var a []byte
-			if a, err = d.readTRNS(h); a != nil {
+			if a, err = d.readTRNS(h); alphas == nil {
 				alphas = a
 			}
 		default:
@@ -235,18 +235,18 @@ func (d *Decoder) readIHDR() (*Header, error) {
 		return nil, err
 	}
 	if !ok {
-		return nil, FormatError("IHDR has a wrong length")
+		return nil, FormatError("the header has a wrong length")
 	}
 	w, ht := binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
 	if w == 0 || ht == 0 || w > maxSize || ht > maxSize {
-		return nil, FormatError("invalid width or height")
+		return nil, FormatError("the header gives no valid width and height")
 	}
 	if int64(int(w)) != int64(w) || int64(w)*64 > int64(^uint(0)>>1) {
 		return nil, UnsupportedError("image too large for this machine")
 	}
 	h := &Header{Width: int(w), Height: int(ht), BitDepth: int(b[8]), ColorType: ColorType(b[9])}
 	if !validDepth(h.ColorType, h.BitDepth) {
-		return nil, FormatError("invalid colour type or bit depth")
+		return nil, FormatError("the header's colour type and bit depth do not fit together")
 	}
 	if b[10] != 0 || b[11] != 0 || b[12] > 1 {
 		return nil, UnsupportedError("compression, filter or interlace method")
@@ -271,23 +271,21 @@ func validDepth(t ColorType, depth int) bool {
 	return false
 }
 
-// readPLTE reads the palette (PNG 11.2.2). For RGB images it is but a suggestion.
+// readPLTE reads the palette (PNG 11.2.2). Images of other colour types do not need
+// theirs, whatever it holds.
 func (d *Decoder) readPLTE(h *Header) error {
-	if h.ColorType == Gray || h.ColorType == GrayAlpha {
-		return FormatError("gray image with a palette")
+	if h.ColorType != Palette {
+		return nil
 	}
 	if h.Palette != nil {
-		return FormatError("more than one palette")
+		return FormatError("there is more than one palette")
 	}
 	b, ok, err := d.src.payload(3, 3*256)
 	if err != nil {
 		return err
 	}
 	if !ok || len(b)%3 != 0 {
-		return FormatError("palette has a wrong length")
-	}
-	if h.ColorType != Palette {
-		return nil
+		return FormatError("the palette is malformed")
 	}
 	// Entries that no index reaches are dropped.
 	n := min(len(b)/3, 1<<h.BitDepth)
@@ -298,28 +296,24 @@ func (d *Decoder) readPLTE(h *Header) error {
 	return nil
 }
 
-// readTRNS reads transparency (PNG 11.3.1.1). Of a palette it returns the alphas.
-// It may not be used with colour types that have alpha; like libpng, it is passed
-// over then.
+// readTRNS reads transparency (PNG 11.3.1.1). Of a palette it returns the alphas. Like
+// libpng it ignores one that is of a wrong length, that comes before the palette, or
+// that belongs to a colour type with alpha.
 func (d *Decoder) readTRNS(h *Header) ([]byte, error) {
-	tooLong := d.src.left > 256
-	b, ok, err := d.src.intactPayload(0, 256)
-	if err != nil || !ok && !tooLong {
+	b, ok, err := d.src.intactPayload(1, 256)
+	if err != nil || !ok {
 		return nil, err
 	}
 	switch h.ColorType {
 	case Palette:
-		if h.Palette == nil {
-			return nil, FormatError("transparency before the palette")
-		}
-		if len(b) == 0 || len(b) > len(h.Palette) {
-			return nil, FormatError("transparency has a wrong length")
+		if len(b) > len(h.Palette) {
+			return nil, nil
 		}
 		return b, nil
 	case Gray, RGB:
 		n := h.ColorType.samples()
-		if len(b) != 2*n {
-			return nil, FormatError("transparency has a wrong length")
+		if len(b) != 2*n || h.Transparent != nil {
+			return nil, nil
 		}
 		var t [3]uint16
 		for i := range n {
@@ -364,7 +358,10 @@ func (d *Decoder) readAncillary(h *Header) error {
 			h.CICP = (*[4]uint8)(append([]byte(nil), b...))
 		}
 	case chunkICCP:
-		if h.ICC == nil {
+		// The first one counts, and if it is of no use, there is none: others are not
+		// looked at, so that a file cannot have thousands of them inflated.
+		if !d.profiled {
+			d.profiled = true
 			return d.readICCP(h)
 		}
 	case chunkEXIF: // 11.3.4.5
@@ -386,7 +383,7 @@ func (d *Decoder) readAncillary(h *Header) error {
 		d.framed = true
 	default:
 		if s.critical() {
-			return UnsupportedError("critical chunk of an unknown type")
+			return UnsupportedError("it has a critical chunk of an unknown type, " + s.kind)
 		}
 	}
 	return nil
@@ -433,7 +430,7 @@ func (d *Decoder) readICCP(h *Header) error {
 		return err
 	}
 	w := d.workspace
-	w.inflate.Reset(&chunkReader{s})
+	w.inflate.Reset(&chunkReader{s}, d.options.Work)
 	profile := make([]byte, 0, 4096)
 	for {
 		if len(profile) == cap(profile) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 )
 
 const (
@@ -22,7 +24,8 @@ type source struct {
 	rd, wr int   // buf[rd:wr] is not yet used
 	err    error // why there is no more, io.EOF included
 
-	chunks int    // how many more there may be
+	budget *work.Budget
+	chunks int    // so far
 	kind   string // the current chunk's type
 	left   int    // bytes of its payload that are not yet read
 	crc    uint32 // of its type and of what has been read
@@ -88,11 +91,11 @@ func (s *source) take(n int) ([]byte, error) {
 
 // nextChunk begins the next chunk. The one before must have been ended.
 func (s *source) nextChunk() error {
-	if s.chunks--; s.chunks < 0 {
-		return ErrTooManyChunks
-	}
-	if s.chunks&0xff == 0 {
+	if s.chunks++; s.chunks%chunksAtOnce == 0 {
 		if err := s.ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.budget.Spend(chunksAtOnce * costChunk); err != nil {
 			return err
 		}
 	}
@@ -102,11 +105,11 @@ func (s *source) nextChunk() error {
 	}
 	length := binary.BigEndian.Uint32(b)
 	if length > maxSize {
-		return FormatError("invalid chunk length")
+		return FormatError("a chunk is too long")
 	}
 	for _, c := range b[4:8] {
 		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
-			return FormatError("invalid chunk type")
+			return FormatError("a chunk has no proper name")
 		}
 	}
 	if t := [4]byte(b[4:8]); t != s.lastKind {
@@ -212,7 +215,7 @@ func (s *source) endChunk() error {
 	if s.critical() {
 		ok, err := s.intact()
 		if err == nil && !ok {
-			err = FormatError("invalid checksum of a chunk")
+			err = FormatError("it is damaged: the checksum of its " + s.kind + " chunk is wrong")
 		}
 		return err
 	}

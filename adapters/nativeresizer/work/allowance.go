@@ -11,9 +11,9 @@ import (
 const (
 	// Base are the units that every file has, whatever it is.
 	Base = 50_000_000
-	// PerByte are the units for each byte that was read of it. The costliest bytes
-	// that encoders write are those of progressive and lossless codes, at some 30.
-	PerByte = 100
+	// PerByte are the units for each byte that was read of it. Bytes that encoders write
+	// take some 10, their pixels not counted.
+	PerByte = 40
 	// PerPixel are the units for each pixel of the picture. A pixel of a progressive
 	// photograph without chroma subsampling takes some 30, with its thumbnail.
 	PerPixel = 60

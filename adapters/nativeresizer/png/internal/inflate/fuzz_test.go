@@ -25,7 +25,7 @@ func FuzzRead(f *testing.F) {
 			r = iotest.HalfReader(r)
 		}
 		var z Reader
-		z.Reset(r)
+		z.Reset(r, nil)
 		got, err := io.ReadAll(io.LimitReader(&z, most))
 		std, stdErr := zlib.NewReader(bytes.NewReader(in))
 		var want []byte

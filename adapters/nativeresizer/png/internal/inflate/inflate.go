@@ -5,12 +5,18 @@
 // takes two literals with one look-up where their codes are short, and copies
 // matches eight bytes at a time inside one buffer that is both the window and the
 // output.
+//
+// What it does is counted against a budget: blocks, the tables of their codes, their
+// symbols and what these copy, at the prices in cost.go, which a benchmark compares
+// with the time.
 package inflate
 
 import (
 	"encoding/binary"
 	"errors"
 	"io"
+
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 )
 
 // A FormatError says that the input is not a valid zlib stream.
@@ -68,16 +74,22 @@ type Reader struct {
 
 	sum adler
 
-	lit  litTable
-	dist distTable
+	budget *work.Budget
+	cost   int64 // units that the budget does not know of yet
+
+	// lit and dist are the codes of the block: own, or those that all fixed blocks share.
+	lit  *litTable
+	dist *distTable
+	own  tables
 	in   [inSize + inPad]byte
 	out  [outSize]byte
 }
 
-// Reset makes z read a new stream from r. Reads of r are up to 32 KiB and may go
-// beyond the end of the stream.
-func (z *Reader) Reset(r io.Reader) {
+// Reset makes z read a new stream from r, at the expense of a budget. Reads of r are
+// up to 32 KiB and may go beyond the end of the stream.
+func (z *Reader) Reset(r io.Reader, budget *work.Budget) {
 	z.r, z.rErr, z.err = r, nil, nil
+	z.budget, z.cost = budget, 0
 	z.state, z.final, z.storedLeft = atHeader, false, 0
 	z.acc, z.n, z.p, z.end = 0, 0, 0, 0
 	z.w, z.rd, z.filled = window, window, window
@@ -86,8 +98,8 @@ func (z *Reader) Reset(r io.Reader) {
 
 // Read reads decompressed bytes. At the end of the stream, whose checksum
 // (RFC 1950, 2.2) was then right, the error is io.EOF; it is
-// io.ErrUnexpectedEOF if the input ends first, a [FormatError], or the error of
-// the input.
+// io.ErrUnexpectedEOF if the input ends first, a [FormatError], [work.ErrExceeded],
+// or the error of the input.
 func (z *Reader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -142,6 +154,9 @@ func (z *Reader) run() {
 	z.sum.add(z.out[start:z.w])
 	if errors.Is(err, io.EOF) {
 		z.err, z.state = z.checksum(), atEnd
+	}
+	if err := z.settle(); err != nil {
+		z.err, z.state, z.rd = err, atEnd, z.w
 	}
 }
 
@@ -297,6 +312,9 @@ func (z *Reader) block() error {
 		return err
 	}
 	z.final = h&1 != 0
+	if err := z.spend(costBlock); err != nil {
+		return err
+	}
 	switch h >> 1 {
 	case 0: // 3.2.4
 		if _, err := z.bits(z.n & 7); err != nil {
@@ -315,20 +333,13 @@ func (z *Reader) block() error {
 		}
 		z.storedLeft, z.state = int(length), inStored
 	case 1: // 3.2.6
-		var lengths [288 + 32]uint8
-		fixedLengths(&lengths)
-		if err := z.lit.build(lengths[:288]); err != nil {
-			return err
-		}
-		if err := z.dist.build(lengths[288:]); err != nil {
-			return err
-		}
-		z.state = inCodes
+		fixed := fixedTables()
+		z.lit, z.dist, z.state = &fixed.lit, &fixed.dist, inCodes
 	case 2: // 3.2.7
 		if err := z.dynamic(); err != nil {
 			return err
 		}
-		z.state = inCodes
+		z.lit, z.dist, z.state = &z.own.lit, &z.own.dist, inCodes
 	default:
 		return FormatError("invalid block type")
 	}
@@ -366,6 +377,7 @@ func (z *Reader) stored() error {
 		z.w += n
 		z.p += n
 		z.storedLeft -= n
+		z.cost += int64(n) / costStoredBytes
 	}
 	z.state = atBlock
 	return nil
@@ -383,6 +395,9 @@ func (z *Reader) dynamic() error {
 	nlit, ndist, ncode := int(h&31)+257, int(h>>5&31)+1, int(h>>10)+4
 	if nlit > 286 || ndist > 30 {
 		return FormatError("too many codes")
+	}
+	if err := z.spend(costTables); err != nil {
+		return err
 	}
 	var codeLengths [19]uint8
 	for i := range ncode {
@@ -447,10 +462,13 @@ func (z *Reader) dynamic() error {
 	if lengths[256] == 0 {
 		return FormatError("block cannot end")
 	}
-	if err := z.lit.build(lengths[:nlit]); err != nil {
+	if err := z.spend(costWords(lengths[:nlit+ndist])); err != nil {
 		return err
 	}
-	return z.dist.build(lengths[nlit : nlit+ndist])
+	if err := z.own.lit.build(lengths[:nlit]); err != nil {
+		return err
+	}
+	return z.own.dist.build(lengths[nlit : nlit+ndist])
 }
 
 // A pattern of fewer than eight bytes, by its length; that of eight is any eight bytes.
@@ -479,8 +497,9 @@ func makePatterns() (p [9]pattern) {
 // most 15+5 and 15+13 of them.
 func (z *Reader) codes() error {
 	in, out := &z.in, &z.out
-	lit, dist := &z.lit, &z.dist
+	lit, dist := z.lit, z.dist
 	acc, n, p, w := z.acc, z.n, z.p, z.w
+	start, copied := w, uint64(0) // matches in the upper half, their bytes in the lower
 	limit := z.end - loadBytes
 	var err error
 	for {
@@ -595,6 +614,7 @@ func (z *Reader) codes() error {
 		binary.LittleEndian.PutUint64(out[w:], binary.LittleEndian.Uint64(out[from:])&near.mask*near.repeat)
 		from = w + 8 - max(distance, near.distance)
 		binary.LittleEndian.PutUint64(out[w+8:], binary.LittleEndian.Uint64(out[from:]))
+		copied += 1<<32 | uint64(length)
 		to := w + length
 		for w += 16; w < to; w += 8 {
 			from += 8
@@ -605,6 +625,8 @@ func (z *Reader) codes() error {
 	// Bytes that are whole go back, those behind the end of the input too.
 	z.p, z.n, z.w = p-int(n>>3), n&7, w
 	z.acc = acc & (1<<z.n - 1)
+	matches, bytes := int64(copied>>32), int64(copied&(1<<32-1))
+	z.cost += costLiteral*(int64(w-start)-bytes) + costMatch*matches + bytes/costCopyBytes
 	if z.p > z.end {
 		return z.inputError()
 	}

@@ -74,7 +74,7 @@ func compress(data []byte, level int) []byte {
 
 func inflate(r io.Reader) ([]byte, error) {
 	var z Reader
-	z.Reset(r)
+	z.Reset(r, nil)
 	return io.ReadAll(&z)
 }
 
@@ -105,10 +105,10 @@ func TestReuse(t *testing.T) {
 	var z Reader
 	for name, data := range payloads() {
 		in := compress(data, 6)
-		z.Reset(bytes.NewReader(in[:len(in)/2]))
+		z.Reset(bytes.NewReader(in[:len(in)/2]), nil)
 		_, err := io.ReadAll(&z)
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF, name)
-		z.Reset(bytes.NewReader(in))
+		z.Reset(bytes.NewReader(in), nil)
 		got, err := io.ReadAll(&z)
 		require.NoError(t, err, name)
 		require.True(t, bytes.Equal(data, got), name)
@@ -116,7 +116,7 @@ func TestReuse(t *testing.T) {
 	// A match must not reach into the stream before.
 	var b bytes.Buffer
 	b.Write([]byte{0x78, 0x9c, 0x03, 0x02}) // fixed codes, a length first
-	z.Reset(&b)
+	z.Reset(&b, nil)
 	_, err := io.ReadAll(&z)
 	require.Error(t, err)
 }
@@ -238,7 +238,7 @@ func BenchmarkRead(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			var z Reader
 			for b.Loop() {
-				z.Reset(bytes.NewReader(in))
+				z.Reset(bytes.NewReader(in), nil)
 				for {
 					if _, err := z.Read(buf); errors.Is(err, io.EOF) {
 						break
@@ -273,7 +273,7 @@ func TestTake(t *testing.T) {
 	require.NoError(t, w.Close())
 	for _, n := range []int{1, 7, 12001, 65536, 100_000} {
 		var z Reader
-		z.Reset(bytes.NewReader(packed.Bytes()))
+		z.Reset(bytes.NewReader(packed.Bytes()), nil)
 		buf := make([]byte, n)
 		for rest := data; len(rest) >= n; rest = rest[n:] {
 			got, err := z.Take(n, buf)
@@ -286,7 +286,7 @@ func TestTake(t *testing.T) {
 		require.ErrorIs(t, err, io.EOF)
 		err = nil
 
-		z.Reset(bytes.NewReader(packed.Bytes()[:packed.Len()/2]))
+		z.Reset(bytes.NewReader(packed.Bytes()[:packed.Len()/2]), nil)
 		for err == nil {
 			_, err = z.Take(n, buf)
 		}

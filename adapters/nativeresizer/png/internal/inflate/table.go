@@ -1,6 +1,9 @@
 package inflate
 
-import "math/bits"
+import (
+	"math/bits"
+	"sync"
+)
 
 // An entry of a table is looked up by the next bits of the input:
 //
@@ -82,6 +85,23 @@ func makeDistSymbols() (s [32]uint32) {
 	s[30], s[31] = noCode, noCode
 	return s
 }
+
+// tables are the two codes of a block.
+type tables struct {
+	lit  litTable
+	dist distTable
+}
+
+// fixedTables are the fixed codes (RFC 1951, 3.2.6), which never change.
+var fixedTables = sync.OnceValue(func() *tables {
+	var lengths [288 + 32]uint8
+	fixedLengths(&lengths)
+	t := new(tables)
+	if t.lit.build(lengths[:288]) != nil || t.dist.build(lengths[288:]) != nil {
+		panic("inflate: the fixed codes are none") // cannot be
+	}
+	return t
+})
 
 // fixedLengths are the lengths of the fixed codes (RFC 1951, 3.2.6).
 func fixedLengths(l *[288 + 32]uint8) {
