@@ -1105,7 +1105,7 @@ func promiseS6(t *testing.T) {
 	for line := range strings.Lines(w.logs.String()) {
 		assert.True(t, json.Valid([]byte(line)), "%q", line)
 	}
-	infos, err := w.blobs.List(ctx, "", "", 100_000)
+	infos, err := w.blobs.List(ctx, "images/", "", 100_000)
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(infos), 2*len(names))
 	for _, info := range infos {

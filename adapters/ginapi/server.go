@@ -124,6 +124,9 @@ func New(svc *app.Service, o Options) (*Server, error) {
 	if s.metrics, err = newMetrics(s.o.Registry, s.o.Version); err != nil {
 		return nil, err
 	}
+	if err := s.o.Registry.Register(newSweepMetrics(svc.SweepStatus)); err != nil {
+		return nil, err
+	}
 	s.routes, s.schemas = s.table(), schemas()
 	if s.openapi, err = s.document(); err != nil {
 		return nil, err

@@ -52,7 +52,29 @@ func (f *heicFile) colours(budget *work.Budget) (*icc.Transform, error) {
 	if f.h.Monochrome {
 		return nil, nil
 	}
-	return icc.FromCodePoints(f.h.Colour.Primaries, f.h.Colour.Transfer), nil
+	return codePoints(f.h.Colour), nil
+}
+
+// codePoints returns the transform of colours that H.273's code points tell, or nil where they are
+// sRGB or what viewers do not tell from it: the primaries and transfer of television before BT.2020.
+func codePoints(c heif.Colour) *icc.Transform {
+	primaries, transfer := 1, 13
+	switch c.Primaries {
+	case 9, 11, 12:
+		primaries = c.Primaries
+	}
+	switch c.Transfer {
+	case 4, 5, 8, 16, 18:
+		transfer = c.Transfer
+	}
+	if primaries == 1 && transfer == 13 {
+		return nil
+	}
+	t, ok := icc.FromCodePoints(uint8(primaries), uint8(transfer), true, icc.RGB)
+	if !ok {
+		return nil
+	}
+	return t
 }
 
 func (f *heicFile) header() header {

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/png"
 	"io"
 	"runtime"
 	"runtime/debug"
@@ -192,7 +191,11 @@ func (r *Resizer) plan(f file, of func(header) size) plan {
 	for _, margin := range []float64{h.margin, 1, 0.5} {
 		p.shrink = 1
 		if ratio > 1 || margin < 1 { // what is not smaller than the picture is that picture
-			p.shrink = f.shrink(ratio / margin)
+			most := ratio / margin
+			if margin >= 1 {
+				most = min(most, fewest(h))
+			}
+			p.shrink = f.shrink(most)
 		}
 		p.render, p.memory = render, f.memory(p.shrink)+render
 		if p.memory <= r.memory {
@@ -200,6 +203,12 @@ func (r *Resizer) plan(f file, of func(header) size) plan {
 		}
 	}
 	return p
+}
+
+// fewest is by how much a picture may shrink and still be a number of samples in its shorter
+// direction, so that one that is cut by the edge weighs little.
+func fewest(h header) float64 {
+	return max(1, float64(min(h.width, h.height))/resample.Fewest)
 }
 
 // ratioOf is by how much a size is smaller than the file.
@@ -418,7 +427,7 @@ func (p *picture) thumbnail(ctx context.Context, rs *resample.Resampler, height 
 	if p.alpha {
 		t.Format = domain.PNG
 		var b bytes.Buffer
-		if err := png.Encode(&cancelled{ctx: ctx, w: &b}, m); err != nil {
+		if err := encoderOf(to).Encode(&cancelled{ctx: ctx, w: &b}, m); err != nil {
 			return t, err
 		}
 		t.Data = b.Bytes()

@@ -406,7 +406,7 @@ func TestInspectRefuses(t *testing.T) {
 		"nothing":          {nil, limits, domain.UnsupportedImage},
 		"text":             {[]byte("a text that is longer than a header"), limits, domain.UnsupportedImage},
 		"BMP":              {[]byte("BM\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), limits, domain.UnsupportedImage},
-		"JPEG cut short":   {whole[:len(whole)-2], limits, domain.CorruptImage},
+		"JPEG cut short":   {whole[:len(whole)-4], limits, domain.CorruptImage},
 		"JPEG cut in half": {whole[:len(whole)/2], limits, domain.CorruptImage},
 		"PNG cut short":    {wholePNG[:len(wholePNG)-40], limits, domain.CorruptImage},
 		"PNG cut in half":  {wholePNG[:len(wholePNG)/2], limits, domain.CorruptImage},

@@ -230,10 +230,12 @@ func TestScan(t *testing.T) {
 	}
 }
 
-// pixelsFrom is where the pixels of a PNG's or a GIF's first frame begin, from where
-// on such a file may end.
+// pixelsFrom is where the pixels of a PNG's, a GIF's first frame or a JPEG's last scan begin, from
+// where on such a file may end. (Progressive JPEGs may not.)
 func pixelsFrom(file []byte) int {
 	switch format, _ := domain.Sniff(file); format {
+	case domain.JPEG:
+		return bytes.LastIndex(file, []byte("\xff\xda"))
 	case domain.PNG:
 		return bytes.Index(file, []byte("IDAT"))
 	case domain.GIF:

@@ -87,6 +87,12 @@ func (j *jpegParser) toMarker() error {
 	return nil
 }
 
+// over reports whether a file that ends here may have all of its pixels: in the entropy
+// coded data of a sequential JPEG. Its decoder knows.
+func (j *jpegParser) over() bool {
+	return j.state == jpegMarker && j.s.info.JPEG.Scans > 0 && !j.s.info.JPEG.Progressive
+}
+
 func (j *jpegParser) code(c byte) error {
 	switch {
 	case c == 0xff: // a fill byte: the marker may be next
@@ -115,6 +121,9 @@ func (j *jpegParser) segment(n int) error {
 		}
 		look = n
 	case 0xc3, 0xc5, 0xc6, 0xc7, 0xc9, 0xca, 0xcb, 0xcd, 0xce, 0xcf:
+		if j.s.info.JPEG.Components != 0 { // damage, whatever it looks like
+			return corrupt("a JPEG marker is out of place: 0x%02x", c)
+		}
 		return unsupported("a lossless, hierarchical or arithmetic coded JPEG is not accepted; save it as baseline or progressive")
 	case 0xda: // SOS
 		if n < 6 || n > 4+2*4 {
@@ -262,11 +271,16 @@ func (j *jpegParser) scan(b []byte) error {
 	}
 	blocks := 0
 	most := info.JPEG.MaxSampling()
+	last := -1
 	for i := range n {
 		c := bytes.IndexByte(info.JPEG.IDs[:info.JPEG.Components], b[1+2*i])
 		if c < 0 {
 			return corrupt("a JPEG scan has a component that the frame has not")
 		}
+		if c <= last {
+			return corrupt("the components of a JPEG scan are not in the order of the frame")
+		}
+		last = c
 		if j.tables>>j.quant[c]&1 == 0 {
 			return corrupt("the JPEG lacks a quantization table")
 		}

@@ -105,7 +105,50 @@ type Decoder struct {
 	work         int64
 	ticks        int
 
+	ended              bool // there was no EOI
 	truncated, damaged bool
+	fresh              [2][4]bool // Huffman tables, by class, that no scan has used yet
+	counted            int64      // bytes of entropy coded data whose work has been counted
+}
+
+// Units of work (see package work), as BenchmarkUnits measures them. They are those of full
+// size at every scale, so that a file costs the same whatever is made of it.
+const (
+	segmentUnits    = 100     // a marker segment, beside its bytes
+	byteUnits       = 40      // a byte of entropy coded data: eight symbols
+	tableUnits      = 2_000   // a Huffman table that is defined
+	buildUnits      = 250_000 // and that a scan uses for the first time
+	blockUnits      = 250     // a block that is transformed at several scales
+	visitUnits      = 25      // a block in a scan of a progressive file
+	scanHeaderUnits = 2_000
+)
+
+// spendScan counts a scan before it is decoded (T.81 B.2.3).
+func (d *Decoder) spendScan(blocks int64) error {
+	units := int64(scanHeaderUnits)
+	if d.frame.progressive {
+		units += blocks * visitUnits
+	} else {
+		units += blocks * blockUnits
+	}
+	for i := range d.scan.n {
+		for class, id := range [2]byte{d.scan.dc[i], d.scan.ac[i]} {
+			if d.fresh[class][id] {
+				d.fresh[class][id] = false
+				units += buildUnits
+			}
+		}
+	}
+	return d.opts.Work.Spend(units)
+}
+
+// spendBytes counts the bytes that have been taken from the input since it was called before, which
+// are those of a scan.
+func (d *Decoder) spendBytes() error {
+	at := d.src.read - int64(d.src.wr-d.src.rd)
+	n := at - d.counted
+	d.counted = at
+	return d.opts.Work.Spend(n * byteUnits)
 }
 
 // NewDecoder returns a decoder of the JPEG file in r. It reads r in pieces of up
@@ -226,11 +269,20 @@ func (d *Decoder) DecodeScales(ctx context.Context, scales ...Scale) ([]*Planes,
 	d.size = 8 / int(largest)
 	fillSlot(&d.slot, d.size)
 	planes := d.allocate(scales)
+	if d.frame.progressive {
+		if err := d.opts.Work.Spend(d.frame.blocks * blockUnits); err != nil {
+			return nil, err
+		}
+	}
 	for {
+		d.counted = d.src.read - int64(d.src.wr-d.src.rd)
 		if err := d.decodeScan(); err != nil {
 			return nil, err
 		}
-		if d.truncated {
+		if err := d.spendBytes(); err != nil {
+			return nil, err
+		}
+		if d.ended {
 			break
 		}
 		found, err := d.toScan()
@@ -385,6 +437,9 @@ func (d *Decoder) tick(blocks int) error {
 		return nil
 	}
 	d.ticks = 0
+	if err := d.spendBytes(); err != nil {
+		return err
+	}
 	return d.ctx.Err()
 }
 
@@ -407,6 +462,9 @@ func (d *Decoder) decodeScan() error {
 	d.work += int64(total)*int64(blocks) + scanWork
 	if d.opts.MaxWork > 0 && d.work > d.opts.MaxWork {
 		return ErrTooMuchWork
+	}
+	if err := d.spendScan(int64(total) * int64(blocks)); err != nil {
+		return err
 	}
 	if f.progressive && s.first > 0 && d.size == 1 {
 		code, ok := d.src.skipEntropy()
@@ -433,6 +491,11 @@ func (d *Decoder) decodeScan() error {
 		mcu += count
 		code, clean, ok := d.bits.finish()
 		for {
+			if whole := complete && mcu == total && !d.bits.overrun(); ok || whole {
+				for _, ci := range s.comps[:s.n] {
+					f.comps[ci].whole = true
+				}
+			}
 			if !ok {
 				return d.endOfInput()
 			}

@@ -36,17 +36,19 @@
 //
 // # Truncated and damaged files
 //
-// A file that ends early, and entropy coded data that makes no sense, do not
-// fail a decode. As in a browser, the rest of the picture is decoded where it
+// A sequential file that lacks nothing but its end of image marker is whole. A file
+// that ends earlier, and entropy coded data that makes no sense, do not fail a decode. As in a browser, the rest of the picture is decoded where it
 // can be and left at the middle value 128 where it cannot, and [Planes.Truncated]
-// or [Planes.Damaged] says so. Everything else that is wrong, in the header, the tables or the
+// or [Planes.Damaged] says so. Behind a code that does not exist nothing is decoded up
+// to the next restart marker, where libjpeg goes on with what it takes the bits for: those are
+// not of the picture, and gray says so better than noise. Everything else that is wrong, in the header, the tables or the
 // order of things, is a [FormatError], and it is the same error at
 // every scale: a file that decodes at one scale decodes at each of them.
 //
 // # Hostile files
 //
 // Memory is bounded by [MemoryNeeded], which depends on the header and the
-// scale alone. Time is bounded by the context and by [Options.MaxWork]: a small
+// scale alone. Time is bounded by the context, by [Options.Work] and by [Options.MaxWork]: a small
 // progressive file can ask for thousands of passes over its blocks, so a limit
 // on pixels alone does not bound a decode. No input makes the package panic.
 package jpeg

@@ -113,6 +113,9 @@ func (e *entropyReader) fill() {
 	}
 }
 
+// overrun reports whether bits behind the end of the segment have been used.
+func (e *entropyReader) overrun() bool { return e.pos*8-int(e.n) > e.end*8 }
+
 // finish leaves the segment and returns the marker that follows it. It is false
 // at the end of the input. clean is false if data was left over.
 func (e *entropyReader) finish() (code byte, clean, ok bool) {

@@ -83,6 +83,7 @@ type component struct {
 	gridX, gridY     int // blocks with the padding to whole MCUs
 
 	seen  bool       // in a scan
+	whole bool       // its scan was decoded up to a marker, or to its end
 	quant [64]uint16 // in zigzag order, as it was at the first scan
 
 	raster           // at the largest scale
@@ -129,6 +130,8 @@ func ceilDiv(a, b int) int { return (a + b - 1) / b }
 // readSOF reads a frame header (T.81 B.2.2).
 func (d *Decoder) readSOF(code byte, p []byte) error {
 	switch {
+	case d.frame.n != 0:
+		return FormatError("more than one frame")
 	case code > markerSOF15 || code < markerSOF0:
 		return FormatError("bad frame marker")
 	case code >= markerSOF9:
@@ -137,8 +140,6 @@ func (d *Decoder) readSOF(code byte, p []byte) error {
 		return UnsupportedError("lossless coding")
 	case code > markerSOF3:
 		return UnsupportedError("hierarchical coding")
-	case d.frame.n != 0:
-		return FormatError("more than one frame")
 	case len(p) < 6:
 		return FormatError("short frame header")
 	}
@@ -259,10 +260,11 @@ func (d *Decoder) readSOS(p []byte) error {
 		if ci < 0 {
 			return FormatError("unknown component in a scan")
 		}
-		for _, other := range s.comps[:i] {
-			if other == ci {
-				return FormatError("component twice in a scan")
-			}
+		if i > 0 && ci == s.comps[i-1] {
+			return FormatError("component twice in a scan")
+		}
+		if i > 0 && ci < s.comps[i-1] {
+			return FormatError("components of a scan are not in the order of the frame")
 		}
 		s.comps[i] = ci
 		s.dc[i], s.ac[i] = p[2+2*i]>>4, p[2+2*i]&15

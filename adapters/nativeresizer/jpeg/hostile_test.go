@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 )
 
 var scales = []Scale{Full, Half, Quarter, Eighth}
@@ -77,7 +79,8 @@ func TestTruncatedAnywhere(t *testing.T) {
 		data := encode(small(progressive))
 		for n := range data {
 			for _, p := range decodeAny(t, data[:n]) {
-				require.True(t, p.Truncated, "after %d bytes", n)
+				// What lacks nothing but EOI is whole, if that can be told.
+				require.Equal(t, progressive || n < len(data)-2, p.Truncated, "after %d of %d bytes", n, len(data))
 			}
 		}
 	}
@@ -113,9 +116,50 @@ func TestTruncatedProgressive(t *testing.T) {
 func TestNoEndOfImage(t *testing.T) {
 	data := encode(small(false))
 	p := decode(t, data[:len(data)-2], Full)
-	assert.True(t, p.Truncated)
+	assert.False(t, p.Truncated)
 	assert.False(t, p.Damaged)
 	assert.Equal(t, decode(t, data, Full).Planes, p.Planes)
+}
+
+// TestWork counts what files cost: as much at every scale, and by what is in them.
+func TestWork(t *testing.T) {
+	units := func(data []byte, s Scale, limit int64) (int64, error) {
+		b := work.New(limit)
+		_, err := NewDecoder(bytes.NewReader(data), Options{Work: b}).Decode(t.Context(), s)
+		return b.Spent(), err
+	}
+	cost := map[string]int64{}
+	plain, progressive := encode(small(false)), encode(small(true))
+	for name, data := range map[string][]byte{
+		"plain": plain, "progressive": progressive,
+		// A flood of segments without parameters, of tables, of restart markers.
+		"segments": slices.Concat(plain[:2], bytes.Repeat([]byte{0xff, 0xe5, 0, 2}, 10_000), plain[2:]),
+		"tables":   slices.Concat(plain[:2], bytes.Repeat(append([]byte{0xff, 0xc4, 0, 20, 0x01, 1}, make([]byte, 16)...), 10_000), plain[2:]),
+		"restarts": slices.Concat(plain[:len(plain)-2], bytes.Repeat([]byte{0xff, 0xd0}, 10_000), plain[len(plain)-2:]),
+	} {
+		at, err := units(data, Full, 1<<40)
+		require.NoError(t, err, name)
+		for _, s := range scales {
+			again, err := units(data, s, 1<<40)
+			require.NoError(t, err, name)
+			require.Equal(t, at, again, "%s at 1/%d", name, s)
+			_, err = units(data, s, at-1)
+			require.ErrorIs(t, err, work.ErrExceeded, "%s at 1/%d", name, s)
+		}
+		cost[name] = at
+	}
+	assert.GreaterOrEqual(t, cost["segments"]-cost["plain"], int64(10_000*segmentUnits))
+	assert.GreaterOrEqual(t, cost["tables"]-cost["plain"], int64(10_000*tableUnits))
+	assert.GreaterOrEqual(t, cost["restarts"]-cost["plain"], int64(10_000*byteUnits))
+}
+
+// TestOrderOfComponents: a scan has those of its frame in their order (T.81 B.2.3).
+func TestOrderOfComponents(t *testing.T) {
+	data := bytes.Clone(encode(small(false)))
+	at := bytes.Index(data, []byte{0xff, 0xda}) + 5
+	copy(data[at:], []byte{data[at+2], data[at+3], data[at], data[at+1]})
+	_, err := NewDecoder(bytes.NewReader(data), Options{}).Header(t.Context())
+	assert.Equal(t, FormatError("components of a scan are not in the order of the frame"), err)
 }
 
 func TestEarlyEndOfImage(t *testing.T) {

@@ -79,6 +79,9 @@ func (d *Decoder) toScan() (bool, error) {
 		if c == markerEOI {
 			return false, nil
 		}
+		if err := d.opts.Work.Spend(segmentUnits); err != nil {
+			return false, err
+		}
 		if !d.wanted(c) {
 			ok, err := d.skipSegment()
 			if err != nil {
@@ -137,9 +140,13 @@ func (d *Decoder) wanted(code byte) bool {
 }
 
 // endOfInput notes that the input ended before EOI, or returns the error that
-// ended it.
+// ended it. A sequential file that lacks nothing else is whole. Of a progressive
+// one nothing tells which scans are missing.
 func (d *Decoder) endOfInput() error {
-	d.truncated = true
+	d.ended, d.truncated = true, d.frame.progressive
+	for i := range d.frame.comps[:d.frame.n] {
+		d.truncated = d.truncated || !d.frame.comps[i].whole
+	}
 	return d.src.failure()
 }
 
@@ -186,7 +193,11 @@ func (d *Decoder) readDHT(p []byte) error {
 		if n > 256 || len(p) < 17+n {
 			return FormatError("bad Huffman table length")
 		}
-		var err error
+		d.fresh[class][id] = true
+		err := d.opts.Work.Spend(tableUnits)
+		if err != nil {
+			return err
+		}
 		if class == 0 {
 			err = d.defineDC(id, p[1:17], p[17:17+n])
 		} else {

@@ -21,13 +21,14 @@ type source struct {
 	r      io.Reader
 	ctx    context.Context
 	rd, wr int   // buf[rd:wr] is not yet used
+	read   int64 // bytes of r, up to wr
 	err    error // why there is no more, io.EOF included
 	buf    [sourceSize]byte
 }
 
 func (s *source) reset(r io.Reader) {
 	s.r, s.ctx, s.err = r, context.Background(), nil
-	s.rd, s.wr = 0, 0
+	s.rd, s.wr, s.read = 0, 0, 0
 }
 
 // failure is the error that ended the input if it was not its end.
@@ -58,6 +59,7 @@ func (s *source) more() bool {
 			return false
 		}
 		s.wr += n
+		s.read += int64(n)
 		s.err = err
 		if n > 0 {
 			return true

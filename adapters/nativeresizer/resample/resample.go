@@ -102,7 +102,7 @@ func (r *Resampler) Resample(ctx context.Context, dst, src Plane, x, y Axis) err
 	if !dst.valid() || !src.valid() || dst.Channels != src.Channels || !(x.Step > 0) || !(y.Step > 0) {
 		return errShape
 	}
-	if kx, ky := boxFactor(x.Step), boxFactor(y.Step); kx > 1 || ky > 1 {
+	if kx, ky := boxFactor(x, src.Width), boxFactor(y, src.Height); kx > 1 || ky > 1 {
 		small := Plane{
 			Width: (src.Width + kx - 1) / kx, Height: (src.Height + ky - 1) / ky, Channels: src.Channels,
 		}
@@ -159,12 +159,16 @@ func (a Axis) shrunk(n, k int) Axis {
 	return Axis{Step: a.Step / float64(k), Offset: a.Offset, Extent: a.extent(n) / float64(k)}
 }
 
-// boxFactor is by how much a box may shrink so that enough is left for Lanczos3.
-func boxFactor(step float64) int {
-	if step < 4 {
+// Fewest is how many samples a direction ought to have at least before Lanczos3, where there are as
+// many: a last one that stands for less than the others then matters little.
+const Fewest = 16
+
+// boxFactor is by how much a box may shrink n pixels so that enough is left for Lanczos3.
+func boxFactor(a Axis, n int) int {
+	if a.Step < 4 {
 		return 1
 	}
-	return int(step / 2)
+	return max(1, min(int(a.Step/2), n/Fewest))
 }
 
 func grow[T any](s []T, n int) []T {

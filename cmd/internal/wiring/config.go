@@ -29,6 +29,7 @@ type Config struct {
 	SecretKeys     [][]byte // empty: the data folder's
 	AdminPassword  string
 	CDNMaxAge      time.Duration
+	TrashFor       time.Duration
 	TrustedProxies []netip.Prefix
 	Accept         []domain.Format // at upload
 
@@ -57,6 +58,7 @@ func Settings() []Setting {
 		{"IMAGIFY_SECRET_KEY", ""},
 		{"IMAGIFY_ADMIN_PASSWORD", ""},
 		{"IMAGIFY_CDN_MAX_AGE", "0"},
+		{"IMAGIFY_TRASH_DAYS", "7"},
 		{"IMAGIFY_TRUSTED_PROXIES", ""},
 		{"IMAGIFY_ACCEPT", "jpeg,png,webp,gif,heic"},
 	}
@@ -98,6 +100,11 @@ func Load(getenv func(name string) string) (Config, error) {
 		return c, domain.Errorf(domain.Invalid, "IMAGIFY_CDN_MAX_AGE must be a number of seconds, 0 or more")
 	}
 	c.CDNMaxAge = time.Duration(seconds) * time.Second
+	days, err := strconv.Atoi(value["IMAGIFY_TRASH_DAYS"])
+	if err != nil || days < 1 || days > 3650 {
+		return c, domain.Errorf(domain.Invalid, "IMAGIFY_TRASH_DAYS must be a number of days, 1 to 3650")
+	}
+	c.TrashFor = time.Duration(days) * 24 * time.Hour
 	for _, text := range fields(value["IMAGIFY_TRUSTED_PROXIES"]) {
 		prefix, err := parsePrefix(text)
 		if err != nil {
