@@ -5,7 +5,6 @@ package wiring
 import (
 	"net"
 	"net/netip"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/domain"
 )
 
@@ -91,9 +91,11 @@ func Load(getenv func(name string) string) (Config, error) {
 			return c, domain.Errorf(domain.Invalid, "%s is not a URL with a scheme, such as %q", u.name, u.example)
 		}
 	}
-	c.PublicURL = strings.TrimRight(value["IMAGIFY_PUBLIC_URL"], "/")
-	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-		return c, domain.Errorf(domain.Invalid, "IMAGIFY_PUBLIC_URL must be like https://img.example.org")
+	if text := value["IMAGIFY_PUBLIC_URL"]; text != "" {
+		var err error
+		if c.PublicURL, err = ginapi.ParsePublicURL(text); err != nil {
+			return c, domain.Errorf(domain.Invalid, "IMAGIFY_PUBLIC_URL %v", err)
+		}
 	}
 	seconds, err := strconv.Atoi(value["IMAGIFY_CDN_MAX_AGE"])
 	if err != nil || seconds < 0 || seconds > 365*24*3600 {
