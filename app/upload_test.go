@@ -172,6 +172,7 @@ func promises(t *testing.T) {
 	t.Run("R12", promiseR12)
 	t.Run("T2", promiseT2)
 	t.Run("T5", promiseT5)
+	t.Run("X7", promiseX7)
 	t.Run("T9", promiseT9)
 }
 

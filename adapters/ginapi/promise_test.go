@@ -47,7 +47,7 @@ func promises(t *testing.T) {
 	for id, try := range map[string]func(*testing.T){
 		"A1": promiseA1, "A2": promiseA2, "A3": promiseA3, "A4": promiseA4, "A8": promiseA8, "A10": promiseA10,
 		"L1": promiseL1, "S1": promiseS1, "S6": promiseS6, "S7": promiseS7, "S8": promiseS8, "S9": promiseS9,
-		"T1": promiseT1, "T2": promiseT2, "T3": promiseT3, "T4": promiseT4, "T6": promiseT6, "T7": promiseT7, "T8": promiseT8, "R11": promiseR11,
+		"T1": promiseT1, "T2": promiseT2, "T3": promiseT3, "T4": promiseT4, "T6": promiseT6, "T7": promiseT7, "T8": promiseT8, "R11": promiseR11, "X5": promiseX5, "X6": promiseX6,
 	} {
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()

@@ -5,14 +5,15 @@ package wiring
 import (
 	"net"
 	"net/netip"
-	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/domain"
 )
 
@@ -30,6 +31,7 @@ type Config struct {
 	CDNMaxAge      time.Duration
 	TrashFor       time.Duration
 	TrustedProxies []netip.Prefix
+	Accept         []domain.Format // at upload
 
 	// Existing makes Open refuse what is not there yet, where it would otherwise make a
 	// new installation: a command run in the wrong folder must not look like success.
@@ -58,6 +60,7 @@ func Settings() []Setting {
 		{"IMAGIFY_CDN_MAX_AGE", "0"},
 		{"IMAGIFY_TRASH_DAYS", "7"},
 		{"IMAGIFY_TRUSTED_PROXIES", ""},
+		{"IMAGIFY_ACCEPT", "jpeg,png,webp,gif,heic"},
 	}
 }
 
@@ -88,9 +91,11 @@ func Load(getenv func(name string) string) (Config, error) {
 			return c, domain.Errorf(domain.Invalid, "%s is not a URL with a scheme, such as %q", u.name, u.example)
 		}
 	}
-	c.PublicURL = strings.TrimRight(value["IMAGIFY_PUBLIC_URL"], "/")
-	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-		return c, domain.Errorf(domain.Invalid, "IMAGIFY_PUBLIC_URL must be like https://img.example.org")
+	if text := value["IMAGIFY_PUBLIC_URL"]; text != "" {
+		var err error
+		if c.PublicURL, err = ginapi.ParsePublicURL(text); err != nil {
+			return c, domain.Errorf(domain.Invalid, "IMAGIFY_PUBLIC_URL %v", err)
+		}
 	}
 	seconds, err := strconv.Atoi(value["IMAGIFY_CDN_MAX_AGE"])
 	if err != nil || seconds < 0 || seconds > 365*24*3600 {
@@ -108,6 +113,13 @@ func Load(getenv func(name string) string) (Config, error) {
 			return c, domain.Errorf(domain.Invalid, "IMAGIFY_TRUSTED_PROXIES: %q is no IP address or prefix", text)
 		}
 		c.TrustedProxies = append(c.TrustedProxies, prefix)
+	}
+	for _, text := range fields(value["IMAGIFY_ACCEPT"]) {
+		f := domain.Format(strings.ToLower(text))
+		if !slices.Contains(domain.Formats(), f) {
+			return c, domain.Errorf(domain.Invalid, "IMAGIFY_ACCEPT: %q is not a format: choose from jpeg, png, webp, gif and heic", text)
+		}
+		c.Accept = append(c.Accept, f)
 	}
 	keys := fields(value["IMAGIFY_SECRET_KEY"])
 	if value["IMAGIFY_SECRET_KEY"] != "" && len(keys) == 0 {
