@@ -38,6 +38,8 @@ type Config struct {
 
 	// Caps bound what any tier may allow; zero fields get DefaultCaps.
 	Caps Caps
+	// Accept is the formats taken at upload; nil: all.
+	Accept []domain.Format
 
 	// SweepEvery is how often Run sweeps, for the first time when it has run so long; 0:
 	// every 10 minutes, negative: never.
@@ -110,6 +112,9 @@ func New(cfg Config) (*Service, error) {
 		if missing {
 			return nil, errors.New("imagify: Config." + name + " is missing or incomplete")
 		}
+	}
+	if cfg.Accept == nil {
+		cfg.Accept = domain.Formats()
 	}
 	caps := DefaultCaps()
 	if cfg.Caps.UploadBytes == 0 {
