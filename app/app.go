@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +38,8 @@ type Config struct {
 
 	// Caps bound what any tier may allow; zero fields get DefaultCaps.
 	Caps Caps
+	// Accept is the formats taken at upload; nil: all.
+	Accept []domain.Format
 
 	// SpoolDir is the folder where uploads wait until they are whole; empty: the system's
 	// temporary folder. It is made with the first upload, and several processes may share it.
@@ -91,9 +95,10 @@ type Service struct {
 	tiers    *feedCache[struct{}, []domain.Tier]
 	bodies   *otter.Cache[bodyKey, thumbnail]
 
-	basic  *basicMemory
-	making flights
-	views  viewCounter
+	basic   *basicMemory
+	making  flights
+	views   viewCounter
+	outages *outages
 
 	spool   *spool
 	uploads uploadShares
@@ -118,6 +123,9 @@ func New(cfg Config) (*Service, error) {
 		if missing {
 			return nil, errors.New("imagify: Config." + name + " is missing or incomplete")
 		}
+	}
+	if cfg.Accept == nil {
+		cfg.Accept = domain.Formats()
 	}
 	caps := DefaultCaps()
 	if cfg.Caps.UploadBytes == 0 {
@@ -154,7 +162,10 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, rec: r, log: cfg.Logger, hasher: hasher, spool: newSpool(cfg.SpoolDir, cfg.Caps.MinFree, cfg.Disks)}
+	s := &Service{
+		cfg: cfg, rec: r, log: cfg.Logger, hasher: hasher, outages: newOutages(),
+		spool: newSpool(cfg.SpoolDir, cfg.Caps.MinFree, cfg.Disks),
+	}
 	for _, k := range cfg.SecretKeys {
 		sg, err := newSigner(k)
 		if err != nil {
@@ -189,13 +200,35 @@ func New(cfg Config) (*Service, error) {
 // ctx ends. Run it once, beside the requests.
 func (s *Service) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	wg.Go(func() { s.feed.run(ctx, s.cfg.Notices) })
-	wg.Go(func() { s.runViews(ctx) })
-	wg.Go(func() { runIdleMemory(ctx) })
+	wg.Go(func() { s.keepRunning(ctx, "change feed", func() { s.feed.run(ctx, s.cfg.Notices) }) })
+	wg.Go(func() { s.keepRunning(ctx, "view counts", func() { s.runViews(ctx) }) })
+	wg.Go(func() { s.keepRunning(ctx, "memory", func() { runIdleMemory(ctx) }) })
 	if s.cfg.SweepEvery > 0 {
-		wg.Go(func() { s.runSweep(ctx) })
+		wg.Go(func() { s.keepRunning(ctx, "sweep", func() { s.runSweep(ctx) }) })
 	}
 	wg.Wait()
+}
+
+// restartAfter is how long a loop rests that an adapter's panic has ended.
+const restartAfter = time.Second
+
+// keepRunning runs a loop until ctx ends. A panic of an adapter's in it, which no
+// request's recovery would catch, is logged, and the loop begins again.
+func (s *Service) keepRunning(ctx context.Context, name string, loop func()) {
+	for ctx.Err() == nil {
+		func() {
+			defer func() {
+				if p := recover(); p != nil {
+					s.log.ErrorContext(ctx, "a background loop panicked, it begins again", "loop", name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				}
+			}()
+			loop()
+		}()
+		select {
+		case <-ctx.Done():
+		case <-time.After(restartAfter):
+		}
+	}
 }
 
 // Close stops work that is under way for nobody any more and writes what is
@@ -236,7 +269,7 @@ func (s *Service) Ready(ctx context.Context) map[string]error {
 	)
 	for name, ask := range asks {
 		wg.Go(func() {
-			if err := ask(ctx); err != nil {
+			if err := asked(ctx, ask); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				out[name] = err
@@ -245,6 +278,16 @@ func (s *Service) Ready(ctx context.Context) map[string]error {
 	}
 	wg.Wait()
 	return out
+}
+
+// asked is what a backend answers; a panic is an answer too.
+func asked(ctx context.Context, ask func(context.Context) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = domain.Wrap(domain.Unavailable, fmt.Errorf("it panicked: %v", p), "it does not answer")
+		}
+	}()
+	return ask(ctx)
 }
 
 func (s *Service) pingStorage(ctx context.Context) error {

@@ -88,7 +88,9 @@ type watchedBlobs struct {
 }
 
 func (b *watchedBlobs) Put(ctx context.Context, key string, body io.ReadSeeker, o ports.PutOptions) error {
-	b.puts.Add(1)
+	if key != ports.InstallationKey {
+		b.puts.Add(1)
+	}
 	return b.Blobs.Put(ctx, key, body, o)
 }
 

@@ -44,6 +44,16 @@ func (w *world) ready(owner, id domain.ID) {
 	require.NoError(w.t, err)
 	w.putBlob(keyOf(owner, id, "original"))
 	img := domain.Image{ID: id, OwnerID: owner, State: domain.ImageReady, Size: 1, Filename: "a.jpg", UploadedAt: now}
+	change := func(fn func(tx ports.DirectoryTx) error) {
+		require.NoError(w.t, w.cfg.Records.Directory.Change(ctx, fn))
+	}
+	_, err = w.cfg.Records.Users.Get(ctx, owner)
+	if errors.Is(err, domain.NotFound) { // the owner is there as long as it takes
+		change(func(tx ports.DirectoryTx) error {
+			return tx.SaveUser(ctx, domain.User{ID: owner, Username: owner.String(), IsActive: true})
+		})
+		defer change(func(tx ports.DirectoryTx) error { return tx.DeleteUser(ctx, owner) })
+	}
 	require.NoError(w.t, w.cfg.Records.Uploads.Commit(ctx, up, img, ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit}))
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -273,7 +274,7 @@ func (s *Service) receive(ctx context.Context, file *spoolFile, share *underWay,
 	defer spoolBuffers.Put(buf)
 	hash := sha256.New()
 	counted := max(in.Size, 1) // what takeQuota has counted
-	for filled := 0; ; {
+	for filled, scanned, sniffed := 0, 0, false; ; {
 		if err := ctx.Err(); err != nil {
 			return 0, digest, cutShort(context.Cause(ctx))
 		}
@@ -290,16 +291,27 @@ func (s *Service) receive(ctx context.Context, file *spoolFile, share *underWay,
 			}
 			counted = size
 		}
-		if _, err := scan.Write((*buf)[filled : filled+n]); err != nil {
-			return 0, digest, err
-		}
 		filled += n
+		// What begins no accepted format is refused before anything is written anywhere.
+		if !sniffed && (size >= domain.ForeignLength || rerr == io.EOF) { //nolint:errorlint // as below
+			head := (*buf)[:min(filled, domain.ForeignLength)]
+			if format, ok := domain.Sniff(head); !ok || !slices.Contains(s.cfg.Accept, format) {
+				return 0, digest, domain.RefuseFormat(head, s.cfg.Accept)
+			}
+			sniffed = true
+		}
+		if sniffed {
+			if _, err := scan.Write((*buf)[scanned:filled]); err != nil {
+				return 0, digest, err
+			}
+			scanned = filled
+		}
 		if filled == len(*buf) || rerr != nil {
 			hash.Write((*buf)[:filled])
 			if _, err := file.Write((*buf)[:filled]); err != nil {
 				return 0, digest, err
 			}
-			filled = 0
+			filled, scanned = 0, 0
 		}
 		if rerr == io.EOF { //nolint:errorlint // a wrapped one is a body that was cut short
 			break
@@ -472,3 +484,6 @@ func (s *Service) keepAlive(ctx context.Context, cancel context.CancelCauseFunc,
 		}
 	}
 }
+
+// Accepted returns the formats that are taken at upload.
+func (s *Service) Accepted() []domain.Format { return slices.Clone(s.cfg.Accept) }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,11 +31,12 @@ type Config struct {
 	CDNMaxAge      time.Duration
 	TrashFor       time.Duration
 	TrustedProxies []netip.Prefix
-	MaxUpload      int64  // bytes of an original; this and the next three: 0 means the default
-	MaxPixels      int64  // of a picture
-	Memory         int64  // bytes, for all work on pictures at a time
-	MinFree        int64  // bytes of disk space that uploads leave
-	Spool          string // absolute; empty: chosen by where the rest is
+	Accept         []domain.Format // at upload
+	MaxUpload      int64           // bytes of an original; this and the next three: 0 means the default
+	MaxPixels      int64           // of a picture
+	Memory         int64           // bytes, for all work on pictures at a time
+	MinFree        int64           // bytes of disk space that uploads leave
+	Spool          string          // absolute; empty: chosen by where the rest is
 
 	// Existing makes Open refuse what is not there yet, where it would otherwise make a
 	// new installation: a command run in the wrong folder must not look like success.
@@ -68,6 +70,7 @@ func Settings() []Setting {
 		{"IMAGIFY_MEMORY", "512MiB"},
 		{"IMAGIFY_SPOOL", ""},
 		{"IMAGIFY_MIN_FREE", "256MiB"},
+		{"IMAGIFY_ACCEPT", "jpeg,png,webp,gif,heic"},
 	}
 }
 
@@ -120,6 +123,13 @@ func Load(getenv func(name string) string) (Config, error) {
 			return c, domain.Errorf(domain.Invalid, "IMAGIFY_TRUSTED_PROXIES: %q is no IP address or prefix", text)
 		}
 		c.TrustedProxies = append(c.TrustedProxies, prefix)
+	}
+	for _, text := range fields(value["IMAGIFY_ACCEPT"]) {
+		f := domain.Format(strings.ToLower(text))
+		if !slices.Contains(domain.Formats(), f) {
+			return c, domain.Errorf(domain.Invalid, "IMAGIFY_ACCEPT: %q is not a format: choose from jpeg, png, webp, gif and heic", text)
+		}
+		c.Accept = append(c.Accept, f)
 	}
 	keys := fields(value["IMAGIFY_SECRET_KEY"])
 	if value["IMAGIFY_SECRET_KEY"] != "" && len(keys) == 0 {
