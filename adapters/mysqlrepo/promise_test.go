@@ -294,7 +294,7 @@ func promiseX14(t *testing.T) {
 			return errors.Join(tx.SaveTier(ctx, domain.Tier{Name: "gold"}), tx.SaveUser(ctx, domain.User{ID: owner, Username: "anna", Tiers: []string{"gold"}}))
 		}))
 		changes := changesOf(r, owner)
-		for what, most := range map[string]int64{"downgrade": 6, "tier": 5, "image": 9, "token": 4, "link": 8} {
+		for what, most := range map[string]int64{"downgrade": 6, "tier": 5, "image": 10, "token": 4, "link": 8} {
 			require.NoError(t, changes[what](ctx))
 			before := sent.n.Load()
 			require.NoError(t, changes[what](ctx))
