@@ -109,6 +109,11 @@ func (s *Service) sweep(ctx context.Context, o SweepOptions) (r SweepReport, err
 }
 
 func (s *Service) sweepUsers(ctx context.Context, o SweepOptions, _ time.Time, r *SweepReport, extend func() error) error {
+	if !o.DryRun {
+		if err := s.sweepMembers(ctx, extend); err != nil {
+			return err
+		}
+	}
 	users, err := s.rec.Users.Deleting(ctx, sweepPage)
 	if err != nil {
 		return err
