@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -36,8 +37,12 @@ type Config struct {
 	// Caps bound what any tier may allow; zero fields get DefaultCaps.
 	Caps Caps
 
-	// SweepEvery is how often Run sweeps; 0: every 10 minutes, negative: never.
+	// SweepEvery is how often Run sweeps, for the first time when it has run so long; 0:
+	// every 10 minutes, negative: never.
 	SweepEvery time.Duration
+	// TrashFor is how long a blob without a record stays in the trash before a sweep
+	// removes it for good; 0: 7 days.
+	TrashFor time.Duration
 	// Now is the local clock; nil: time.Now. Expiry is judged by the database's clock, as the change feed tells it.
 	Now func() time.Time
 	// NewID makes ids; nil: UUID version 7 of the time by which expiry is judged.
@@ -81,6 +86,9 @@ type Service struct {
 	making flights
 	views  viewCounter
 
+	// swept is the newest walk of the store.
+	swept atomic.Pointer[SweepStatus]
+
 	stop   context.CancelFunc
 	life   context.Context // ends with Close: the context of work that outlives a request
 	closed sync.Once
@@ -92,7 +100,7 @@ func New(cfg Config) (*Service, error) {
 	for name, missing := range map[string]bool{
 		"Records": r.Users == nil || r.Tiers == nil || r.Directory == nil || r.Images == nil || r.Uploads == nil ||
 			r.Deletions == nil || r.Links == nil || r.LinkChanges == nil || r.Audit == nil || r.Sessions == nil ||
-			r.Tokens == nil || r.Changes == nil || r.Leases == nil,
+			r.Tokens == nil || r.Changes == nil || r.Leases == nil || r.Installation == nil,
 		"Blobs": cfg.Blobs == nil, "Resizer": cfg.Resizer == nil, "RateLimits": cfg.RateLimits == nil,
 		"SecretKeys": len(cfg.SecretKeys) == 0,
 	} {
@@ -121,6 +129,12 @@ func New(cfg Config) (*Service, error) {
 	}
 	if cfg.SweepEvery == 0 {
 		cfg.SweepEvery = 10 * time.Minute
+	}
+	if cfg.TrashFor == 0 {
+		cfg.TrashFor = defaultTrashFor
+	}
+	if cfg.TrashFor < 0 {
+		return nil, errors.New("imagify: Config.TrashFor must not be negative")
 	}
 	hasher, err := newPasswordHasher(cfg.Argon2, max(1, runtime.GOMAXPROCS(0)/2))
 	if err != nil {
