@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +38,8 @@ type Config struct {
 
 	// Caps bound what any tier may allow; zero fields get DefaultCaps.
 	Caps Caps
+	// Accept is the formats taken at upload; nil: all.
+	Accept []domain.Format
 
 	// SweepEvery is how often Run sweeps, for the first time when it has run so long; 0:
 	// every 10 minutes, negative: never.
@@ -82,9 +86,10 @@ type Service struct {
 	tiers    *feedCache[struct{}, []domain.Tier]
 	bodies   *otter.Cache[bodyKey, thumbnail]
 
-	basic  *basicMemory
-	making flights
-	views  viewCounter
+	basic   *basicMemory
+	making  flights
+	views   viewCounter
+	outages *outages
 
 	// swept is the newest walk of the store.
 	swept atomic.Pointer[SweepStatus]
@@ -107,6 +112,9 @@ func New(cfg Config) (*Service, error) {
 		if missing {
 			return nil, errors.New("imagify: Config." + name + " is missing or incomplete")
 		}
+	}
+	if cfg.Accept == nil {
+		cfg.Accept = domain.Formats()
 	}
 	caps := DefaultCaps()
 	if cfg.Caps.UploadBytes == 0 {
@@ -140,7 +148,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, rec: r, log: cfg.Logger, hasher: hasher}
+	s := &Service{cfg: cfg, rec: r, log: cfg.Logger, hasher: hasher, outages: newOutages()}
 	for _, k := range cfg.SecretKeys {
 		sg, err := newSigner(k)
 		if err != nil {
@@ -174,10 +182,10 @@ func New(cfg Config) (*Service, error) {
 // Run follows the change feed, writes view counts and sweeps, until ctx ends. Run it once, beside the requests.
 func (s *Service) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	wg.Go(func() { s.feed.run(ctx, s.cfg.Notices) })
-	wg.Go(func() { s.runViews(ctx) })
+	wg.Go(func() { s.keepRunning(ctx, "change feed", func() { s.feed.run(ctx, s.cfg.Notices) }) })
+	wg.Go(func() { s.keepRunning(ctx, "view counts", func() { s.runViews(ctx) }) })
 	if s.cfg.SweepEvery > 0 {
-		wg.Go(func() { s.runSweep(ctx) })
+		wg.Go(func() { s.keepRunning(ctx, "sweep", func() { s.runSweep(ctx) }) })
 	}
 	wg.Wait()
 }
@@ -193,6 +201,28 @@ func (s *Service) Step(ctx context.Context) error {
 		cancel()
 	}
 	return errors.Join(err, s.flushViews(ctx))
+}
+
+// restartAfter is how long a loop rests that an adapter's panic has ended.
+const restartAfter = time.Second
+
+// keepRunning runs a loop until ctx ends. A panic of an adapter's in it, which no
+// request's recovery would catch, is logged, and the loop begins again.
+func (s *Service) keepRunning(ctx context.Context, name string, loop func()) {
+	for ctx.Err() == nil {
+		func() {
+			defer func() {
+				if p := recover(); p != nil {
+					s.log.ErrorContext(ctx, "a background loop panicked, it begins again", "loop", name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				}
+			}()
+			loop()
+		}()
+		select {
+		case <-ctx.Done():
+		case <-time.After(restartAfter):
+		}
+	}
 }
 
 // Close stops work that is under way for nobody any more and writes what is
@@ -232,7 +262,7 @@ func (s *Service) Ready(ctx context.Context) map[string]error {
 	)
 	for name, ask := range asks {
 		wg.Go(func() {
-			if err := ask(ctx); err != nil {
+			if err := asked(ctx, ask); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				out[name] = err
@@ -241,6 +271,16 @@ func (s *Service) Ready(ctx context.Context) map[string]error {
 	}
 	wg.Wait()
 	return out
+}
+
+// asked is what a backend answers; a panic is an answer too.
+func asked(ctx context.Context, ask func(context.Context) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = domain.Wrap(domain.Unavailable, fmt.Errorf("it panicked: %v", p), "it does not answer")
+		}
+	}()
+	return ask(ctx)
 }
 
 func (s *Service) pingStorage(ctx context.Context) error {

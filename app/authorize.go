@@ -245,9 +245,8 @@ func (s *Service) Limit(ctx context.Context, actor domain.Actor) (limit domain.L
 		return domain.NoLimit, st, nil
 	}
 	got, err := s.cfg.RateLimits.Allow(ctx, "requests:"+actor.User.ID.String(), perMinute(int64(limit)))
-	if err != nil {
-		// A limiter that is away must not take the service with it.
-		s.log.WarnContext(ctx, "rate limits are away, letting the request pass", "error", err)
+	s.outages.limits.note(ctx, s.log, err)
+	if err != nil { // a limiter that is unavailable must not take the service with it
 		return domain.NoLimit, st, nil
 	}
 	st = RateState{Remaining: got.Remaining, Reset: got.Reset}

@@ -173,9 +173,7 @@ func (s *Service) checkPassword(ctx context.Context, username, password, address
 	if err == nil && !known {
 		_, err = s.cfg.RateLimits.Allow(ctx, at.known, knownRate) // what is taken of it says that it is known
 	}
-	if err != nil {
-		s.log.WarnContext(ctx, "rate limits are unavailable", "error", err)
-	}
+	s.outages.limits.note(ctx, s.log, err)
 	return u, nil
 }
 
@@ -340,9 +338,7 @@ func (s *Service) heed(ctx context.Context) {
 		s.log.ErrorContext(ctx, "the change feed does not answer; every decision reads the database", "error", err)
 	}
 	if s.cfg.Notices != nil {
-		if err := s.cfg.Notices.Publish(c); err != nil {
-			s.log.WarnContext(ctx, "could not tell other nodes of a change, they will poll", "error", err)
-		}
+		s.outages.notices.note(c, s.log, s.cfg.Notices.Publish(c))
 	}
 }
 

@@ -89,17 +89,13 @@ func tooMany(err error, format string) error {
 // keepLink and buryLink tell the fast path. It may be away: the database knows.
 func (s *Service) keepLink(ctx context.Context, l domain.Link) {
 	if ttl := l.ExpiresAt.Sub(s.now()); s.cfg.LinkLife != nil && ttl > 0 {
-		if err := s.cfg.LinkLife.Keep(ctx, l.Hash, ttl); err != nil {
-			s.log.WarnContext(ctx, "the link store is away", "error", err)
-		}
+		s.outages.links.note(ctx, s.log, s.cfg.LinkLife.Keep(ctx, l.Hash, ttl))
 	}
 }
 
 func (s *Service) buryLink(ctx context.Context, hash domain.SecretHash) {
 	if s.cfg.LinkLife != nil {
-		if err := s.cfg.LinkLife.Bury(ctx, hash, domain.MaxLinkSeconds*time.Second); err != nil {
-			s.log.WarnContext(ctx, "the link store is away", "error", err)
-		}
+		s.outages.links.note(ctx, s.log, s.cfg.LinkLife.Bury(ctx, hash, domain.MaxLinkSeconds*time.Second))
 	}
 }
 
@@ -175,8 +171,7 @@ func (s *Service) checkLink(ctx context.Context, hash domain.SecretHash) ports.L
 		return ports.LifeUnknown
 	}
 	life, err := s.cfg.LinkLife.Check(ctx, hash)
-	if err != nil {
-		s.log.WarnContext(ctx, "the link store is away", "error", err)
+	if s.outages.links.note(ctx, s.log, err); err != nil {
 		return ports.LifeUnknown
 	}
 	return life

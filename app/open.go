@@ -21,6 +21,9 @@ const (
 	// bodyCacheBytes bounds the memory that keeps small thumbnails, bodyCacheMax one of them.
 	bodyCacheBytes = 32 << 20
 	bodyCacheMax   = 64 << 10
+	// sealedInMemory bounds a stored thumbnail that is read whole before a byte of it is
+	// shown; a larger one is read twice.
+	sealedInMemory = 1 << 20
 	// makeTimeout bounds the making of one thumbnail, its waiting for admission included.
 	makeTimeout = 60 * time.Second
 )
@@ -81,6 +84,23 @@ type Content struct {
 	Recheck func(ctx context.Context) error
 }
 
+// Ready reads the first bytes from where Body stands, before the answer begins: its
+// error is one that a status can still tell. It is not needed, and not for several parts.
+func (c *Content) Ready() error {
+	if b, ok := c.Body.(*sentBody); ok {
+		return b.ready()
+	}
+	return nil
+}
+
+// send makes a blob the content's body.
+func (c *Content) send(ctx context.Context, b ports.Blob) {
+	c.Body, c.Size = b.Body, b.Size
+	if _, inMemory := b.Body.(readSeekNopCloser); !inMemory {
+		c.Body = &sentBody{body: b.Body, decided: time.Now(), recheck: func() error { return c.Recheck(ctx) }}
+	}
+}
+
 // Open opens a variant of an image by credentials.
 func (s *Service) Open(ctx context.Context, actor domain.Actor, id domain.ID, v domain.Variant) (*Content, error) {
 	return s.open(ctx, claim{actor: &actor}, id, v)
@@ -135,12 +155,12 @@ func (s *Service) open(ctx context.Context, by claim, id domain.ID, v domain.Var
 		b.Body.Close()
 		return nil, err
 	}
-	c.Body, c.Size = b.Body, b.Size
+	c.send(ctx, b)
 	return c, nil
 }
 
-// openOriginal opens the uploaded bytes. If a record has none, or too few, it
-// is a failure of the store, never an answer.
+// openOriginal opens the uploaded bytes. If a record has none, too few or others, it
+// is a failure of the store, never an answer. Its body is a ports.CheckedBody.
 func (s *Service) openOriginal(ctx context.Context, img domain.Image) (ports.Blob, error) {
 	b, err := s.cfg.Blobs.Open(ctx, originalKey(img.OwnerID, img.ID))
 	if errors.Is(err, domain.NotFound) {
@@ -155,6 +175,9 @@ func (s *Service) openOriginal(ctx context.Context, img domain.Image) (ports.Blo
 	if err == nil && b.Size != img.Size {
 		b.Body.Close()
 		return ports.Blob{}, domain.Wrap(domain.Unavailable, fmt.Errorf("the stored original of %s has %d bytes, its record says %d", img.ID, b.Size, img.Size), "the image's bytes are not available")
+	}
+	if err == nil {
+		b.Body = ports.NewCheckedBody(b, img.SHA256)
 	}
 	return b, err
 }
@@ -171,25 +194,21 @@ func (s *Service) noOriginal(ctx context.Context, img domain.Image, err error) e
 // openThumbnail opens a thumbnail from the store, or makes it. A small one is kept in memory.
 func (s *Service) openThumbnail(ctx context.Context, img domain.Image, height int, etag string) (ports.Blob, error) {
 	key := bodyKey{img.ID, height}
-	b, err := s.cfg.Blobs.Open(ctx, s.thumbnailKey(img, height))
-	if err == nil && b.Size <= bodyCacheMax {
-		data, err := readAll(b)
-		if err != nil {
-			return ports.Blob{}, err
-		}
-		s.bodies.Set(key, thumbnail{data, etag})
-		return inMemory(data), nil
+	b, err := s.storedThumbnail(ctx, img, height)
+	if small, ok := b.Body.(readSeekNopCloser); ok && err == nil && len(small.all) <= bodyCacheMax {
+		s.bodies.Set(key, thumbnail{small.all, etag})
 	}
 	if !errors.Is(err, domain.NotFound) {
 		return b, err
 	}
 	data, err := s.making.do(ctx, key, func(ctx context.Context) ([]byte, error) {
 		// It may have been made since the store was asked, by a flight that has landed.
-		if b, err := s.cfg.Blobs.Open(ctx, s.thumbnailKey(img, height)); !errors.Is(err, domain.NotFound) {
-			if err != nil {
-				return nil, err
-			}
+		b, err := s.storedThumbnail(ctx, img, height)
+		if err == nil {
 			return readAll(b)
+		}
+		if !errors.Is(err, domain.NotFound) {
+			return nil, err
 		}
 		return s.makeThumbnail(ctx, img, height)
 	})
@@ -202,11 +221,52 @@ func (s *Service) openThumbnail(ctx context.Context, img domain.Image, height in
 	return inMemory(data), nil
 }
 
-func inMemory(data []byte) ports.Blob {
-	return ports.Blob{Body: readSeekNopCloser{bytes.NewReader(data)}, Size: int64(len(data))}
+// storedThumbnail opens a thumbnail that the store has, after it was compared with its
+// seal: in memory, unless it is large. One that is another's or damaged counts as
+// missing, and is removed: it is made again.
+func (s *Service) storedThumbnail(ctx context.Context, img domain.Image, height int) (ports.Blob, error) {
+	key := s.thumbnailKey(img, height)
+	b, err := s.cfg.Blobs.Open(ctx, key)
+	if err != nil {
+		return b, err
+	}
+	var ok bool
+	if b.Size > sealedInMemory {
+		var large ports.Blob
+		if large, ok, err = ports.UnsealBlob(key, b); ok && err == nil {
+			return large, nil
+		}
+		b.Body.Close()
+	} else {
+		var stored, data []byte
+		if stored, err = readAll(b); err == nil {
+			data, ok = ports.Unseal(key, stored)
+		}
+		if ok {
+			return inMemory(data), nil
+		}
+	}
+	if err != nil {
+		return ports.Blob{}, domain.Wrap(domain.Unavailable, err, "the thumbnail's bytes are not available")
+	}
+	s.log.WarnContext(ctx, "a stored thumbnail is damaged, another's or of an older release: it is made again", "image", img.ID.String(), "height", height)
+	if err := s.cfg.Blobs.Delete(ctx, key); err != nil {
+		return ports.Blob{}, err
+	}
+	return ports.Blob{}, domain.Wrap(domain.NotFound, errBadSeal, "no such thumbnail")
 }
 
-type readSeekNopCloser struct{ *bytes.Reader }
+// errBadSeal is why a thumbnail that is stored counts as missing.
+var errBadSeal = errors.New("its seal is not that of its key and bytes")
+
+func inMemory(data []byte) ports.Blob {
+	return ports.Blob{Body: readSeekNopCloser{bytes.NewReader(data), data}, Size: int64(len(data))}
+}
+
+type readSeekNopCloser struct {
+	*bytes.Reader
+	all []byte
+}
 
 func (readSeekNopCloser) Close() error { return nil }
 
@@ -256,13 +316,17 @@ func (s *Service) resizeHere(ctx context.Context, img domain.Image, height int, 
 		return nil, err
 	}
 	thumbs, err := s.cfg.Resizer.Resize(ctx, src.Body, []int{height})
+	if checked, ok := src.Body.(*ports.CheckedBody); ok && err == nil {
+		err = checked.Finish() // of another's picture no thumbnail is kept
+	}
 	src.Body.Close()
 	if err != nil {
 		return nil, err
 	}
 	data := thumbs[0].Data
-	err = s.cfg.Blobs.Put(ctx, key, bytes.NewReader(data), ports.PutOptions{
-		Size: int64(len(data)), IfAbsent: true, ContentType: thumbs[0].Format.ContentType(),
+	sealed := ports.Seal(key, data)
+	err = s.cfg.Blobs.Put(ctx, key, bytes.NewReader(sealed), ports.PutOptions{
+		Size: int64(len(sealed)), IfAbsent: true, ContentType: thumbs[0].Format.ContentType(),
 	})
 	if err != nil && !errors.Is(err, domain.Conflict) {
 		if ctx.Err() != nil {
@@ -277,7 +341,7 @@ func (s *Service) resizeHere(ctx context.Context, img domain.Image, height int, 
 // resizeThere has the StoredResizer make a thumbnail under the key, and reads it.
 func (s *Service) resizeThere(ctx context.Context, img domain.Image, height int, key string) ([]byte, error) {
 	job := ports.StoredJob{
-		Source: originalKey(img.OwnerID, img.ID), Size: img.Size, Pipeline: s.cfg.Resizer.Pipeline(),
+		Source: originalKey(img.OwnerID, img.ID), Size: img.Size, SHA256: img.SHA256, Pipeline: s.cfg.Resizer.Pipeline(),
 		Thumbnails: []ports.StoredThumbnail{{Height: height, Key: key}},
 	}
 	err := s.cfg.StoredResizer.ResizeStored(ctx, job)
@@ -286,8 +350,11 @@ func (s *Service) resizeThere(ctx context.Context, img domain.Image, height int,
 	}
 	if err == nil {
 		var b ports.Blob
-		if b, err = s.cfg.Blobs.Open(ctx, key); err == nil {
+		if b, err = s.storedThumbnail(ctx, img, height); err == nil {
 			return readAll(b)
+		}
+		if errors.Is(err, errBadSeal) { // without one, as an older release makes it
+			return s.resizeHere(ctx, img, height, key)
 		}
 	}
 	if domain.CodeOf(err) == domain.NotFound {

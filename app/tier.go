@@ -59,7 +59,7 @@ func (s *Service) CreateTier(ctx context.Context, actor domain.Actor, name strin
 	if err := s.removeMembers(ctx, name, func() error { return nil }); err != nil {
 		return t, err
 	}
-	return t, s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+	err := s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
 		switch _, err := tx.Tiers().Get(ctx, name); {
 		case err == nil:
 			return domain.Errorf(domain.Conflict, "there is a tier of this name already")
@@ -74,6 +74,7 @@ func (s *Service) CreateTier(ctx context.Context, actor domain.Actor, name strin
 		}
 		return tx.Record(ctx, s.audit(actor, "tier.create", name, nil, tierFacts(t)))
 	})
+	return t, err
 }
 
 // errMembersLeft refuses a tier whose name users still have in their records.
@@ -102,7 +103,7 @@ func (s *Service) UpdateTier(ctx context.Context, actor domain.Actor, name strin
 			return t, err
 		}
 	}
-	return t, s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+	err = s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
 		before, err := tx.Tiers().Get(ctx, name)
 		if err != nil {
 			return noSuchTier(err)
@@ -117,6 +118,7 @@ func (s *Service) UpdateTier(ctx context.Context, actor domain.Actor, name strin
 		}
 		return tx.Record(ctx, s.audit(actor, "tier.update", name, tierFacts(before), tierFacts(t)))
 	})
+	return t, err
 }
 
 // TierEffect is what a change of a tier would do.

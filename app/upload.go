@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/imagify-api/imagify/domain"
@@ -64,13 +65,13 @@ func (s *Service) Upload(ctx context.Context, actor domain.Actor, in UploadInput
 
 	// What begins no accepted format is refused before anything is written anywhere.
 	body := bufio.NewReaderSize(in.Body, 4096)
-	head, err := body.Peek(domain.SniffLength)
+	head, err := body.Peek(domain.ForeignLength)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return domain.Image{}, cutShort(err)
 	}
 	format, ok := domain.Sniff(head)
-	if !ok {
-		return domain.Image{}, domain.Errorf(domain.UnsupportedImage, "the file is not a JPEG, PNG, WebP or GIF picture")
+	if !ok || !slices.Contains(s.cfg.Accept, format) {
+		return domain.Image{}, domain.RefuseFormat(head, s.cfg.Accept)
 	}
 
 	now := s.now()
@@ -363,3 +364,6 @@ func (r *ctxReader) Read(p []byte) (int, error) {
 	}
 	return r.r.Read(p)
 }
+
+// Accepted returns the formats that are taken at upload.
+func (s *Service) Accepted() []domain.Format { return slices.Clone(s.cfg.Accept) }

@@ -75,7 +75,7 @@ func (s *Service) CreateUser(ctx context.Context, actor domain.Actor, username s
 	if err != nil {
 		return u, err
 	}
-	return u, s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+	err = s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
 		if err := s.applyUser(ctx, tx, &u, c, hash); err != nil {
 			return err
 		}
@@ -84,6 +84,7 @@ func (s *Service) CreateUser(ctx context.Context, actor domain.Actor, username s
 		}
 		return tx.Record(ctx, s.audit(actor, "user.create", username, nil, userFacts(u)))
 	})
+	return u, err
 }
 
 // UpdateUser changes an account; what it loses, it loses at once. The last
@@ -96,7 +97,7 @@ func (s *Service) UpdateUser(ctx context.Context, actor domain.Actor, username s
 	if err != nil {
 		return u, err
 	}
-	return u, s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+	err = s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
 		before, err := tx.Users().ByUsername(ctx, cleanUsername(username))
 		if err != nil {
 			return noSuchUser(err)
@@ -122,6 +123,7 @@ func (s *Service) UpdateUser(ctx context.Context, actor domain.Actor, username s
 		}
 		return tx.Record(ctx, s.audit(actor, "user.update", u.Username, userFacts(before), after))
 	})
+	return u, err
 }
 
 // DeleteUser deletes an account with its images and links. Everything of it is

@@ -1,5 +1,7 @@
 package domain
 
+import "strings"
+
 // Format is an image format that imagify accepts.
 type Format string
 
@@ -9,10 +11,19 @@ const (
 	PNG  Format = "png"
 	WebP Format = "webp"
 	GIF  Format = "gif"
+	HEIC Format = "heic"
 )
 
 // Formats lists them.
-func Formats() []Format { return []Format{JPEG, PNG, WebP, GIF} }
+func Formats() []Format { return []Format{JPEG, PNG, WebP, GIF, HEIC} }
+
+// Name is what people call the format.
+func (f Format) Name() string {
+	if f == WebP {
+		return "WebP"
+	}
+	return strings.ToUpper(string(f))
+}
 
 // ContentType is the format's media type.
 func (f Format) ContentType() string { return "image/" + string(f) }
@@ -40,6 +51,12 @@ func Sniff(head []byte) (Format, bool) {
 		return WebP, true
 	case has(0, "GIF87a"), has(0, "GIF89a"): // GIF89a, section 17
 		return GIF, true
+	case has(4, "ftyp") && len(head) >= 12: // ISO/IEC 23008-12, 10 and annex B
+		switch string(head[8:12]) {
+		// mif1 and msf1 hold pictures of any coding; the decoder names one that is not HEVC.
+		case "heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs", "mif1", "mif2", "msf1", "miaf", "heif":
+			return HEIC, true
+		}
 	}
 	return "", false
 }

@@ -109,6 +109,9 @@ func TestSniff(t *testing.T) {
 		"RIFF\x00\x00\x00\x00WEBPVP8 ": domain.WebP,
 		"GIF87a":                       domain.GIF,
 		"GIF89a":                       domain.GIF,
+		"\x00\x00\x00\x18ftypheic":     domain.HEIC,
+		"\x00\x00\x00\x18ftypmif1":     domain.HEIC,
+		"\x00\x00\x00\x18ftypmsf1":     domain.HEIC,
 	} {
 		got, ok := domain.Sniff([]byte(in))
 		assert.True(t, ok)
@@ -118,7 +121,8 @@ func TestSniff(t *testing.T) {
 		_, ok := domain.Sniff([]byte(in))
 		assert.False(t, ok, "%q", in)
 	}
-	assert.Len(t, domain.Formats(), 4)
+	assert.Len(t, domain.Formats(), 5)
+	assert.Equal(t, "image/heic", domain.HEIC.ContentType())
 	assert.Equal(t, "image/webp", domain.WebP.ContentType())
 	assert.Equal(t, domain.PNG, domain.ImageInfo{Alpha: true}.ThumbnailFormat())
 	assert.Equal(t, domain.JPEG, domain.ImageInfo{}.ThumbnailFormat())

@@ -11,24 +11,26 @@ import (
 // passes through the caller. It works on the store that the caller's Blobs works
 // on, and as the Resizer of the job's Pipeline.
 type StoredResizer interface {
-	// ResizeStored makes the job's thumbnails and puts each whole under its key,
-	// with its content type. A key that exists stays as it is, and is no error: one
+	// ResizeStored makes the job's thumbnails and puts each whole under its key, with
+	// its content type and as Seal has it. A key that exists stays as it is, and is no error: one
 	// pipeline makes the same thumbnail of the same bytes. So a job may be repeated,
 	// and run twice at once; after nil every key is there, after an error some may be,
 	// and after the end of ctx more may come for as long as ctx had left.
 	//
 	// Errors: domain.Invalid (a job that breaks its own rules; nothing is read),
 	// domain.Conflict (it works as another pipeline; nothing is put), domain.NotFound
-	// (no source), domain.Unavailable (the source is not of the job's size; busy or
+	// (no source), domain.Unavailable (the source is not of the job's size or digest; busy or
 	// away, then with RetryAfter), and those of Resizer.Resize.
 	ResizeStored(ctx context.Context, job StoredJob) error
 }
 
 // StoredJob is what to make of one stored original.
 type StoredJob struct {
-	// Source is the original's key, Size its length in bytes.
+	// Source is the original's key, Size its length in bytes, SHA256 its digest; the
+	// zero digest is not compared.
 	Source string
 	Size   int64
+	SHA256 [32]byte
 	// Pipeline is what Resizer.Pipeline says where the job comes from.
 	Pipeline string
 	// Thumbnails are 1 to MaxStoredThumbnails, with different keys, none of them Source.

@@ -123,6 +123,9 @@ func (r *Resizer) Resize(ctx context.Context, src io.Reader, heights []int) ([]p
 	return thumbs, nil
 }
 
+// decodable are the formats that the standard library and x/image decode.
+var decodable = []domain.Format{domain.JPEG, domain.PNG, domain.WebP, domain.GIF}
+
 // decoded reads, checks, admits and decodes a source for use, which is done
 // with the picture when it returns. Inspect and Resize both come this way, so
 // that what the one accepts the other can do.
@@ -133,6 +136,9 @@ func (r *Resizer) decoded(ctx context.Context, src io.Reader, lim domain.ImageLi
 	info, err := s.read(ctx, src, imagefile.Limits{ImageLimits: lim})
 	if err != nil {
 		return err
+	}
+	if info.Format == domain.HEIC {
+		return domain.Errorf(domain.UnsupportedImage, "the file is HEIC, which this resizer does not decode: send %s", domain.Names(decodable))
 	}
 	if need := memory(info, domain.MaxHeight); need > r.opt.Memory {
 		return domain.LimitError(domain.TooLarge, r.opt.Memory,

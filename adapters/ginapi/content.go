@@ -201,8 +201,14 @@ func (w *contentWriter) WriteHeader(status int) {
 		w.err = errPrecondition
 	case status >= http.StatusBadRequest:
 		w.err = domain.Errorf(domain.Internal, "http.ServeContent answered %d", status)
-	case status < http.StatusMultipleChoices && q.r.Method != http.MethodHead && w.c.View != nil:
-		w.err = w.c.View(q.ctx())
+	case status < http.StatusMultipleChoices && q.r.Method != http.MethodHead:
+		// Of several parts ServeContent reads already, on a goroutine of its own.
+		if !strings.HasPrefix(w.Header().Get("Content-Type"), "multipart/") {
+			w.err = w.c.Ready()
+		}
+		if w.err == nil && w.c.View != nil {
+			w.err = w.c.View(q.ctx())
+		}
 	}
 	if w.err != nil {
 		return

@@ -74,6 +74,20 @@ type galleryData struct {
 	Later     bool // not the first page
 	Heights   []int
 	MaxUpload int64
+	Formats   string // for people
+	Accept    string // for the file input
+}
+
+// acceptAttribute is what a file input offers: media types, and extensions where browsers know none.
+func acceptAttribute(formats []domain.Format) string {
+	var types []string
+	for _, f := range formats {
+		types = append(types, f.ContentType())
+		if f == domain.HEIC {
+			types = append(types, "image/heif", ".heic", ".heif", ".hif")
+		}
+	}
+	return strings.Join(types, ",")
 }
 
 func getGallery(q *request) error { return q.galleryPage(http.StatusOK, "") }
@@ -101,6 +115,7 @@ func (q *request) galleryPage(status int, said string) error {
 	}
 	e := q.actor.Effective
 	d := galleryData{Later: v.Has("cursor"), Heights: e.Permissions.Heights(), MaxUpload: e.Limits.MaxUploadBytes.Max()}
+	d.Formats, d.Accept = domain.Names(q.s.svc.Accepted()), acceptAttribute(q.s.svc.Accepted())
 	if d.Usage, err = q.usage(); err != nil {
 		return err
 	}

@@ -299,7 +299,7 @@ func schemas() obj {
 	strs := array(text())
 	positive := obj{"type": "integer", "minimum": 1}
 	image := all(obj{
-		"id": text(), "owner_id": text(), "filename": text(), "content_type": obj{"enum": []string{"image/jpeg", "image/png", "image/webp", "image/gif"}},
+		"id": text(), "owner_id": text(), "filename": text(), "content_type": obj{"enum": []string{"image/jpeg", "image/png", "image/webp", "image/gif", "image/heic"}},
 		"width": positive, "height": positive, "size": natural(), "uploaded_at": stamp(),
 		"placeholder": obj{"type": "string", "contentEncoding": "base64", "description": "A ThumbHash"},
 		"thumbnails": obj{

@@ -179,7 +179,7 @@ var plainDetails = map[domain.Code]string{
 	domain.LinkExpired:         "Link has expired",
 	domain.Gone:                "It is gone.",
 	domain.TooLarge:            "It is too large.",
-	domain.UnsupportedImage:    "The file is not a JPEG, PNG, WebP or GIF picture.",
+	domain.UnsupportedImage:    "The file is not a picture of an accepted format.",
 	domain.RangeNotSatisfiable: "The range is outside of the file.",
 	domain.CorruptImage:        "The picture cannot be decoded.",
 	domain.IdempotencyMismatch: "This Idempotency-Key was used for another request.",

@@ -22,6 +22,7 @@ type event struct {
 type job struct {
 	Source     string      `json:"source"`
 	Size       int64       `json:"size"`
+	SHA256     []byte      `json:"sha256,omitempty"`
 	Pipeline   string      `json:"pipeline"`
 	Thumbnails []thumbnail `json:"thumbnails"`
 	// TimeoutMS is how many milliseconds the caller still waits; 0 if it did not say.
@@ -58,6 +59,9 @@ var faults = []domain.Code{
 
 func toWire(j ports.StoredJob, left time.Duration) event {
 	w := job{Source: j.Source, Size: j.Size, Pipeline: j.Pipeline, TimeoutMS: left.Milliseconds()}
+	if j.SHA256 != [32]byte{} {
+		w.SHA256 = j.SHA256[:]
+	}
 	for _, t := range j.Thumbnails {
 		w.Thumbnails = append(w.Thumbnails, thumbnail(t))
 	}
@@ -66,6 +70,7 @@ func toWire(j ports.StoredJob, left time.Duration) event {
 
 func (w job) fromWire() ports.StoredJob {
 	j := ports.StoredJob{Source: w.Source, Size: w.Size, Pipeline: w.Pipeline}
+	copy(j.SHA256[:], w.SHA256)
 	for _, t := range w.Thumbnails {
 		j.Thumbnails = append(j.Thumbnails, ports.StoredThumbnail(t))
 	}

@@ -62,14 +62,14 @@ func encodingWork(h header) int64 {
 }
 
 func openFormat(ctx context.Context, src io.Reader, budget *work.Budget) (file, error) {
-	head := make([]byte, domain.SniffLength)
+	head := make([]byte, domain.ForeignLength)
 	n, err := io.ReadFull(src, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
 	format, ok := domain.Sniff(head[:n])
 	if !ok {
-		return nil, domain.Errorf(domain.UnsupportedImage, "not an image that is accepted: send JPEG, PNG, WebP or GIF")
+		return nil, domain.RefuseFormat(head[:n], domain.Formats())
 	}
 	src = io.MultiReader(bytes.NewReader(head[:n]), src)
 	switch format {
@@ -81,8 +81,10 @@ func openFormat(ctx context.Context, src io.Reader, budget *work.Budget) (file, 
 		return openWebP(ctx, src, budget)
 	case domain.GIF:
 		return openGIF(ctx, src, budget)
+	case domain.HEIC:
+		return openHEIC(ctx, src, budget)
 	}
-	return nil, domain.Errorf(domain.UnsupportedImage, "not an image that is accepted: send JPEG, PNG, WebP or GIF")
+	return nil, domain.RefuseFormat(head[:n], domain.Formats())
 }
 
 // classify gives a codec's error its code; what no codec says stays as it is.
@@ -91,7 +93,7 @@ func classify(err error) error {
 		return &domain.Error{Code: domain.TooLarge, Err: err, Limit: new(int64(work.Max)),
 			Msg: "the file takes more work than allowed for what it shows; save it again with an ordinary encoder, or smaller"}
 	}
-	for _, f := range []func(error) error{classifyJPEG, classifyPNG, classifyWebP, classifyGIF} {
+	for _, f := range []func(error) error{classifyJPEG, classifyPNG, classifyWebP, classifyGIF, classifyHEIC} {
 		if c := f(err); c != nil {
 			return c
 		}

@@ -27,8 +27,9 @@ type picture struct {
 	width, height int // in pixels of the file, as coded
 	orientation   int // EXIF's, 1 to 8
 	model         model
-	inverted      bool // CMYK and YCCK whose 255 is no ink
-	videoRange    bool // YCbCr is in the range of WebP's; it is converted when it is small
+	inverted      bool    // CMYK and YCCK whose 255 is no ink
+	matrix        *matrix // of YCbCr; nil is BT.601's
+	videoRange    bool    // YCbCr is in the range of WebP's; it is converted when it is small
 	planes        []plane
 	// alpha: some pixel is transparent, so thumbnails need it. At every reduction of a file it is the same.
 	alpha bool
@@ -76,7 +77,9 @@ func thumbnailSize(width, height, orientation, thumbHeight int) size {
 func swapped(orientation int) bool { return orientation >= 5 && orientation <= 8 }
 
 // direct reports whether thumbnails go from plane to plane, without RGB between.
-func (p *picture) direct() bool { return p.model == gray || p.model == ycbcr && p.profile == nil }
+func (p *picture) direct() bool {
+	return p.model == gray || p.model == ycbcr && p.profile == nil && p.matrix == nil
+}
 
 // scale brings a plane to the size of a picture as coded. Of 4:2:0 chroma per is 2: of a line of an
 // odd number of pixels the last chroma sample, or the first one of a line that will run
@@ -200,7 +203,11 @@ func (p *picture) toSRGB(pix []byte) {
 		return
 	case ycbcr:
 		for i := 0; i+3 < len(pix); i += 4 {
-			pix[i], pix[i+1], pix[i+2] = toRGB(pix[i], pix[i+1], pix[i+2])
+			if p.matrix != nil {
+				pix[i], pix[i+1], pix[i+2] = p.matrix.toRGB(pix[i], pix[i+1], pix[i+2])
+			} else {
+				pix[i], pix[i+1], pix[i+2] = toRGB(pix[i], pix[i+1], pix[i+2])
+			}
 			pix[i+3] = 255
 		}
 	case rgb:

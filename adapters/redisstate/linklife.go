@@ -54,13 +54,18 @@ func (s *State) Check(ctx context.Context, token domain.SecretHash) (ports.Life,
 	life := ports.LifeUnknown
 	err := s.do(ctx, func(ctx context.Context) error {
 		n, err := checkScript.Run(ctx, s.client, s.linkKey(token)).Int()
-		switch n {
-		case 1:
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+		case n == 1:
 			life = ports.LifeAlive
-		case 2:
+		case n == 2:
 			life = ports.LifeDead
+		default:
+			return nonsense(n)
 		}
-		return err
+		return nil
 	})
 	return life, err
 }
@@ -80,7 +85,13 @@ func (s *State) Keep(ctx context.Context, token domain.SecretHash, ttl time.Dura
 		if err != nil {
 			return err
 		}
-		now, _ := moment[0].(int64)
+		if len(moment) != 2 {
+			return nonsense(moment)
+		}
+		now, ok := moment[0].(int64)
+		if run, isText := moment[1].(string); !ok || now <= 0 || !isText || run == "" {
+			return nonsense(moment)
+		}
 		return keepScript.Run(ctx, s.client, key, moment[1], now+ttl.Milliseconds()).Err()
 	})
 }

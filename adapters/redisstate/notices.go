@@ -2,6 +2,8 @@ package redisstate
 
 import (
 	"context"
+	"errors"
+	"net"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -31,7 +33,7 @@ func (s *State) Subscribe(ctx context.Context) (<-chan struct{}, error) {
 	if s.unhear == nil {
 		hear, cancel := context.WithCancel(context.Background())
 		s.unhear = cancel
-		go s.hear(hear)
+		s.listening.Go(func() { s.listen(hear) })
 	}
 	s.mu.Unlock()
 	context.AfterFunc(ctx, func() {
@@ -47,20 +49,43 @@ func (s *State) Subscribe(ctx context.Context) (<-chan struct{}, error) {
 	return c, nil
 }
 
-// hear listens until its context ends. The client connects again by itself.
-func (s *State) hear(ctx context.Context) {
-	p := s.client.Subscribe(ctx, s.channel())
-	defer p.Close() //nolint:errcheck // nothing is lost with it
-	messages := p.ChannelWithSubscriptions(redis.WithChannelHealthCheckInterval(aliveCheck))
-	for {
+// listen hears until its context ends, on one connection after the other.
+func (s *State) listen(ctx context.Context) {
+	for recovered(ctx, s.hear) != nil {
 		select {
 		case <-ctx.Done():
 			return
-		case _, open := <-messages:
-			if !open {
-				return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// hear listens until its context ends, or a connection that was asked gives no sign of
+// life. It receives by itself: the client's channels do so on goroutines on which an
+// answer that it did not expect would end the process.
+func (s *State) hear(ctx context.Context) error {
+	p := s.client.Subscribe(ctx, s.channel())
+	defer p.Close() //nolint:errcheck // nothing is lost with it
+	defer context.AfterFunc(ctx, func() { _ = p.Close() })()
+	for asked := false; ; {
+		got, err := p.ReceiveTimeout(ctx, aliveCheck)
+		if ctx.Err() != nil {
+			return nil
+		}
+		var network net.Error
+		switch {
+		case err == nil:
+			asked = false
+			if _, pong := got.(*redis.Pong); !pong {
+				s.tell()
 			}
-			s.tell()
+		case errors.As(err, &network) && network.Timeout() && !asked:
+			asked = true
+			if err := p.Ping(ctx); err != nil {
+				return err
+			}
+		default:
+			return err
 		}
 	}
 }

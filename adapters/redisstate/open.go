@@ -29,9 +29,10 @@ const (
 //	redis://user:password@host:6379/0                     one server
 //	redis+sentinel://user:password@a:26379,b:26379/master/0   the named master that Sentinels know
 //	redis+cluster://user:password@a:6379,b:6379           a Cluster, from some of its nodes
+//	redis+unix://user:password@/run/redis/redis.sock?db=0   one server, by its unix socket
 //
 // With rediss in place of redis each connection is TLS. User, password, ports and
-// database may be left out. The query may hold sentinel_username,
+// database may be left out. The query may hold db for a unix socket, sentinel_username,
 // sentinel_password, client_name, pool_size (connections a server, by default ten a
 // processor), min_idle_conns, and dial_timeout, read_timeout and write_timeout as
 // durations such as 500ms; anything else is an error. Errors name no password.
@@ -40,7 +41,14 @@ func Open(rawURL string, o Options) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redisstate: the Redis URL %w", err)
 	}
-	return New(redis.NewUniversalClient(u), o)
+	conns := newConnections(u.DialTimeout, u.TLSConfig)
+	u.Dialer = conns.dial
+	s, err := New(redis.NewUniversalClient(u), o)
+	if err != nil {
+		return nil, err
+	}
+	s.drop = conns.drop
+	return s, nil
 }
 
 func parse(rawURL string) (*redis.UniversalOptions, error) {
@@ -61,13 +69,16 @@ func parse(rawURL string) (*redis.UniversalOptions, error) {
 	case "rediss":
 		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	default:
-		return nil, fmt.Errorf("has the scheme %q: use redis, rediss, or either with +sentinel or +cluster", u.Scheme)
+		return nil, fmt.Errorf("has the scheme %q: use redis, rediss, either with +sentinel or +cluster, or redis+unix", u.Scheme)
 	}
 	if u.Opaque != "" || u.Fragment != "" {
 		return nil, errors.New("is not like redis://host:6379/0")
 	}
 	o.Username = u.User.Username()
 	o.Password, _ = u.User.Password()
+	if kind == "unix" {
+		return unix(u, o)
+	}
 	port := redisPort
 	if kind == "sentinel" {
 		port = sentinelPort
@@ -88,11 +99,11 @@ func parse(rawURL string) (*redis.UniversalOptions, error) {
 		o.MasterName, path = path[0], path[1:]
 	case "cluster":
 		if len(path) != 0 {
-			return nil, errors.New("names a database, which a Cluster has not: leave the path away")
+			return nil, errors.New("names a database, which a Cluster has not: omit the path")
 		}
 		o.IsClusterMode = true
 	default:
-		return nil, fmt.Errorf("has the scheme %q: after the + comes sentinel or cluster", u.Scheme)
+		return nil, fmt.Errorf("has the scheme %q: after the + comes sentinel, cluster or unix", u.Scheme)
 	}
 	if len(path) > 1 {
 		return nil, fmt.Errorf("has a path of %d parts where one database's number was wanted", len(path))
@@ -101,6 +112,30 @@ func parse(rawURL string) (*redis.UniversalOptions, error) {
 		if o.DB, err = strconv.Atoi(path[0]); err != nil || o.DB < 0 {
 			return nil, fmt.Errorf("names the database %q: it is a number from 0", path[0])
 		}
+	}
+	return o, query(u, o)
+}
+
+// unix reads the URL of a unix socket, whose path takes the database's place.
+func unix(u *url.URL, o *redis.UniversalOptions) (*redis.UniversalOptions, error) {
+	switch {
+	case o.TLSConfig != nil:
+		return nil, errors.New("wants TLS on a unix socket: write redis+unix")
+	case u.Host != "" || !strings.HasPrefix(u.Path, "/") || u.Path == "/":
+		return nil, errors.New("is not like redis+unix:///run/redis/redis.sock?db=0, with three slashes")
+	}
+	o.Addrs = []string{u.Path}
+	values := u.Query()
+	if list, ok := values["db"]; ok {
+		n, err := strconv.Atoi(list[0])
+		if err != nil || n < 0 || len(list) != 1 {
+			return nil, fmt.Errorf("names the database %q: it is a number from 0", list)
+		}
+		o.DB = n
+		values.Del("db")
+		rest := *u
+		rest.RawQuery = values.Encode()
+		u = &rest
 	}
 	return o, query(u, o)
 }

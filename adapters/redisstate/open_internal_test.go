@@ -41,6 +41,11 @@ func TestParse(t *testing.T) {
 		assert.Equal(t, maintnotifications.ModeDisabled, o.MaintNotificationsConfig.Mode, c.url)
 	}
 
+	socket, err := parse("redis+unix://anna:secret@/run/redis/redis.sock?db=3&pool_size=7")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"/run/redis/redis.sock"}, socket.Addrs)
+	assert.Equal(t, []any{"anna", "secret", 3, 7}, []any{socket.Username, socket.Password, socket.DB, socket.PoolSize})
+
 	o, err := parse("redis+sentinel://anna:s%40crt@a/m?sentinel_username=su&sentinel_password=sp&client_name=n&pool_size=7&min_idle_conns=2&dial_timeout=1s&read_timeout=20ms&write_timeout=3s")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"anna", "s@crt", "su", "sp", "n"}, []string{o.Username, o.Password, o.SentinelUsername, o.SentinelPassword, o.ClientName})
@@ -54,6 +59,7 @@ func TestOpenRefuses(t *testing.T) {
 		"", "localhost:6379", "http://localhost", "redis:localhost", "redis://", "redis://:6379", "redis://a:b", "redis://a:0", "redis://a:70000", "redis://a:1,b:2",
 		"redis://a/x", "redis://a/-1", "redis://a/1/2", "redis://a#1", "redis+x://a", "redis+cluster://a/1", "redis+cluster://a,,b", "redis+sentinel://a", "redis+sentinel://a/m/x",
 		"redis+sentinel://a/m/1/2", "redis://a?db=1", "redis://a?pool_size=0", "redis://a?pool_size=1&pool_size=2", "redis://a?read_timeout=5", "redis://a?read_timeout=-5s",
+		"redis+unix://", "redis+unix:///", "redis+unix://run/redis.sock", "rediss+unix:///run/redis.sock", "redis+unix:///r.sock?db=x", "redis+unix:///r.sock?db=1&db=2", "redis+unix:///r.sock?x=1",
 		"redis://u:hunter2@a?pool_size=%zz", "redis://u:hunter2@a b", "redis://u:hunter2%zz@a", "redis://u:hunter2@a:x",
 	} {
 		_, err := Open(url, Options{})

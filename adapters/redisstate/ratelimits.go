@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -73,8 +72,8 @@ func (s *State) ask(ctx context.Context, key string, r ports.Rate, take int) (po
 		if err != nil {
 			return err
 		}
-		if len(got) != 2 {
-			return errors.New("the script's answer is not two numbers")
+		if len(got) != 2 || got[0] != 0 && got[0] != 1 || got[1] < 0 || got[1] > burst.Microseconds() {
+			return nonsense(got)
 		}
 		ahead := time.Duration(got[1]) * time.Microsecond
 		state = ports.RateState{

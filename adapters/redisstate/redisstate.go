@@ -68,10 +68,14 @@ type State struct {
 	prefix  string
 	timeout time.Duration
 	gate    gate
+	// drop ends every connection; nil: the client is another's.
+	drop func()
 
 	mu     sync.Mutex
 	subs   map[chan struct{}]struct{}
 	unhear context.CancelFunc // ends listening; nil while nobody does
+	// listening is the goroutines that hear.
+	listening sync.WaitGroup
 }
 
 // New returns the state that a client keeps. The client should have
@@ -102,7 +106,9 @@ func (s *State) Close() error {
 		s.unhear()
 	}
 	s.mu.Unlock()
-	return s.client.Close()
+	err := s.client.Close()
+	s.listening.Wait()
+	return err
 }
 
 // Ping reports whether Redis answers: in a Cluster, every master.
@@ -125,7 +131,7 @@ func (s *State) Doctor(ctx context.Context) error {
 		if errors.As(err, &reply) { // it answers, with a refusal
 			advice = "check the user and the password in IMAGIFY_REDIS_URL; " + rights
 		}
-		return fmt.Errorf("Redis does not let imagify in: %w; %s", cause(err), advice) //nolint:staticcheck // a name
+		return fmt.Errorf("Redis rejected imagify's connection: %w; %s", cause(err), advice) //nolint:staticcheck // a name
 	}
 	probe := domain.SecretHash(sha256.Sum256([]byte("imagify doctor")))
 	for _, try := range []struct {
@@ -200,7 +206,7 @@ func (s *State) do(ctx context.Context, call func(ctx context.Context) error) er
 	}
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	err := call(bounded)
+	err := recovered(bounded, call)
 	if err == nil {
 		s.gate.open()
 		return nil
@@ -211,10 +217,25 @@ func (s *State) do(ctx context.Context, call func(ctx context.Context) error) er
 	var reply redis.Error
 	if errors.As(err, &reply) {
 		s.gate.open() // whatever it says, it answers
-	} else {
-		s.gate.failed()
+	} else if s.gate.failed() && s.drop != nil {
+		s.drop() // what was lost without a word fails one call after the other
 	}
 	return unavailable(err)
+}
+
+// recovered makes a panic of the client's, over an answer that it did not expect, an error.
+func recovered(ctx context.Context, call func(ctx context.Context) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the client panicked: %v", p)
+		}
+	}()
+	return call(ctx)
+}
+
+// nonsense is the error of an answer that no script of ours gives.
+func nonsense(answer any) error {
+	return fmt.Errorf("the script's answer is %.80q", fmt.Sprint(answer))
 }
 
 // ended is the error of a context that has ended.
@@ -253,8 +274,11 @@ func (g *gate) open() {
 	}
 }
 
-func (g *gate) failed() {
-	if g.failures.Add(1) >= maxFailures { // the pause begins anew after a probe, however long that took
-		g.next.Store(int64(time.Since(g.start) + pause))
+// failed reports whether the gate is closed now.
+func (g *gate) failed() bool {
+	if g.failures.Add(1) < maxFailures {
+		return false
 	}
+	g.next.Store(int64(time.Since(g.start) + pause)) // it begins again after a probe, however long that took
+	return true
 }

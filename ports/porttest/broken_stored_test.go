@@ -65,6 +65,14 @@ func brokenStored() []broken {
 		stored(control, "Makes", nil),
 		stored(control, "BadPictures", nil),
 		stored("puts nothing", "Makes", func(context.Context, ports.StoredJob, ports.Blobs, ports.StoredResizer) error { return nil }),
+		stored("does not look at the digest", "OtherDigest", func(ctx context.Context, job ports.StoredJob, _ ports.Blobs, right ports.StoredResizer) error {
+			job.SHA256 = [32]byte{}
+			return right.ResizeStored(ctx, job)
+		}),
+		storedPuts("puts no seal", "Makes", func(b ports.Blobs, ctx context.Context, key string, r io.Reader, o ports.PutOptions) error {
+			o.Size -= int64(ports.SealSize)
+			return b.Put(ctx, key, io.LimitReader(r, o.Size), o)
+		}),
 		stored("makes the first only", "Makes", func(ctx context.Context, job ports.StoredJob, _ ports.Blobs, right ports.StoredResizer) error {
 			job.Thumbnails = job.Thumbnails[:min(1, len(job.Thumbnails))]
 			return right.ResizeStored(ctx, job)

@@ -3,6 +3,7 @@ package porttest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"image"
 	"io"
 	"strconv"
@@ -34,6 +35,7 @@ func StoredResizer(t *testing.T, newStored func(t *testing.T) Stored) {
 		{"MostThumbnails", storedMost},
 		{"NoSource", storedNoSource},
 		{"OtherSize", storedOtherSize},
+		{"OtherDigest", storedOtherDigest},
 		{"OtherPipeline", storedOtherPipeline},
 		{"BadJobs", storedBadJobs},
 		{"BadPictures", storedBadPictures},
@@ -66,6 +68,14 @@ func (s Stored) read(t *testing.T, key string) []byte {
 	return data
 }
 
+// thumbnail reads a stored thumbnail without its seal, which must be that of its key.
+func (s Stored) thumbnail(t *testing.T, key string) []byte {
+	t.Helper()
+	data, ok := ports.Unseal(key, s.read(t, key))
+	require.True(t, ok, "%s: a thumbnail is stored as ports.Seal has it", key)
+	return data
+}
+
 // wantKeys requires exactly these keys, in byte order.
 func (s Stored) wantKeys(t *testing.T, keys ...string) {
 	t.Helper()
@@ -93,7 +103,7 @@ func storedMakes(t *testing.T, s Stored) {
 		s.wantKeys(t, storedSource, job.Thumbnails[0].Key, job.Thumbnails[2].Key, job.Thumbnails[1].Key)
 		for _, want := range job.Thumbnails {
 			w, h := domain.ThumbnailSize(256, 192, want.Height)
-			m := decodeThumbnail(t, ports.Thumbnail{Width: w, Height: h, Format: c.format, Data: s.read(t, want.Key)})
+			m := decodeThumbnail(t, ports.Thumbnail{Width: w, Height: h, Format: c.format, Data: s.thumbnail(t, want.Key)})
 			wantQuadrants(t, c.q, m)
 			require.NoError(t, s.Blobs.Delete(t.Context(), want.Key))
 		}
@@ -131,7 +141,7 @@ func storedMost(t *testing.T, s Stored) {
 	require.NoError(t, s.ResizeStored(t.Context(), job))
 	for _, want := range job.Thumbnails {
 		w, h := domain.ThumbnailSize(16, 40, want.Height)
-		decodeThumbnail(t, ports.Thumbnail{Width: w, Height: h, Format: domain.JPEG, Data: s.read(t, want.Key)})
+		decodeThumbnail(t, ports.Thumbnail{Width: w, Height: h, Format: domain.JPEG, Data: s.thumbnail(t, want.Key)})
 	}
 }
 
@@ -150,6 +160,19 @@ func storedOtherSize(t *testing.T, s Stored) {
 		wantCode(t, domain.Unavailable, s.ResizeStored(t.Context(), other))
 		s.wantKeys(t, storedSource)
 	}
+}
+
+// storedOtherDigest has the store give another picture of the same size: of that no
+// thumbnail may be kept.
+func storedOtherDigest(t *testing.T, s Stored) {
+	data := encodeJPEG(paint(image.NewNRGBA(image.Rect(0, 0, 64, 48)), plain))
+	job := s.original(t, data, 24)
+	job.SHA256 = sha256.Sum256([]byte("another"))
+	wantCode(t, domain.Unavailable, s.ResizeStored(t.Context(), job))
+	s.wantKeys(t, storedSource)
+	job.SHA256 = sha256.Sum256(data)
+	require.NoError(t, s.ResizeStored(t.Context(), job))
+	s.wantKeys(t, storedSource, job.Thumbnails[0].Key)
 }
 
 func storedOtherPipeline(t *testing.T, s Stored) {
@@ -228,5 +251,5 @@ func storedRacers(t *testing.T, s Stored) {
 	}
 	s.wantKeys(t, storedSource, job.Thumbnails[0].Key)
 	w, h := domain.ThumbnailSize(160, 120, 40)
-	decodeThumbnail(t, ports.Thumbnail{Width: w, Height: h, Format: domain.JPEG, Data: s.read(t, job.Thumbnails[0].Key)})
+	decodeThumbnail(t, ports.Thumbnail{Width: w, Height: h, Format: domain.JPEG, Data: s.thumbnail(t, job.Thumbnails[0].Key)})
 }

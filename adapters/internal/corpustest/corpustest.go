@@ -39,22 +39,8 @@ func (r Row) Read(t testing.TB) []byte {
 // in shared/corpus beside the project. Where there is none the test is skipped.
 func Open(t testing.TB) (rows []Row) {
 	t.Helper()
-	folder := os.Getenv("IMAGIFY_CORPUS")
-	if folder == "" {
-		folder = filepath.Join(root(t), "..", "shared", "corpus")
-	}
-	f, err := os.Open(filepath.Join(folder, "manifest.tsv"))
-	if os.IsNotExist(err) {
-		t.Skipf("no corpus in %s: set IMAGIFY_CORPUS to its folder to try this on it", folder)
-	}
-	require.NoError(t, err)
-	defer f.Close()
-	r := csv.NewReader(f)
-	r.Comma, r.LazyQuotes = '\t', true
-	records, err := r.ReadAll()
-	require.NoError(t, err)
-	for _, rec := range records[1:] {
-		text := func(column string) string { return rec[slices.Index(records[0], column)] }
+	folder, records := table(t, "IMAGIFY_CORPUS", "corpus", "manifest.tsv")
+	for _, text := range records {
 		number := func(column string) int {
 			n, err := strconv.Atoi(text(column))
 			if err != nil {
@@ -69,6 +55,70 @@ func Open(t testing.TB) (rows []Row) {
 		})
 	}
 	return rows
+}
+
+// HEICRow is a file of the set of HEIC and HEVC files, by its manifest.
+type HEICRow struct {
+	Row
+	// Kind is hvc1, grid, iden, iovl, track, or annexb for a bare stream.
+	Kind string
+	// Planes are the samples of the primary picture, before it is turned or cropped, and
+	// Shown after that where it moves whole samples: "Y:WxHxDEPTH:sha256;Cb:…;Cr:…", or "-".
+	Planes, Shown string
+	// Size is that of the picture as a viewer shows it, "WxH".
+	Size string
+}
+
+// OpenHEIC returns the valid files of the set in the folder that IMAGIFY_HEIC names, or else
+// in shared/heic beside the project. Where there is none the test is skipped.
+func OpenHEIC(t testing.TB) (rows []HEICRow) {
+	t.Helper()
+	folder, records := table(t, "IMAGIFY_HEIC", "heic", "manifest.tsv")
+	for _, text := range records {
+		rows = append(rows, HEICRow{
+			Row:  Row{Path: text("path"), Format: "HEIC", Expectation: "accept", folder: folder},
+			Kind: text("kind"), Planes: text("planes"), Shown: text("shown_planes"), Size: text("shown"),
+		})
+	}
+	return rows
+}
+
+// OpenBrokenHEIC returns the set's broken and unsupported files, as OpenHEIC does the valid ones.
+func OpenBrokenHEIC(t testing.TB) (rows []Row) {
+	t.Helper()
+	folder, records := table(t, "IMAGIFY_HEIC", "heic", "malformed.tsv")
+	for _, text := range records {
+		rows = append(rows, Row{Path: text("path"), Format: "HEIC", Note: text("what"), folder: folder})
+	}
+	return rows
+}
+
+// table reads a table of a set of files and returns the set's folder and its rows, each of
+// which tells its text by column.
+func table(t testing.TB, variable, name, file string) (folder string, rows []func(column string) string) {
+	t.Helper()
+	folder = os.Getenv(variable)
+	if folder == "" {
+		folder = filepath.Join(root(t), "..", "shared", name)
+	}
+	f, err := os.Open(filepath.Join(folder, file))
+	if os.IsNotExist(err) {
+		t.Skipf("no files in %s: set %s to their folder to try this on them", folder, variable)
+	}
+	require.NoError(t, err)
+	defer f.Close()
+	r := csv.NewReader(f)
+	r.Comma, r.LazyQuotes = '\t', true
+	records, err := r.ReadAll()
+	require.NoError(t, err)
+	for _, rec := range records[1:] {
+		rows = append(rows, func(column string) string {
+			i := slices.Index(records[0], column)
+			require.GreaterOrEqual(t, i, 0, "column %s", column)
+			return rec[i]
+		})
+	}
+	return folder, rows
 }
 
 // root is the folder of go.mod, above that of the test.

@@ -114,6 +114,7 @@ type Scanner struct {
 	parser parser
 	ready  bool
 	done   bool
+	whole  wholeScanner // of a format whose scanner takes the file as it comes
 
 	// What to do with the next bytes, in this order: pass over skip bytes, pass
 	// over all up to a 0xff and that too, gather want bytes for the parser.
@@ -122,6 +123,8 @@ type Scanner struct {
 	want int
 	held []byte
 	pos  int64 // of the next byte in the file
+
+	first []byte // the write under way
 
 	crc uint32 // of the bytes skipped, over what it was before
 }
@@ -145,7 +148,9 @@ func NewScanner(lim Limits) *Scanner {
 // stay. Bytes after the end of the picture are accepted and ignored.
 func (s *Scanner) Write(p []byte) (int, error) {
 	if s.err == nil {
+		s.first = p
 		s.err = s.feed(p)
+		s.first = nil
 	}
 	if s.err != nil {
 		return 0, s.err
@@ -172,9 +177,13 @@ func (s *Scanner) Finish() error {
 	}
 	if s.info.Format == "" {
 		if _, ok := domain.Sniff(s.held); !ok {
-			s.err = errUnknownFormat()
+			s.err = errUnknownFormat(s.held)
 			return s.err
 		}
+	}
+	if s.whole != nil {
+		s.err = s.whole.finish(s)
+		return s.err
 	}
 	if p, ok := s.parser.(interface{ over() bool }); ok && p.over() {
 		s.done = true
@@ -184,9 +193,18 @@ func (s *Scanner) Finish() error {
 	return s.err
 }
 
+// wholeScanner takes a whole file, however it is cut.
+type wholeScanner interface {
+	feed(s *Scanner, p []byte) error
+	finish(s *Scanner) error
+}
+
 func (s *Scanner) feed(p []byte) error {
 	for len(p) > 0 && !s.done {
 		switch {
+		case s.whole != nil:
+			s.pos += int64(len(p))
+			return s.whole.feed(s, p)
 		case s.skip > 0:
 			n := int(min(s.skip, int64(len(p))))
 			if s.info.Format == domain.PNG {
@@ -232,7 +250,11 @@ func (f sniffer) piece(b []byte) error {
 	s := f.s
 	format, ok := domain.Sniff(b)
 	if !ok {
-		return errUnknownFormat()
+		// A longer piece of the file tells more, where it is its beginning.
+		if bytes.HasPrefix(s.first, b) {
+			b = s.first
+		}
+		return errUnknownFormat(b)
 	}
 	s.info.Format = format
 	switch format {
@@ -248,6 +270,11 @@ func (f sniffer) piece(b []byte) error {
 	case domain.GIF:
 		s.parser = &gifParser{s: s}
 		s.want = 13
+	case domain.HEIC:
+		var err error
+		if s.whole, err = newHEIC(s.lim); err != nil {
+			return err
+		}
 	}
 	s.pos = 0
 	// The bytes seen so far are the parser's. They are copied: b may be s.held.
@@ -319,9 +346,7 @@ func (s *Scanner) end() error {
 	return nil
 }
 
-func errUnknownFormat() error {
-	return domain.Errorf(domain.UnsupportedImage, "not an image that is accepted: send JPEG, PNG, WebP or GIF")
-}
+func errUnknownFormat(head []byte) error { return domain.RefuseFormat(head, domain.Formats()) }
 
 func corrupt(format string, args ...any) error {
 	return domain.Errorf(domain.CorruptImage, format, args...)

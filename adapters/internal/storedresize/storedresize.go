@@ -31,13 +31,23 @@ func Run(ctx context.Context, blobs ports.Blobs, resizer ports.Resizer, job port
 	for i, t := range job.Thumbnails {
 		heights[i] = t.Height
 	}
-	made, err := resizer.Resize(ctx, src.Body, heights)
+	body := src.Body
+	var checked *ports.CheckedBody
+	if job.SHA256 != [32]byte{} {
+		checked = ports.NewCheckedBody(src, job.SHA256)
+		body = checked
+	}
+	made, err := resizer.Resize(ctx, body, heights)
+	if err == nil && checked != nil {
+		err = checked.Finish()
+	}
 	if err != nil {
 		return err
 	}
 	for i, t := range made {
-		err := blobs.Put(ctx, job.Thumbnails[i].Key, bytes.NewReader(t.Data), ports.PutOptions{
-			Size: int64(len(t.Data)), IfAbsent: true, ContentType: t.Format.ContentType(),
+		sealed := ports.Seal(job.Thumbnails[i].Key, t.Data)
+		err := blobs.Put(ctx, job.Thumbnails[i].Key, bytes.NewReader(sealed), ports.PutOptions{
+			Size: int64(len(sealed)), IfAbsent: true, ContentType: t.Format.ContentType(),
 		})
 		if err != nil && !errors.Is(err, domain.Conflict) {
 			return err

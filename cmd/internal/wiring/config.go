@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ type Config struct {
 	CDNMaxAge      time.Duration
 	TrashFor       time.Duration
 	TrustedProxies []netip.Prefix
+	Accept         []domain.Format // at upload
 
 	// Existing makes Open refuse what is not there yet, where it would otherwise make a
 	// new installation: a command run in the wrong folder must not look like success.
@@ -58,6 +60,7 @@ func Settings() []Setting {
 		{"IMAGIFY_CDN_MAX_AGE", "0"},
 		{"IMAGIFY_TRASH_DAYS", "7"},
 		{"IMAGIFY_TRUSTED_PROXIES", ""},
+		{"IMAGIFY_ACCEPT", "jpeg,png,webp,gif,heic"},
 	}
 }
 
@@ -110,6 +113,13 @@ func Load(getenv func(name string) string) (Config, error) {
 			return c, domain.Errorf(domain.Invalid, "IMAGIFY_TRUSTED_PROXIES: %q is no IP address or prefix", text)
 		}
 		c.TrustedProxies = append(c.TrustedProxies, prefix)
+	}
+	for _, text := range fields(value["IMAGIFY_ACCEPT"]) {
+		f := domain.Format(strings.ToLower(text))
+		if !slices.Contains(domain.Formats(), f) {
+			return c, domain.Errorf(domain.Invalid, "IMAGIFY_ACCEPT: %q is not a format: choose from jpeg, png, webp, gif and heic", text)
+		}
+		c.Accept = append(c.Accept, f)
 	}
 	keys := fields(value["IMAGIFY_SECRET_KEY"])
 	if value["IMAGIFY_SECRET_KEY"] != "" && len(keys) == 0 {

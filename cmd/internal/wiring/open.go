@@ -99,7 +99,7 @@ func (c Config) Parts() []Part {
 // Open opens what the configuration names. What cannot be, such as an unknown
 // scheme, is domain.Invalid; what does not answer is found by its first use.
 func (c Config) Open(ctx context.Context, log *slog.Logger) (*Backends, error) {
-	b := &Backends{Config: app.Config{Logger: log, TrashFor: c.TrashFor}}
+	b := &Backends{Config: app.Config{Logger: log, TrashFor: c.TrashFor, Accept: c.Accept}}
 	if c.Metrics != nil {
 		var err error
 		if b.measures, err = newMeasures(c.Metrics); err != nil {
@@ -125,7 +125,8 @@ func (c Config) measure(b *Backends) error {
 	b.Blobs = measuredBlobs{b.Blobs, b.measures}
 	if b.State != nil {
 		state := measuredState{b.State, b.measures}
-		b.RateLimits, b.LinkLife, b.Notices = state, state, state
+		b.LinkLife, b.Notices = state, state
+		b.RateLimits = sharedRates{state, memory.NewRateLimits(memory.Options{})}
 	}
 	if b.Database == nil {
 		return nil
@@ -181,7 +182,8 @@ func (c Config) openState(_ context.Context, b *Backends) error {
 		return domain.Wrap(domain.Invalid, err, "IMAGIFY_REDIS_URL")
 	}
 	b.close = append(b.close, state.Close)
-	b.State, b.RateLimits, b.LinkLife, b.Notices = state, state, state, state
+	b.State, b.LinkLife, b.Notices = state, state, state
+	b.RateLimits = sharedRates{state, memory.NewRateLimits(memory.Options{})}
 	return nil
 }
 

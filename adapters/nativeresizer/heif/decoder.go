@@ -1,0 +1,523 @@
+package heif
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"slices"
+
+	"github.com/imagify-api/imagify/adapters/nativeresizer/hevc"
+	"github.com/imagify-api/imagify/adapters/nativeresizer/internal/input"
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
+)
+
+// Defaults of [Options].
+const (
+	DefaultMaxPixels = 1 << 28
+	DefaultMaxICC    = 4 << 20
+	DefaultMaxEXIF   = 1 << 20
+	DefaultMaxMeta   = 8 << 20
+	DefaultMaxEarly  = 64 << 20
+	DefaultMaxItems  = 1 << 14
+	DefaultMaxTiles  = 1 << 12
+)
+
+// Options are the limits of a decode. The zero value is good for most uses: 0 means the default.
+type Options struct {
+	// MaxPixels bounds the pixels of the canvas; less than 0 is no limit. Tiles may reach beyond it by one row and column.
+	MaxPixels int64
+	// MaxICC bounds a colour profile in bytes; a larger one counts as none.
+	MaxICC int64
+	// MaxEXIF bounds EXIF in bytes; what is larger counts as none.
+	MaxEXIF int64
+	// MaxMeta bounds the metadata box in bytes.
+	MaxMeta int64
+	// MaxEarly bounds what is kept of a file until its metadata comes, in bytes: some writers put it last.
+	MaxEarly int64
+	// MaxItems and MaxTiles bound the items of the file and the tiles of a picture.
+	MaxItems, MaxTiles int
+	// Workers is how many tiles are decoded at a time; 0 is 1.
+	Workers int
+	// Work is what decoding spends its units from; nil counts nothing.
+	Work *work.Budget
+
+	early func(*item) ([]byte, bool)
+}
+
+func (o *Options) defaults() {
+	set := func(v *int64, d int64) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	set(&o.MaxPixels, DefaultMaxPixels)
+	set(&o.MaxICC, DefaultMaxICC)
+	set(&o.MaxEXIF, DefaultMaxEXIF)
+	set(&o.MaxMeta, DefaultMaxMeta)
+	set(&o.MaxEarly, DefaultMaxEarly)
+	if o.MaxItems == 0 {
+		o.MaxItems = DefaultMaxItems
+	}
+	if o.MaxTiles == 0 {
+		o.MaxTiles = DefaultMaxTiles
+	}
+	o.Workers = max(o.Workers, 1)
+}
+
+// Header is what a HEIF file tells about its primary picture before any of its data.
+type Header struct {
+	// Width and Height are in pixels, after cropping and before Orientation.
+	Width, Height int
+	// Orientation is by irot and imir, as EXIF numbers it, 1 to 8. Turned says that the
+	// container has any; else EXIF's orientation applies.
+	Orientation int
+	Turned      bool
+	// Pixels is how many luma samples are decoded, of all tiles and of alpha.
+	Pixels int64
+	// Tiles is how many pictures are decoded.
+	Tiles int
+	// Monochrome says that there is no chroma, Depth how many bits a sample has.
+	Monochrome bool
+	Depth      int
+	// Alpha says that there is a picture of alpha; Premultiplied, that colours are multiplied by it.
+	Alpha, Premultiplied bool
+	// Overlay says that the picture is put together of several.
+	Overlay bool
+	// Canvas is the pixels of all pictures as coded, before they are cropped, without alpha.
+	Canvas int64
+	// EXIF says that there is EXIF, which decoding hands out.
+	EXIF bool
+	// ICC is the colour profile, nil if there is none.
+	ICC []byte
+	// Colour tells the matrix and range of the samples, and where there is no ICC, their colour space.
+	Colour Colour
+
+	layers []*layer // one, but of an overlay
+	alphas []*layer // of each layer, nil where there is none
+	fill   [4]uint16
+	exif   *item
+	data   int64 // bytes of the items
+}
+
+// Decoder decodes the primary picture of a HEIF file. It is not safe for concurrent use.
+type Decoder struct {
+	o      Options
+	src    *input.Source // nil once the decoder is used up
+	pos    int64         // in the file, of the next byte of src
+	early  []byte        // the file up to pos, as long as the metadata was awaited
+	meta   *metadata
+	header *Header
+	failed error
+}
+
+// NewDecoder returns a decoder of the file in r.
+func NewDecoder(r io.Reader, o Options) *Decoder {
+	o.defaults()
+	d := &Decoder{o: o, src: new(input.Source)}
+	d.src.Reset(r, ErrTruncated)
+	return d
+}
+
+// Close lets the decoder's memory go. The header stays valid.
+func (d *Decoder) Close() {
+	d.src, d.early = nil, nil
+	if d.failed == nil {
+		d.failed = ErrUsed
+	}
+}
+
+// Header reads up to the end of the metadata and finds out what the primary picture is. It allocates nothing of the picture's size.
+// The error is [ErrTruncated], [ErrTooLarge], a [FormatError], an [UnsupportedError], a [CodingError], one of package
+// hevc, that of the reader or that of the context. The header is shared with the decoder and must not be changed.
+func (d *Decoder) Header(ctx context.Context) (*Header, error) {
+	if d.header != nil {
+		return d.header, nil
+	}
+	if d.failed != nil {
+		return nil, d.failed
+	}
+	d.src.Use(ctx)
+	h, err := d.readHeader()
+	if err != nil {
+		d.failed = err
+		d.Close()
+		return nil, err
+	}
+	d.header = h
+	return h, nil
+}
+
+// readHeader walks the boxes of the file (ISO/IEC 14496-12, 4.2).
+func (d *Decoder) readHeader() (*Header, error) {
+	for first := true; ; first = false {
+		boundary := d.pos
+		size, kind, header, err := d.boxHeader()
+		if err != nil {
+			if err == ErrTruncated && !first && int64(len(d.early)) == boundary {
+				err = FormatError("file without metadata")
+			}
+			return nil, err
+		}
+		if first && kind != "ftyp" {
+			return nil, FormatError("file does not begin with its type")
+		}
+		body := size - header
+		switch {
+		case kind == "meta":
+			if size == 0 {
+				return nil, FormatError("metadata of unknown size")
+			}
+			if body > d.o.MaxMeta {
+				return nil, UnsupportedError("file with too much metadata")
+			}
+			from := len(d.early)
+			if err := d.keep(body); err != nil {
+				return nil, err
+			}
+			if d.meta, err = parseMeta(d.early[from:], d.o.MaxItems); err != nil {
+				return nil, err
+			}
+			return d.resolve()
+		case size == 0: // up to the end of the file, without metadata
+			return nil, FormatError("file without metadata")
+		case kind == "moov" && d.pos < 4096:
+			// An image sequence alone; the metadata of one with a primary picture stands before it.
+			return nil, UnsupportedError("image sequence without a still picture")
+		default:
+			if d.pos+body > d.o.MaxEarly {
+				return nil, UnsupportedError("file whose metadata comes after too much data")
+			}
+			if err := d.keep(body); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// boxHeader reads the header of a box. A size of 0 means up to the end of the file.
+func (d *Decoder) boxHeader() (size int64, kind string, header int64, err error) {
+	from := len(d.early)
+	if err := d.keep(8); err != nil {
+		return 0, "", 0, err
+	}
+	b := d.early[from:]
+	size, kind, header = int64(binary.BigEndian.Uint32(b)), string(b[4:8]), 8
+	if size == 1 {
+		if err := d.keep(8); err != nil {
+			return 0, "", 0, err
+		}
+		big := binary.BigEndian.Uint64(d.early[from+8:])
+		if big > 1<<62 {
+			return 0, "", 0, FormatError("box with a size that does not fit")
+		}
+		size, header = int64(big), 16
+		if size == 0 {
+			size = -1
+		}
+	}
+	if size != 0 && size < header {
+		return 0, "", 0, FormatError("box with a size that does not fit")
+	}
+	return size, kind, header, nil
+}
+
+// keep reads n bytes behind the early ones.
+func (d *Decoder) keep(n int64) error {
+	var err error
+	d.early, err = d.src.AppendTo(d.early, n)
+	d.pos = int64(len(d.early))
+	return err
+}
+
+// resolve finds out what the primary item is.
+func (d *Decoder) resolve() (*Header, error) { return d.resolveWith(d.earlyData) }
+
+// resolveWith takes from early what describes derived pictures outside of the metadata.
+func (d *Decoder) resolveWith(early func(*item) ([]byte, bool)) (*Header, error) {
+	m := d.meta
+	if !m.hasPrimary {
+		return nil, FormatError("no primary picture")
+	}
+	it := m.items[m.primary]
+	if it == nil {
+		return nil, FormatError("primary picture that does not exist")
+	}
+	d.o.early = early
+	r := &resolver{m: m, o: &d.o, configs: make(map[int]*config)}
+	h := new(Header)
+	if it.kind == "iovl" {
+		if err := r.overlay(h, it); err != nil {
+			return nil, err
+		}
+	} else {
+		l, err := r.picture(m.primary)
+		if err != nil {
+			return nil, err
+		}
+		a, premultiplied, err := r.alpha(m.primary, l)
+		if err != nil {
+			return nil, err
+		}
+		h.layers, h.alphas = []*layer{l}, []*layer{a}
+		h.Premultiplied = premultiplied
+		h.Width, h.Height = l.crop.Dx(), l.crop.Dy()
+		h.Orientation, h.Turned = l.orientation, l.turned
+	}
+	l := h.layers[0]
+	h.Monochrome, h.Depth, h.ICC, h.Colour = l.info.Chroma == 0, l.info.Depth, l.icc, l.colour
+	if d.o.MaxPixels > 0 && int64(h.Width)*int64(h.Height) > d.o.MaxPixels {
+		return nil, ErrTooLarge
+	}
+	for _, l := range slices.Concat(h.layers, h.alphas) {
+		if l == nil {
+			continue
+		}
+		h.Pixels += int64(len(l.tiles)) * int64(l.info.CodedWidth) * int64(l.info.CodedHeight)
+		h.Tiles += len(l.tiles)
+	}
+	for _, l := range h.layers {
+		h.Canvas += int64(l.width) * int64(l.height)
+	}
+	if h.Pixels > 4*max(h.Canvas, int64(h.Width)*int64(h.Height))+1<<22 {
+		return nil, UnsupportedError("tiles or alpha are far larger than the picture")
+	}
+	for _, a := range h.alphas {
+		h.Alpha = h.Alpha || a != nil
+	}
+	for _, from := range m.to(m.primary, "cdsc") {
+		if it := m.items[from]; it != nil && it.kind == "Exif" {
+			h.exif = it
+			break
+		}
+	}
+	err := d.measure(h)
+	h.EXIF = h.exif != nil
+	return h, err
+}
+
+// items are those whose data is needed.
+func (h *Header) items() []*item {
+	var all []*item
+	seen := make(map[*item]bool)
+	for _, l := range slices.Concat(h.layers, h.alphas) {
+		if l == nil {
+			continue
+		}
+		for _, t := range l.tiles {
+			if !seen[t] {
+				seen[t] = true
+				all = append(all, t)
+			}
+		}
+	}
+	return all
+}
+
+// measure checks where the data is and adds it up.
+func (d *Decoder) measure(h *Header) error {
+	for _, it := range h.items() {
+		n, err := d.length(it)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return FormatError("picture without data")
+		}
+		// No encoder makes more than a raw picture has.
+		if h.data += n; h.data > 8*h.Pixels+1<<20 {
+			return UnsupportedError("data is larger than its picture")
+		}
+	}
+	if h.exif != nil {
+		if n, err := d.length(h.exif); err != nil || n > d.o.MaxEXIF {
+			h.exif = nil // it is not worth a refusal
+		}
+	}
+	return nil
+}
+
+// length is how many bytes an item has.
+func (d *Decoder) length(it *item) (int64, error) {
+	switch {
+	case it.external:
+		return 0, UnsupportedError("picture in another file")
+	case it.method > 1:
+		return 0, UnsupportedError("picture that is put together of other items' data")
+	}
+	var n int64
+	for _, e := range it.extents {
+		if it.method == 1 && (e.offset > uint64(len(d.meta.idat)) || e.length > uint64(len(d.meta.idat))-e.offset) {
+			return 0, FormatError("item beyond the data of the metadata")
+		}
+		if e.length > 1<<40 || e.offset > 1<<60 {
+			return 0, FormatError("item beyond all files")
+		}
+		n += int64(e.length)
+	}
+	return n, nil
+}
+
+// earlyData returns the data of a small item that was read already.
+func (d *Decoder) earlyData(it *item) ([]byte, bool) {
+	if it.method != 0 || it.external {
+		return nil, false
+	}
+	var out []byte
+	for _, e := range it.extents {
+		if end := e.offset + e.length; e.length < 1<<16 && end > uint64(len(d.early)) && end <= uint64(d.o.MaxEarly) {
+			// It lies ahead, among the data.
+			if d.keep(int64(end)-d.pos) != nil {
+				return nil, false
+			}
+		}
+		if e.offset > uint64(len(d.early)) || e.length > uint64(len(d.early))-e.offset || uint64(len(out))+e.length > 1<<16 {
+			return nil, false
+		}
+		out = append(out, d.early[e.offset:e.offset+e.length]...)
+	}
+	return out, len(it.extents) > 0
+}
+
+// span is a part of the file that is held.
+type span struct {
+	from, to int64
+	data     []byte
+}
+
+// read reads on through the file and holds what the items need.
+func (d *Decoder) read(h *Header) ([]span, error) {
+	var spans []span
+	add := func(it *item) {
+		if it.method == 1 {
+			return
+		}
+		for _, e := range it.extents {
+			if e.length > 0 {
+				spans = append(spans, span{from: int64(e.offset), to: int64(e.offset + e.length)})
+			}
+		}
+	}
+	for _, it := range h.items() {
+		add(it)
+	}
+	if h.exif != nil {
+		add(h.exif)
+	}
+	slices.SortFunc(spans, func(a, b span) int { return int(min(max(a.from-b.from, -1), 1)) })
+	merged := spans[:0]
+	for _, s := range spans {
+		if n := len(merged); n > 0 && s.from <= merged[n-1].to {
+			merged[n-1].to = max(merged[n-1].to, s.to)
+			continue
+		}
+		merged = append(merged, s)
+	}
+	early := int64(len(d.early))
+	for i := range merged {
+		s := &merged[i]
+		if s.from < early {
+			s.data = d.early[s.from:min(s.to, early)]
+			s.data = s.data[:len(s.data):len(s.data)]
+		} else if err := d.src.Skip(s.from - d.pos); err != nil {
+			return nil, err
+		} else {
+			d.pos = s.from
+		}
+		if n := s.to - max(s.from, early); n > 0 {
+			var err error
+			if s.data, err = d.src.AppendTo(s.data, n); err != nil {
+				return nil, err
+			}
+			d.pos += n
+		}
+	}
+	if len(merged) == 0 || merged[len(merged)-1].from >= early {
+		d.early = nil
+	}
+	return merged, nil
+}
+
+// data returns an item's data.
+func (d *Decoder) data(it *item, spans []span) []byte {
+	var out []byte
+	for _, e := range it.extents {
+		if e.length == 0 {
+			continue
+		}
+		var part []byte
+		if it.method == 1 {
+			part = d.meta.idat[e.offset : e.offset+e.length]
+		} else {
+			i, ok := slices.BinarySearchFunc(spans, int64(e.offset), func(s span, at int64) int {
+				switch {
+				case s.to <= at:
+					return -1
+				case s.from > at:
+					return 1
+				}
+				return 0
+			})
+			if !ok {
+				return nil
+			}
+			from := int64(e.offset) - spans[i].from
+			part = spans[i].data[from : from+int64(e.length)]
+		}
+		if len(it.extents) == 1 {
+			return part
+		}
+		out = append(out, part...)
+	}
+	return out
+}
+
+// units cuts an item's data into NAL units (ISO/IEC 14496-15, 4.3.3).
+func units(data []byte, length int) ([][]byte, error) {
+	var nals [][]byte
+	for len(data) > 0 {
+		if len(data) < length {
+			return nil, FormatError("length of a NAL unit is cut")
+		}
+		n := 0
+		for _, b := range data[:length] {
+			n = n<<8 | int(b)
+		}
+		data = data[length:]
+		if n > len(data) {
+			return nil, FormatError("NAL unit is longer than its picture")
+		}
+		if n > 0 {
+			nals = append(nals, data[:n])
+		}
+		data = data[n:]
+	}
+	return nals, nil
+}
+
+// MemoryNeeded returns an upper bound of the bytes that decoding to some reductions allocates.
+func MemoryNeeded(h *Header, workers int, shrinks ...int) int64 {
+	need := 3*h.data + 64<<10
+	tiles, largest := 0, int64(0)
+	for _, l := range slices.Concat(h.layers, h.alphas) {
+		if l == nil {
+			continue
+		}
+		tiles = max(tiles, len(l.tiles))
+		largest = max(largest, hevc.MemoryNeeded(l.info, l.info.CodedWidth > 0 && l.tiled()))
+		for _, k := range shrinks {
+			w, ht := int64(l.crop.Dx()/k+2), int64(l.crop.Dy()/k+2)
+			subX, subY := l.info.Subsampling(1)
+			need += w * ht
+			if l.info.Chroma != 0 {
+				need += 2 * (w/int64(subX) + 2) * (ht/int64(subY) + 2)
+			}
+			need += 16 * w * int64(min(workers, len(l.tiles)))
+		}
+	}
+	return need + largest*int64(max(1, min(workers, tiles)))
+}
+
+// tiled reports whether the picture has columns of tiles of its own, so that it is held whole.
+func (l *layer) tiled() bool {
+	return slices.ContainsFunc(l.sets, func(s *hevc.ParameterSets) bool { return s.Columns() > 1 })
+}
