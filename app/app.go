@@ -209,6 +209,19 @@ func (s *Service) Run(ctx context.Context) {
 	wg.Wait()
 }
 
+// Step does once what Run does all the time but for the sweep: it follows the change feed, if the last
+// poll is not of just now, and writes view counts. It is for a process that stands still
+// between requests, such as a function's: nothing may be open then, and Run would be.
+func (s *Service) Step(ctx context.Context) error {
+	var err error
+	if b := s.feed.began.Load(); b == nil || s.feed.age(b) >= pollEvery {
+		c, cancel := context.WithTimeout(ctx, feedLease)
+		err = s.feed.follow(c)
+		cancel()
+	}
+	return errors.Join(err, s.flushViews(ctx))
+}
+
 // restartAfter is how long a loop rests that an adapter's panic has ended.
 const restartAfter = time.Second
 
@@ -247,8 +260,9 @@ func (s *Service) Close() error {
 	return err
 }
 
-// Ready reports whether every backend answers and uploads have room: nil, or what does
-// not, by the names "database", "storage", "uploads" and "link state". They are asked at once: one that is silent
+// Ready reports whether every backend answers and uploads have room: nil, or what does not, by the names
+// "database", "changes to the database" (reads answer, but other nodes hold what changes need), "storage",
+// "uploads" and "link state". They are asked at once: one that is silent
 // takes no time from the others.
 func (s *Service) Ready(ctx context.Context) map[string]error {
 	asks := map[string]func(context.Context) error{
@@ -256,8 +270,9 @@ func (s *Service) Ready(ctx context.Context) map[string]error {
 			_, err := s.rec.Changes.Since(ctx, s.feed.cursor())
 			return err
 		},
-		"storage": s.pingStorage,
-		"uploads": func(context.Context) error { return s.spool.check() },
+		"storage":                 s.pingStorage,
+		"changes to the database": func(context.Context) error { return s.feed.stuck() },
+		"uploads":                 func(context.Context) error { return s.spool.check() },
 	}
 	if p, ok := s.cfg.LinkLife.(ports.Pinger); ok {
 		asks["link state"] = p.Ping

@@ -320,6 +320,7 @@ func (s *Service) RevokeTokenFor(ctx context.Context, actor domain.Actor, userna
 
 func (s *Service) revokeToken(ctx context.Context, user, id domain.ID) error {
 	err := s.rec.Tokens.Delete(ctx, user, id)
+	s.feed.tried(err)
 	s.heed(ctx)
 	if errors.Is(err, domain.NotFound) {
 		return domain.Errorf(domain.NotFound, "no such token")

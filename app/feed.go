@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
 )
 
@@ -46,8 +48,8 @@ type feed struct {
 	generation atomic.Uint64
 	// began is when the last good poll began; nil: no poll, or a failed one that must not be trusted.
 	began atomic.Pointer[moment]
-	// untold is when a change was refused because the database did not take it, nil since one was taken.
-	untold atomic.Pointer[moment]
+	// refused is when the database last did not take a change, nil since it has taken one.
+	refused atomic.Pointer[moment]
 }
 
 // moment is a time on both of the machine's clocks.
@@ -87,6 +89,26 @@ func (f *feed) cursor() ports.Cursor {
 func (f *feed) fresh() bool {
 	b := f.began.Load()
 	return b != nil && f.age(b) < feedLease
+}
+
+// refusedFor is how long a change that was not taken counts against readiness.
+const refusedFor = 10 * time.Second
+
+// tried notes what became of a change.
+func (f *feed) tried(err error) {
+	if errors.Is(err, domain.Unavailable) {
+		f.refused.Store(f.moment())
+	} else {
+		f.refused.Store(nil)
+	}
+}
+
+// stuck is an error while changes do not get through.
+func (f *feed) stuck() error {
+	if m := f.refused.Load(); m != nil && f.age(m) < refusedFor {
+		return errors.New("the database does not take changes: another node may have stopped in the middle of one")
+	}
+	return nil
 }
 
 // sync reads the feed to its end and forgets what changed. After a change of

@@ -161,6 +161,7 @@ func (s *Service) DeleteImage(ctx context.Context, actor domain.Actor, id domain
 		audit = &e
 	}
 	err = s.rec.Deletions.Mark(ctx, img.OwnerID, id, audit, s.now())
+	s.feed.tried(err)
 	s.heed(ctx)
 	if errors.Is(err, domain.NotFound) {
 		return domain.NoSuchImage()
@@ -205,7 +206,8 @@ func (s *Service) AllImages(ctx context.Context, actor domain.Actor, f Filter, p
 	if err := s.requireAdmin(ctx, actor, "admin.images"); err != nil {
 		return nil, next, err
 	}
-	imgs, next, err := browse(ctx, s, f, p, func(i domain.Image) domain.ID { return i.ID }, s.imagesOf, s.rec.Images.ListAll)
+	imgs, next, err := browse(ctx, s, f, p, func(i domain.Image) domain.ID { return i.ID },
+		func(i domain.Image) time.Time { return i.UploadedAt }, s.imagesOf, s.rec.Images.ListAll)
 	if err != nil {
 		return nil, next, err
 	}
@@ -213,9 +215,13 @@ func (s *Service) AllImages(ctx context.Context, actor domain.Actor, f Filter, p
 	return items, next, err
 }
 
-// browse lists one owner's things, or everybody's, within the filter's times. An
-// owner's list is cut by time with ids, which begin with their millisecond.
-func browse[T any](ctx context.Context, s *Service, f Filter, p ports.Page, id func(T) domain.ID,
+// idSlack is how far an id's time may be off its record's: ids of older versions carry the
+// clock of the node that made them.
+const idSlack = time.Hour
+
+// browse lists one owner's things, or everybody's, within the filter's times, which are
+// those of the records either way. at is a thing's.
+func browse[T any](ctx context.Context, s *Service, f Filter, p ports.Page, id func(T) domain.ID, at func(T) time.Time,
 	ofOwner func(context.Context, domain.ID, ports.Page) ([]T, error),
 	ofAll func(context.Context, ports.TimeRange, ports.Page) ([]T, domain.ID, error),
 ) (items []T, next domain.ID, err error) {
@@ -226,20 +232,35 @@ func browse[T any](ctx context.Context, s *Service, f Filter, p ports.Page, id f
 	if err != nil {
 		return nil, next, err
 	}
+	// Ids keep what is far outside from being read.
 	if !f.To.IsZero() {
-		if b := domain.FirstIDAt(f.To); p.Before.IsZero() || b.Compare(p.Before) < 0 {
+		if b := domain.FirstIDAt(f.To.Add(idSlack)); p.Before.IsZero() || b.Compare(p.Before) < 0 {
 			p.Before = b
 		}
 	}
-	items, next, err = paged(p, id, func(p ports.Page) ([]T, error) { return ofOwner(ctx, u.ID, p) })
-	if err != nil || f.From.IsZero() {
-		return items, next, err
+	var first domain.ID
+	if !f.From.IsZero() {
+		first = domain.FirstIDAt(f.From.Add(-idSlack))
 	}
-	first := domain.FirstIDAt(f.From)
-	for i, it := range items {
-		if id(it).Compare(first) < 0 {
-			return items[:i], domain.ID{}, nil
+	return paged(p, id, func(p ports.Page) ([]T, error) {
+		var out []T
+		for {
+			some, err := ofOwner(ctx, u.ID, p)
+			if err != nil {
+				return nil, err
+			}
+			for _, it := range some {
+				if id(it).Compare(first) < 0 || len(out) == p.Limit {
+					return out, nil
+				}
+				if t := at(it); !t.Before(f.From) && (f.To.IsZero() || t.Before(f.To)) {
+					out = append(out, it)
+				}
+			}
+			if len(some) < p.Limit {
+				return out, nil
+			}
+			p.Before = id(some[len(some)-1])
 		}
-	}
-	return items, next, nil
+	})
 }

@@ -217,7 +217,7 @@ func (s *Service) AllLinks(ctx context.Context, actor domain.Actor, f Filter, p 
 	ofOwner := func(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.Link, error) {
 		return s.rec.Links.List(ctx, owner, domain.ID{}, p)
 	}
-	links, next, err := browse(ctx, s, f, p, linkID, ofOwner, s.rec.Links.ListAll)
+	links, next, err := browse(ctx, s, f, p, linkID, func(l domain.Link) time.Time { return l.CreatedAt }, ofOwner, s.rec.Links.ListAll)
 	if err != nil {
 		return nil, next, err
 	}

@@ -212,8 +212,13 @@ func (s *Service) sweep(ctx context.Context, o SweepOptions, background bool) (S
 	})
 }
 
-// finishUsers finishes the deletion of users.
+// finishUsers finishes the deletion of tiers and of users.
 func (w *sweeper) finishUsers(ctx context.Context) error {
+	if !w.DryRun {
+		if err := w.sweepMembers(ctx, func() error { return w.extend(ctx) }); err != nil {
+			return err
+		}
+	}
 	users, err := w.rec.Users.Deleting(ctx, sweepPage)
 	if err != nil {
 		return err

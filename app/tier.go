@@ -320,6 +320,7 @@ func (s *Service) sweepMembers(ctx context.Context, goOn func() error) error {
 // changeDirectory changes who may do what, and lets it act before it returns.
 func (s *Service) changeDirectory(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
 	err := s.rec.Directory.Change(ctx, fn)
+	s.feed.tried(err)
 	s.heed(ctx)
 	return err
 }

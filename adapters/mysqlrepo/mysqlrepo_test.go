@@ -36,6 +36,12 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if address := os.Getenv(busyEnv); address != "" {
+		if err := busy(address); err != nil {
+			panic(err)
+		}
+		return
+	}
 	m.Run()
 }
 

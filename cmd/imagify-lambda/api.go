@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/imagify-api/imagify/adapters/ginapi"
@@ -44,10 +45,32 @@ func newAPI(ctx context.Context, backends app.Config, o ginapi.Options, adminPas
 	if err != nil {
 		return nil, errors.Join(err, svc.Close())
 	}
-	// The change feed's poll: it goes on when an environment is thawed, and a decision
-	// that is older than the last poll reads the database.
-	go svc.Run(context.WithoutCancel(ctx))
-	return &api{svc: svc, web: web{server}}, nil
+	return &api{svc: svc, web: web{within{svc, server}}}, nil
+}
+
+// within does in each event what a server does in the background. Between two events an
+// environment stands still, at any point of what runs there: a transaction that were open
+// then would keep others waiting until it is thawed.
+type within struct {
+	svc  *app.Service
+	next http.Handler
+}
+
+// stepTime bounds what is done beside an event's own work.
+const stepTime = 3 * time.Second
+
+func (h within) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.step(r.Context())
+	defer h.step(r.Context()) // before the answer ends, and with it the event
+	h.next.ServeHTTP(w, r)
+}
+
+func (h within) step(ctx context.Context) {
+	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTime)
+	defer cancel()
+	if err := h.svc.Step(c); err != nil {
+		slog.WarnContext(ctx, "could not follow the changes, or write view counts; the next event tries again", "error", err)
+	}
 }
 
 // sweep answers the event {"sweep":{}}, for a schedule to send.
