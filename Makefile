@@ -14,6 +14,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 GOFUMPT_VERSION       := v0.12.0
 
 FUZZTIME ?= 20s
+WORSTTIME ?= 10m
 COUNT    ?= 1
 
 export CGO_ENABLED ?= 0
@@ -85,6 +86,14 @@ mutate: ## Plant small faults one at a time and tell which no test notices (hour
 .PHONY: mutate-quick
 mutate-quick: ## A fixed sample of 60 faults in domain and app; fails below its floor (10 minutes)
 	$(GO) run ./cmd/internal/mutate -tags $(TAGS) -sample 60 -floor 0.7 ./domain ./app
+
+.PHONY: worst-inputs
+worst-inputs: ## Search for the inputs that cost a codec the most, WORSTTIME each (10m)
+	@for pkg in $$($(GO) list -tags $(TAGS) ./adapters/nativeresizer/...); do \
+		for f in $$($(GO) test -tags $(TAGS) -list '^FuzzWorst' $$pkg 2>/dev/null | grep '^FuzzWorst' || true); do \
+			echo "== $$pkg $$f"; $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(WORSTTIME) $$pkg; \
+		done; \
+	done
 
 .PHONY: bench
 bench: ## The project's own benchmarks

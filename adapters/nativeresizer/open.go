@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"image/png"
 	"io"
 
 	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
@@ -18,8 +19,46 @@ func open(ctx context.Context, src io.Reader) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	budget.Pixels(f.header().pixels)
+	h := f.header()
+	budget.Pixels(h.pixels)
+	if err := budget.Spend(encodingWork(h)); err != nil {
+		f.close()
+		return nil, err
+	}
 	return f, nil
+}
+
+// fastPixels is how many pixels a thumbnail with alpha may have to be compressed well. The
+// few that have more would take seconds.
+const fastPixels = 4 << 20
+
+// encoderOf returns the encoder of a thumbnail with alpha.
+func encoderOf(to size) *png.Encoder {
+	if to.shown.X*to.shown.Y > fastPixels {
+		return &png.Encoder{CompressionLevel: png.BestSpeed}
+	}
+	return new(png.Encoder)
+}
+
+// encodingWork is what the costliest thumbnail with alpha takes, in units of work, beyond
+// what decoding is weighed at: its file is compressed, at some 60 ns a pixel if it is
+// large. A very wide picture may have one of as many pixels as itself. Every height is
+// judged by it, so that what is accepted once always is.
+func encodingWork(h header) int64 {
+	if !h.alpha {
+		return 0
+	}
+	to := thumbnailOf(domain.MaxHeight)(h)
+	turned := h
+	turned.orientation = 6
+	if h.mayTurn {
+		other := thumbnailOf(domain.MaxHeight)(turned)
+		if other.shown.X*other.shown.Y > to.shown.X*to.shown.Y {
+			to = other
+		}
+	}
+	const perPixel = 45
+	return perPixel * int64(to.shown.X) * int64(to.shown.Y)
 }
 
 func openFormat(ctx context.Context, src io.Reader, budget *work.Budget) (file, error) {

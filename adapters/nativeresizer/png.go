@@ -31,12 +31,47 @@ func openPNG(ctx context.Context, src io.Reader, budget *work.Budget) (file, err
 	if h.ColorType == png.Gray || h.ColorType == png.GrayAlpha {
 		space = icc.Gray
 	}
-	profile, err := readProfile(budget, h.ICC, space)
+	profile, err := colours(budget, h, space)
 	if err != nil {
 		d.Close()
 		return nil, err
 	}
 	return &pngFile{d: d, h: h, profile: profile}, nil
+}
+
+// colours returns the transform to sRGB by the first of the chunks that tell of colours,
+// in the order that the specification gives them (PNG 4.3, 11.3.2): cICP, iCCP, sRGB,
+// gAMA with cHRM. It is nil where there is nothing to do.
+func colours(budget *work.Budget, h *png.Header, space icc.Space) (*icc.Transform, error) {
+	if c := h.CICP; c != nil && c[2] == 0 { // RGB has no matrix
+		if t, ok := icc.FromCodePoints(c[0], c[1], c[3] != 0, space); ok {
+			return needed(t), nil
+		}
+	}
+	if len(h.ICC) > 0 {
+		return readProfile(budget, h.ICC, space)
+	}
+	if h.SRGB || h.Gamma == 0 {
+		return nil, nil
+	}
+	primaries := icc.Rec709
+	if c := h.Chromaticities; c != nil {
+		xy := func(i int) [2]float64 { return [2]float64{float64(c[i]) / 100_000, float64(c[i+1]) / 100_000} }
+		primaries = icc.Chromaticities{White: xy(0), Red: xy(2), Green: xy(4), Blue: xy(6)}
+	}
+	t, ok := icc.FromGamma(float64(h.Gamma)/100_000, primaries, space)
+	if !ok {
+		return nil, nil
+	}
+	return needed(t), nil
+}
+
+// needed returns a transform that does something, or nil.
+func needed(t *icc.Transform) *icc.Transform {
+	if t.Identity() {
+		return nil
+	}
+	return t
 }
 
 func (f *pngFile) header() header {

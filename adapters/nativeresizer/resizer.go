@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/png"
 	"io"
 	"runtime"
 	"runtime/debug"
@@ -428,7 +427,7 @@ func (p *picture) thumbnail(ctx context.Context, rs *resample.Resampler, height 
 	if p.alpha {
 		t.Format = domain.PNG
 		var b bytes.Buffer
-		if err := png.Encode(&cancelled{ctx: ctx, w: &b}, m); err != nil {
+		if err := encoderOf(to).Encode(&cancelled{ctx: ctx, w: &b}, m); err != nil {
 			return t, err
 		}
 		t.Data = b.Bytes()
