@@ -433,7 +433,7 @@ type away struct {
 	off bool
 }
 
-func (a *away) Since(ctx context.Context, v int64) (ports.Feed, error) {
+func (a *away) Since(ctx context.Context, v ports.Cursor) (ports.Feed, error) {
 	a.mu.Lock()
 	off := a.off
 	a.mu.Unlock()
@@ -589,7 +589,9 @@ func TestSweepOrphans(t *testing.T) {
 	r, err = w.svc.Sweep(ctx, w.root, app.SweepOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, 1, r.Blobs)
+	assert.Equal(t, 1, r.Foreign)
 	assert.Equal(t, 2, w.keys(), "the image and what is not ours")
+	assert.Equal(t, 1, w.trashed())
 	_, err = read(w.svc.Open(ctx, anna, img.ID, thumbnail(200)))
 	assert.NoError(t, err)
 	_, err = w.svc.Sweep(ctx, anna, app.SweepOptions{})
@@ -632,7 +634,7 @@ func TestReady(t *testing.T) {
 
 type silent struct{ ports.Changes }
 
-func (silent) Since(ctx context.Context, _ int64) (ports.Feed, error) {
+func (silent) Since(ctx context.Context, _ ports.Cursor) (ports.Feed, error) {
 	<-ctx.Done()
 	return ports.Feed{}, ctx.Err()
 }

@@ -38,7 +38,7 @@ func TestBootstrap(t *testing.T) {
 func TestBootstrapGenerates(t *testing.T) {
 	// Many nodes start at once on an empty database: one of them makes the admin.
 	cfg := newWorld(t).cfg
-	cfg.Records = memory.NewRecords(memory.Options{})
+	cfg.Records, cfg.Blobs = memory.NewRecords(memory.Options{}), memory.NewBlobs(memory.Options{})
 	cfg.Now = nil
 	var mu sync.Mutex
 	var made []string

@@ -7,9 +7,9 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/maypok86/otter/v2"
 
 	"github.com/imagify-api/imagify/domain"
@@ -37,11 +37,15 @@ type Config struct {
 	// Caps bound what any tier may allow; zero fields get DefaultCaps.
 	Caps Caps
 
-	// SweepEvery is how often Run sweeps; 0: every 10 minutes, negative: never.
+	// SweepEvery is how often Run sweeps, for the first time when it has run so long; 0:
+	// every 10 minutes, negative: never.
 	SweepEvery time.Duration
+	// TrashFor is how long a blob without a record stays in the trash before a sweep
+	// removes it for good; 0: 7 days.
+	TrashFor time.Duration
 	// Now is the local clock; nil: time.Now. Expiry is judged by the database's clock, as the change feed tells it.
 	Now func() time.Time
-	// NewID makes ids; nil: UUID version 7 of the local clock.
+	// NewID makes ids; nil: UUID version 7 of the time by which expiry is judged.
 	NewID func() domain.ID
 	// Logger gets what an operator should know; nil: slog.Default().
 	Logger *slog.Logger
@@ -82,6 +86,9 @@ type Service struct {
 	making flights
 	views  viewCounter
 
+	// swept is the newest walk of the store.
+	swept atomic.Pointer[SweepStatus]
+
 	stop   context.CancelFunc
 	life   context.Context // ends with Close: the context of work that outlives a request
 	closed sync.Once
@@ -93,7 +100,7 @@ func New(cfg Config) (*Service, error) {
 	for name, missing := range map[string]bool{
 		"Records": r.Users == nil || r.Tiers == nil || r.Directory == nil || r.Images == nil || r.Uploads == nil ||
 			r.Deletions == nil || r.Links == nil || r.LinkChanges == nil || r.Audit == nil || r.Sessions == nil ||
-			r.Tokens == nil || r.Changes == nil || r.Leases == nil,
+			r.Tokens == nil || r.Changes == nil || r.Leases == nil || r.Installation == nil,
 		"Blobs": cfg.Blobs == nil, "Resizer": cfg.Resizer == nil, "RateLimits": cfg.RateLimits == nil,
 		"SecretKeys": len(cfg.SecretKeys) == 0,
 	} {
@@ -117,14 +124,17 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.NewID == nil {
-		cfg.NewID = newID
-	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
 	if cfg.SweepEvery == 0 {
 		cfg.SweepEvery = 10 * time.Minute
+	}
+	if cfg.TrashFor == 0 {
+		cfg.TrashFor = defaultTrashFor
+	}
+	if cfg.TrashFor < 0 {
+		return nil, errors.New("imagify: Config.TrashFor must not be negative")
 	}
 	hasher, err := newPasswordHasher(cfg.Argon2, max(1, runtime.GOMAXPROCS(0)/2))
 	if err != nil {
@@ -139,6 +149,10 @@ func New(cfg Config) (*Service, error) {
 		s.keys = append(s.keys, sg)
 	}
 	s.feed = newFeed(r.Changes, cfg.Now, s.log)
+	if cfg.NewID == nil {
+		made := &ids{}
+		s.cfg.NewID = func() domain.ID { return made.next(s.now()) }
+	}
 	s.accounts = newFeedCache(s.feed, &otter.Options[domain.ID, account]{MaximumSize: 100_000})
 	s.images = newFeedCache(s.feed, &otter.Options[domain.ID, domain.Image]{MaximumSize: 100_000})
 	s.tokens = newSecretCache(s.feed, 100_000, func(t domain.Token) domain.ID { return t.ID })
@@ -156,9 +170,6 @@ func New(cfg Config) (*Service, error) {
 	s.making.base = s.life
 	return s, nil
 }
-
-// newID returns a UUID version 7; it cannot fail but for a broken random source, which crypto/rand turns into a crash.
-func newID() domain.ID { return domain.ID(uuid.Must(uuid.NewV7())) }
 
 // Run follows the change feed, writes view counts and sweeps, until ctx ends. Run it once, beside the requests.
 func (s *Service) Run(ctx context.Context) {
@@ -192,7 +203,7 @@ func (s *Service) Close() error {
 func (s *Service) Ready(ctx context.Context) map[string]error {
 	asks := map[string]func(context.Context) error{
 		"database": func(ctx context.Context) error {
-			_, err := s.rec.Changes.Since(ctx, s.feed.version())
+			_, err := s.rec.Changes.Since(ctx, s.feed.cursor())
 			return err
 		},
 		"storage": s.pingStorage,

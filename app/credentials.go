@@ -18,12 +18,22 @@ const tokenPrefix = "imgf_"
 
 func perMinute(n int64) ports.Rate { return ports.Rate{Limit: n, Per: time.Minute, Burst: n} }
 
-// The bounds on guessing, in attempts. A pair of account and address runs out
-// first, so that a stranger's guesses never lock the owner out at another address.
+// The bounds on guessing, in attempts at passwords. A client is a prefix of addresses (see
+// ClientPrefix), and a pair is an account and a client.
+//
+// A pair runs out first, so that a stranger's guesses never lock the owner out elsewhere. The
+// account's own allowance, which many clients share, ends a guess from a client that has
+// tried before; a client's first try may then still be the owner at a new place, and has an
+// allowance of its own, so that a thousand clients cannot have a thousand more guesses. A
+// client from which the account was opened in the last month is known: nobody else's
+// guesses, however many and from wherever, keep it out.
 var (
-	pairRate    = ports.Rate{Limit: 5, Per: time.Minute, Burst: 10}
-	addressRate = ports.Rate{Limit: 60, Per: time.Minute, Burst: 60}
-	accountRate = ports.Rate{Limit: 60, Per: time.Minute, Burst: 200}
+	pairRate   = ports.Rate{Limit: 5, Per: time.Minute, Burst: 10}
+	clientRate = ports.Rate{Limit: 60, Per: time.Minute, Burst: 60}
+	wideRate   = ports.Rate{Limit: 300, Per: time.Minute, Burst: 600}
+	userRate   = ports.Rate{Limit: 60, Per: time.Minute, Burst: 200}
+	firstRate  = ports.Rate{Limit: 10, Per: time.Minute, Burst: 50}
+	knownRate  = ports.Rate{Limit: 1, Per: 30 * 24 * time.Hour, Burst: 2}
 )
 
 // SignIn checks a user name and a password and begins a session. secret is the
@@ -104,6 +114,7 @@ func (s *Service) byTokenHash(ctx context.Context, hash domain.SecretHash) (doma
 // ByPassword returns who a user name and a password are, for HTTP Basic. The
 // same right pair costs one password hash a minute at the most.
 func (s *Service) ByPassword(ctx context.Context, username, password, address string) (domain.Actor, error) {
+	username = cleanUsername(username)
 	key := s.basic.mac(username, password)
 	if e, ok := s.basic.entries.GetIfPresent(key); ok {
 		acc, err := s.account(ctx, e.user)
@@ -140,14 +151,17 @@ func signedIn(acc account, via string, credential domain.SecretHash, err error) 
 // checkPassword is where every password is checked. An unknown name, a wrong
 // password and a deactivated account get the same answer in the same time.
 func (s *Service) checkPassword(ctx context.Context, username, password, address string) (domain.User, error) {
-	if err := s.throttle(ctx, username, address); err != nil {
+	username = cleanUsername(username)
+	at := attemptAt(username, address)
+	known, err := s.throttle(ctx, at)
+	if err != nil {
 		return domain.User{}, err
 	}
 	u, err := s.rec.Users.ByUsername(ctx, username)
 	if err != nil && !errors.Is(err, domain.NotFound) {
 		return domain.User{}, err
 	}
-	ok, err := s.hasher.check(ctx, u.PasswordHash, password)
+	ok, err := s.hasher.check(ctx, u.PasswordHash, password, at.client, known)
 	if err != nil {
 		return domain.User{}, err
 	}
@@ -155,45 +169,74 @@ func (s *Service) checkPassword(ctx context.Context, username, password, address
 		s.log.InfoContext(ctx, "sign-in refused", "address", address)
 		return domain.User{}, domain.Errorf(domain.Unauthenticated, "wrong user name or password")
 	}
-	if err := s.cfg.RateLimits.Reset(ctx, pairKey(username, address)); err != nil {
-		s.log.WarnContext(ctx, "rate limits are away", "error", err)
+	err = s.cfg.RateLimits.Reset(ctx, at.pair)
+	if err == nil && !known {
+		_, err = s.cfg.RateLimits.Allow(ctx, at.known, knownRate) // what is taken of it says that it is known
+	}
+	if err != nil {
+		s.log.WarnContext(ctx, "rate limits are unavailable", "error", err)
 	}
 	return u, nil
 }
 
-func pairKey(username, address string) string { return "signin:pair:" + address + ":" + username }
+// attempt is an attempt at signing in: the client, and the keys under which it is counted.
+type attempt struct {
+	client                   string
+	pair, user, first, known string
+	clientKey, wideKey       string
+}
 
-// throttle takes one attempt at signing in. The account's own allowance, which
-// many addresses share, stops only an address that has tried before: at a first
-// attempt from elsewhere the owner still gets in.
-func (s *Service) throttle(ctx context.Context, username, address string) error {
-	if len(username) > 150 {
-		username = username[:150] // longer than any name; the key stays bounded
+func attemptAt(username, address string) attempt {
+	client := ClientPrefix(address)
+	// Names of any length, and in any case, have keys of one length.
+	hash := hashSecret(domain.UserNameKey(username))
+	account := encodeSecret(hash[:16])
+	return attempt{
+		client: client, clientKey: "signin:addr:" + client, wideKey: "signin:net:" + widePrefix(address),
+		pair: "signin:pair:" + client + ":" + account, user: "signin:user:" + account,
+		first: "signin:first:" + account, known: "signin:known:" + client + ":" + account,
 	}
+}
+
+// throttle takes one attempt at signing in, and reports whether the client is known to the account.
+func (s *Service) throttle(ctx context.Context, at attempt) (known bool, err error) {
 	limits := s.cfg.RateLimits
-	before, err := limits.Peek(ctx, pairKey(username, address), pairRate)
-	if err != nil {
+	unavailable := func(err error) error {
 		return domain.Wrap(domain.Unavailable, err, "sign-in is not available for a moment, try again")
 	}
-	for _, l := range []struct {
+	k, err := limits.Peek(ctx, at.known, knownRate)
+	if err != nil {
+		return false, unavailable(err)
+	}
+	before, err := limits.Peek(ctx, at.pair, pairRate)
+	if err != nil {
+		return false, unavailable(err)
+	}
+	known = k.Remaining < knownRate.Burst
+	first := before.Remaining == pairRate.Burst
+	type allowance struct {
 		key  string
 		rate ports.Rate
-		last bool
-	}{
-		{"signin:addr:" + address, addressRate, false},
-		{pairKey(username, address), pairRate, false},
-		{"signin:user:" + username, accountRate, true},
-	} {
-		got, err := limits.Allow(ctx, l.key, l.rate)
-		if err != nil {
-			return domain.Wrap(domain.Unavailable, err, "sign-in is not available for a moment, try again")
+	}
+	takes := []allowance{{at.clientKey, clientRate}, {at.pair, pairRate}}
+	if !known {
+		takes = []allowance{{at.clientKey, clientRate}, {at.wideKey, wideRate}, {at.pair, pairRate}, {at.user, userRate}}
+	}
+	for _, a := range takes {
+		got, err := limits.Allow(ctx, a.key, a.rate)
+		if err == nil && !got.Allowed && a.key == at.user && first {
+			a.rate = firstRate
+			got, err = limits.Allow(ctx, at.first, a.rate)
 		}
-		if !got.Allowed && !(l.last && before.Remaining == pairRate.Burst) {
-			s.log.WarnContext(ctx, "sign-in throttled", "address", address)
-			return rateLimited(l.rate.Limit, got.RetryAfter, "too many attempts to sign in, wait before the next")
+		if err != nil {
+			return known, unavailable(err)
+		}
+		if !got.Allowed {
+			s.log.WarnContext(ctx, "sign-in throttled", "address", at.client)
+			return known, rateLimited(a.rate.Limit, got.RetryAfter, "too many attempts to sign in, wait before the next")
 		}
 	}
-	return nil
+	return known, nil
 }
 
 // CreateToken makes an API token for the actor; secret is shown this once. A zero ttl never expires.

@@ -19,22 +19,25 @@ const (
 	// cached answer to count: the bound on how long another node's change may go unseen.
 	feedLease = 2 * time.Second
 	// feedKept is for how long entries of the feed are kept.
-	feedKept = time.Hour
+	feedKept = 10 * time.Minute
+	// trimEvery is how often what is older is removed.
+	trimEvery = time.Minute
 )
 
 // feed follows the change feed, and with it tells the caches what to forget and
 // the service what time it is.
 type feed struct {
 	changes ports.Changes
-	local   func() time.Time
+	clock   *clock
 	log     *slog.Logger
 	// forget drops cached things; it is called with mu and keeping held, before the poll counts as done.
 	forget func(entries []ports.Change, lost bool)
+	// ticks and wall are the machine's two clocks: the one never steps, the other does not stand still.
+	ticks func() time.Duration
+	wall  func() time.Time
 
-	mu   sync.Mutex // one poll at a time
-	seen int64      // the version up to which everything was forgotten that had to be
-	// started says that seen is a version of the backend's, not the zero value.
-	started bool
+	mu   sync.Mutex   // one poll at a time
+	seen ports.Cursor // up to where everything was forgotten that had to be
 
 	// keeping makes one step of forgetting: a fill that is kept meanwhile could be
 	// made of another cache's entry that is about to go.
@@ -42,40 +45,48 @@ type feed struct {
 	// generation grows after everything was forgotten, so that a fill that began before is not kept.
 	generation atomic.Uint64
 	// began is when the last good poll began; nil: no poll, or a failed one that must not be trusted.
-	began atomic.Pointer[time.Time]
-	// offset is the backend's clock minus the local one.
-	offset atomic.Int64
+	began atomic.Pointer[moment]
+	// untold is when a change was refused because the database did not take it, nil since one was taken.
+	untold atomic.Pointer[moment]
+}
+
+// moment is a time on both of the machine's clocks.
+type moment struct {
+	ticks time.Duration
+	wall  time.Time
 }
 
 func newFeed(c ports.Changes, local func() time.Time, log *slog.Logger) *feed {
-	return &feed{changes: c, local: local, log: log}
+	start := time.Now()
+	return &feed{
+		changes: c, clock: newClock(local), log: log,
+		ticks: func() time.Duration { return time.Since(start) },
+		wall:  func() time.Time { return time.Now().Round(0) },
+	}
 }
 
-// now is in microseconds, as records keep it: what is answered at once and what is read later agree.
-func (f *feed) now() time.Time {
-	return f.local().Add(time.Duration(f.offset.Load())).UTC().Truncate(time.Microsecond)
+func (f *feed) moment() *moment { return &moment{f.ticks(), f.wall()} }
+
+// age is how long ago a moment was by the clock that says more; a wall clock that was set
+// back says nothing good either.
+func (f *feed) age(m *moment) time.Duration {
+	now := f.moment()
+	return max(now.ticks-m.ticks, now.wall.Sub(m.wall).Abs())
 }
 
-func (f *feed) version() int64 {
+// now is the time by which expiry is judged.
+func (f *feed) now() time.Time { return f.clock.now() }
+
+func (f *feed) cursor() ports.Cursor {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.seen
 }
 
-// fresh reports whether cached answers count now. Both the monotonic and the
-// wall clock are asked: the one stands still while a machine is suspended, the
-// other may be set.
+// fresh reports whether cached answers count now.
 func (f *feed) fresh() bool {
 	b := f.began.Load()
-	if b == nil {
-		return false
-	}
-	now := time.Now()
-	if now.Sub(*b) >= feedLease {
-		return false
-	}
-	wall := now.Round(0).Sub(b.Round(0))
-	return -feedLease < wall && wall < feedLease
+	return b != nil && f.age(b) < feedLease
 }
 
 // sync reads the feed to its end and forgets what changed. After a change of
@@ -84,21 +95,35 @@ func (f *feed) fresh() bool {
 func (f *feed) sync(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	began := time.Now()
+	began := f.moment()
 	got, err := f.changes.Since(ctx, f.seen)
 	if err != nil {
 		f.began.Store(nil)
 		return err
 	}
-	f.offset.Store(int64(got.Now.Sub(f.local())))
-	if lost := got.Lost || !f.started; lost || len(got.Entries) > 0 {
+	f.clock.observe(got)
+	if lost := got.Lost || f.seen == ""; lost || len(got.Entries) > 0 {
 		f.keeping.Lock()
 		f.forget(got.Entries, lost)
 		f.generation.Add(1)
 		f.keeping.Unlock()
 	}
-	f.seen, f.started = got.Version, true
-	f.began.Store(&began)
+	f.seen = got.Cursor
+	f.began.Store(began)
+	return nil
+}
+
+// follow is sync and, where time has gone far enough, the mark's move. It is what is
+// done again and again.
+func (f *feed) follow(ctx context.Context) error {
+	if err := f.sync(ctx); err != nil {
+		return err
+	}
+	if mark := f.clock.due(); !mark.IsZero() {
+		if err := f.changes.Raise(ctx, mark); err != nil {
+			f.log.WarnContext(ctx, "could not move the mark of time on", "error", err)
+		}
+	}
 	return nil
 }
 
@@ -113,12 +138,12 @@ func (f *feed) run(ctx context.Context, notices ports.Notices) {
 	}
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
-	trim := time.NewTicker(feedKept / 4)
+	trim := time.NewTicker(trimEvery)
 	defer trim.Stop()
 	failing := false
 	for {
 		c, cancel := context.WithTimeout(ctx, feedLease)
-		err := f.sync(c)
+		err := f.follow(c)
 		cancel()
 		if ctx.Err() != nil {
 			return

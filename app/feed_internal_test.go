@@ -3,8 +3,8 @@ package app
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,14 +20,31 @@ import (
 type script struct {
 	version atomic.Int64
 	away    atomic.Bool
+	lost    atomic.Bool
+	now     atomic.Pointer[time.Time]
+	mark    atomic.Pointer[time.Time]
+	raised  atomic.Int64
+	shared  bool
+	answer  func() // called before an answer
 }
 
-func (s *script) Since(_ context.Context, v int64) (ports.Feed, error) {
+func (s *script) Since(_ context.Context, c ports.Cursor) (ports.Feed, error) {
+	if s.answer != nil {
+		s.answer()
+	}
 	if s.away.Load() {
 		return ports.Feed{}, errors.New("away")
 	}
-	f := ports.Feed{Version: s.version.Load(), Now: time.Now()}
-	for range f.Version - v {
+	version := s.version.Load()
+	f := ports.Feed{Cursor: ports.Cursor(strconv.FormatInt(version, 10)), Now: time.Now(), Shared: s.shared, Lost: s.lost.Load()}
+	if now := s.now.Load(); now != nil {
+		f.Now = *now
+	}
+	if mark := s.mark.Load(); mark != nil {
+		f.Mark = *mark
+	}
+	seen, _ := strconv.ParseInt(string(c), 10, 64)
+	for range version - seen {
 		f.Entries = append(f.Entries, ports.Change{Kind: ports.TierChanged, Name: "x"})
 	}
 	return f, nil
@@ -35,9 +52,15 @@ func (s *script) Since(_ context.Context, v int64) (ports.Feed, error) {
 
 func (*script) Forget(context.Context, time.Time) error { return nil }
 
+func (s *script) Raise(_ context.Context, mark time.Time) error {
+	s.mark.Store(&mark)
+	s.raised.Add(1)
+	return nil
+}
+
 func newTestFeed() (*feed, *script, *feedCache[int, int]) {
 	s := &script{}
-	f := newFeed(s, time.Now, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	f := newFeed(s, time.Now, slog.New(slog.DiscardHandler))
 	c := newFeedCache(f, &otter.Options[int, int]{MaximumSize: 10})
 	f.forget = func([]ports.Change, bool) { c.dropAll() }
 	return f, s, c
@@ -151,17 +174,79 @@ func TestAnOldPollVouchesForNothing(t *testing.T) {
 	got, err = c.get(ctx, 1, load(4))
 	require.NoError(t, err)
 	assert.Equal(t, 3, got)
-	for _, age := range []time.Duration{feedLease, time.Hour} {
-		old := time.Now().Add(-age)
-		f.began.Store(&old)
-		assert.False(t, f.fresh())
+}
+
+// hands are a machine's two clocks, which a test moves.
+type hands struct {
+	ticks time.Duration
+	wall  time.Time
+}
+
+func (h *hands) hold(f *feed) {
+	f.ticks, f.wall = func() time.Duration { return h.ticks }, func() time.Time { return h.wall }
+}
+
+// Either of the machine's clocks ends the lease alone: the one stands still while a
+// machine sleeps, the other may be set, forward or back.
+func TestEitherClockEndsTheLease(t *testing.T) {
+	f, _, _ := newTestFeed()
+	h := &hands{ticks: time.Hour, wall: time.Now()}
+	h.hold(f)
+	for _, c := range []struct {
+		ticks, wall time.Duration
+		fresh       bool
+	}{
+		{0, 0, true},
+		{feedLease - 1, feedLease - 1, true},
+		{feedLease, 0, false},
+		{0, feedLease, false},
+		{0, -feedLease, false},
+		{0, time.Hour, false},
+		{time.Hour, 0, false},
+	} {
+		require.NoError(t, f.sync(t.Context()))
+		h.ticks, h.wall = h.ticks+c.ticks, h.wall.Add(c.wall)
+		assert.Equal(t, c.fresh, f.fresh(), c)
 	}
-	// A machine that slept: the monotonic clock stood still, the wall clock did not.
-	began := time.Now()
-	slept := began.Round(0).Add(-time.Hour)
-	f.began.Store(&slept)
+}
+
+// The lease is counted from the beginning of a poll: a change that is made while
+// the answer is on its way is not in it.
+func TestTheLeaseBeginsWithThePoll(t *testing.T) {
+	f, s, _ := newTestFeed()
+	h := &hands{ticks: time.Hour, wall: time.Now()}
+	h.hold(f)
+	s.answer = func() { h.ticks, h.wall = h.ticks+feedLease-time.Millisecond, h.wall.Add(feedLease-time.Millisecond) }
+	require.NoError(t, f.sync(t.Context()))
+	assert.True(t, f.fresh())
+	h.ticks, h.wall = h.ticks+time.Millisecond, h.wall.Add(time.Millisecond)
 	assert.False(t, f.fresh())
-	ahead := began.Round(0).Add(time.Hour)
-	f.began.Store(&ahead)
-	assert.False(t, f.fresh(), "nor a clock that was set back")
+}
+
+// A feed that cannot tell what was missed empties every cache, whenever it says so.
+func TestLostForgetsEverything(t *testing.T) {
+	ctx := t.Context()
+	f, s, c := newTestFeed()
+	var told []bool
+	f.forget = func(_ []ports.Change, lost bool) {
+		told = append(told, lost)
+		if lost {
+			c.dropAll()
+		}
+	}
+	require.NoError(t, f.sync(ctx))
+	assert.Equal(t, []bool{true}, told, "the first poll knows nothing of before")
+	_, err := c.get(ctx, 1, load(1))
+	require.NoError(t, err)
+	require.NoError(t, f.sync(ctx))
+	got, err := c.get(ctx, 1, load(2))
+	require.NoError(t, err)
+	assert.Equal(t, 1, got)
+	s.lost.Store(true)
+	require.NoError(t, f.sync(ctx))
+	s.lost.Store(false)
+	got, err = c.get(ctx, 1, load(3))
+	require.NoError(t, err)
+	assert.Equal(t, 3, got)
+	assert.Equal(t, []bool{true, true}, told)
 }

@@ -186,34 +186,6 @@ func (s *Service) remove(ctx context.Context, ownerID, id domain.ID) error {
 	return err
 }
 
-// removeBlobs removes an image's blobs, in one pass: of a store that lists again what
-// was deleted, it does not ask for ever.
-func (s *Service) removeBlobs(ctx context.Context, ownerID, id domain.ID) error {
-	const limit = 1000
-	prefix := imagePrefix(ownerID, id)
-	for after := ""; ; {
-		blobs, err := s.cfg.Blobs.List(ctx, prefix, after, limit)
-		if err != nil || len(blobs) == 0 {
-			return err
-		}
-		keys := make([]string, len(blobs))
-		for i, b := range blobs {
-			keys[i] = b.Key
-		}
-		if err := s.cfg.Blobs.Delete(ctx, keys...); err != nil {
-			return err
-		}
-		last := keys[len(keys)-1]
-		if len(keys) < limit {
-			return nil
-		}
-		if last <= after {
-			return domain.Errorf(domain.Unavailable, "the store's listing does not advance")
-		}
-		after = last
-	}
-}
-
 // Usage returns what a user keeps.
 func (s *Service) Usage(ctx context.Context, actor domain.Actor) (domain.Usage, error) {
 	if err := requireSigned(actor); err != nil {

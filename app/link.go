@@ -4,9 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
@@ -270,6 +271,10 @@ func (s *Service) RevokeLink(ctx context.Context, actor domain.Actor, id domain.
 type viewCounter struct {
 	mu sync.Mutex
 	n  map[domain.SecretHash]int64
+	// batch is being written. It stays as it is until it is known to be: a second try adds it once.
+	batch   ports.ViewBatch
+	retried bool // the batch is not new
+	writing sync.Mutex
 }
 
 func (c *viewCounter) add(h domain.SecretHash) {
@@ -284,7 +289,7 @@ func (c *viewCounter) add(h domain.SecretHash) {
 func (c *viewCounter) pending(h domain.SecretHash) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.n[h]
+	return c.n[h] + c.batch.Views[h]
 }
 
 func (s *Service) runViews(ctx context.Context) {
@@ -302,24 +307,42 @@ func (s *Service) runViews(ctx context.Context) {
 	}
 }
 
+// flushViews writes the batch that could not be written before, if there is one, and then what was counted since.
 func (s *Service) flushViews(ctx context.Context) error {
-	s.views.mu.Lock()
-	batch := maps.Clone(s.views.n)
-	s.views.mu.Unlock()
-	if len(batch) == 0 {
-		return nil
-	}
-	if err := s.rec.LinkChanges.AddViews(ctx, batch); err != nil {
-		return err
-	}
-	s.views.mu.Lock()
-	defer s.views.mu.Unlock()
-	for h, n := range batch {
-		if s.views.n[h] -= n; s.views.n[h] == 0 {
-			delete(s.views.n, h)
+	c := &s.views
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	for c.next() {
+		if err := s.rec.LinkChanges.AddViews(ctx, c.batch); err != nil {
+			return err
+		}
+		retried := c.retried
+		c.done()
+		if !retried {
+			break
 		}
 	}
 	return nil
+}
+
+// next makes sure that there is a batch to write. Only who holds writing calls it.
+func (c *viewCounter) next() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.retried = c.batch.Views != nil; c.retried {
+		return true
+	}
+	if len(c.n) == 0 {
+		return false
+	}
+	c.batch, c.n = ports.ViewBatch{ID: domain.ID(uuid.New()), Views: c.n}, nil
+	return true
+}
+
+func (c *viewCounter) done() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.batch = ports.ViewBatch{}
 }
 
 // audit makes an entry of the audit log; before and after must hold no secret.

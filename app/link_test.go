@@ -290,7 +290,7 @@ type late struct {
 
 func (l *late) Open(ctx context.Context, key string) (ports.Blob, error) {
 	b, err := l.Blobs.Open(ctx, key)
-	if errors.Is(err, domain.NotFound) && l.first.CompareAndSwap(false, true) {
+	if errors.Is(err, domain.NotFound) && key != ports.InstallationKey && l.first.CompareAndSwap(false, true) {
 		l.meanwhile()
 	}
 	return b, err

@@ -27,7 +27,7 @@ const (
 
 // imagePrefix begins the keys of all of an image's blobs.
 func imagePrefix(ownerID, id domain.ID) string {
-	return "images/" + ownerID.String() + "/" + id.String() + "/"
+	return imagesPrefix + ownerID.String() + "/" + id.String() + "/"
 }
 
 func originalKey(ownerID, id domain.ID) string { return imagePrefix(ownerID, id) + "original" }
@@ -143,6 +143,12 @@ func (s *Service) open(ctx context.Context, by claim, id domain.ID, v domain.Var
 // is a failure of the store, never an answer.
 func (s *Service) openOriginal(ctx context.Context, img domain.Image) (ports.Blob, error) {
 	b, err := s.cfg.Blobs.Open(ctx, originalKey(img.OwnerID, img.ID))
+	if errors.Is(err, domain.NotFound) {
+		if err = s.restoreOriginal(ctx, img); err == nil || errors.Is(err, domain.NotFound) {
+			// If it was not in the trash, another node may have been quicker.
+			b, err = s.cfg.Blobs.Open(ctx, originalKey(img.OwnerID, img.ID))
+		}
+	}
 	if errors.Is(err, domain.NotFound) {
 		return ports.Blob{}, s.noOriginal(ctx, img, err)
 	}
@@ -270,10 +276,14 @@ func (s *Service) resizeHere(ctx context.Context, img domain.Image, height int, 
 
 // resizeThere has the StoredResizer make a thumbnail under the key, and reads it.
 func (s *Service) resizeThere(ctx context.Context, img domain.Image, height int, key string) ([]byte, error) {
-	err := s.cfg.StoredResizer.ResizeStored(ctx, ports.StoredJob{
+	job := ports.StoredJob{
 		Source: originalKey(img.OwnerID, img.ID), Size: img.Size, Pipeline: s.cfg.Resizer.Pipeline(),
 		Thumbnails: []ports.StoredThumbnail{{Height: height, Key: key}},
-	})
+	}
+	err := s.cfg.StoredResizer.ResizeStored(ctx, job)
+	if domain.CodeOf(err) == domain.NotFound && s.restoreOriginal(ctx, img) == nil {
+		err = s.cfg.StoredResizer.ResizeStored(ctx, job)
+	}
 	if err == nil {
 		var b ports.Blob
 		if b, err = s.cfg.Blobs.Open(ctx, key); err == nil {

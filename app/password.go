@@ -33,7 +33,7 @@ var owaspArgon2 = Argon2{MemoryKiB: 19 * 1024, Iterations: 2, Parallelism: 1}
 // sign-ins cannot take the whole machine.
 type passwordHasher struct {
 	cost  Argon2
-	slots chan struct{}
+	queue *hashQueue
 	// dummy is checked for users that do not exist, so that they take as long as those that do.
 	dummy string
 }
@@ -45,7 +45,7 @@ func newPasswordHasher(cost Argon2, parallel int) (*passwordHasher, error) {
 	if cost.MemoryKiB < 8 || cost.Iterations < 1 || cost.Parallelism < 1 {
 		return nil, errors.New("imagify: Config.Argon2 needs at least 8 KiB, 1 iteration and 1 lane")
 	}
-	h := &passwordHasher{cost: cost, slots: make(chan struct{}, parallel)}
+	h := &passwordHasher{cost: cost, queue: newHashQueue(parallel)}
 	// The dummy's digest need not be of any password: it must only cost the same to check.
 	h.dummy = h.encode(make([]byte, 16), make([]byte, 32))
 	return h, nil
@@ -57,21 +57,12 @@ func (h *passwordHasher) encode(salt, sum []byte) string {
 		b64.EncodeToString(salt), b64.EncodeToString(sum))
 }
 
-func (h *passwordHasher) slot(ctx context.Context) (release func(), err error) {
-	select {
-	case h.slots <- struct{}{}:
-		return func() { <-h.slots }, nil
-	case <-ctx.Done():
-		return nil, domain.Wrap(domain.Unavailable, ctx.Err(), "too many sign-ins at once, try again")
-	}
-}
-
 // hash returns an encoded hash of a new password.
 func (h *passwordHasher) hash(ctx context.Context, password string) (string, error) {
 	if err := domain.CheckPassword(password); err != nil {
 		return "", err
 	}
-	release, err := h.slot(ctx)
+	release, err := h.queue.take(ctx, "", true) // who sets a password has been let in already
 	if err != nil {
 		return "", err
 	}
@@ -83,9 +74,10 @@ func (h *passwordHasher) hash(ctx context.Context, password string) (string, err
 }
 
 // check reports whether the password is the hash's. An empty hash is no user's: it takes as long and is never right.
-func (h *passwordHasher) check(ctx context.Context, encoded, password string) (bool, error) {
-	known := encoded != ""
-	if !known {
+// client is whose turn it takes, known whether the account has been opened from there.
+func (h *passwordHasher) check(ctx context.Context, encoded, password, client string, known bool) (bool, error) {
+	exists := encoded != ""
+	if !exists {
 		encoded = h.dummy
 	}
 	cost, salt, want, err := parseHash(encoded)
@@ -95,13 +87,13 @@ func (h *passwordHasher) check(ctx context.Context, encoded, password string) (b
 	if len(password) > domain.MaxPassword {
 		return false, nil // no such password can have been set, and length is no secret
 	}
-	release, err := h.slot(ctx)
+	release, err := h.queue.take(ctx, client, known)
 	if err != nil {
 		return false, err
 	}
 	defer release()
 	got := argon2.IDKey([]byte(password), salt, cost.Iterations, cost.MemoryKiB, cost.Parallelism, uint32(len(want)))
-	return subtle.ConstantTimeCompare(got, want) == 1 && known, nil
+	return subtle.ConstantTimeCompare(got, want) == 1 && exists, nil
 }
 
 // parseHash reads the PHC string format of an Argon2id hash.

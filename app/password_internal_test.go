@@ -20,7 +20,7 @@ func TestPasswordHash(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotEqual(t, one, two, "salted")
 	for encoded, want := range map[string]bool{one: true, two: true, "": false, h.dummy: false} {
-		ok, err := h.check(ctx, encoded, "correct horse")
+		ok, err := h.check(ctx, encoded, "correct horse", "192.0.2.1", false)
 		require.NoError(t, err)
 		assert.Equal(t, want, ok)
 	}
@@ -29,13 +29,15 @@ func TestPasswordHash(t *testing.T) {
 		"$argon2id$v=19$m=64,t=1$AAAA$AAAAAAAAAAAAAAAAAAAAAA", "$argon2id$v=19$m=99999999,t=1,p=1$AAAA$AAAAAAAAAAAAAAAAAAAAAA",
 		"$argon2id$v=19$m=64,t=1,p=1$****$AAAAAAAAAAAAAAAAAAAAAA", "$argon2id$v=19$m=64,t=1,p=1$AAAA$****", "$argon2id$v=19$m=64,t=1,p=1$AAAA$AAAA",
 	} {
-		_, err := h.check(ctx, bad, "x")
+		_, err := h.check(ctx, bad, "x", "192.0.2.1", false)
 		assert.Error(t, err, bad)
 	}
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
-	h.slots <- struct{}{} // busy
-	_, err = h.check(gone, one, "correct horse")
+	release, err := h.queue.take(ctx, "", true) // busy
+	require.NoError(t, err)
+	defer release()
+	_, err = h.check(gone, one, "correct horse", "192.0.2.1", false)
 	assert.ErrorIs(t, err, domain.Unavailable)
 	_, err = h.hash(gone, "correct horse")
 	assert.ErrorIs(t, err, domain.Unavailable)

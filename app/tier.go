@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
@@ -54,12 +55,19 @@ func (s *Service) CreateTier(ctx context.Context, actor domain.Actor, name strin
 	if err := c.apply(&t); err != nil {
 		return t, err
 	}
+	// Members of a deleted tier of this name, whose removal was interrupted, must not be members of this one.
+	if err := s.removeMembers(ctx, name, func() error { return nil }); err != nil {
+		return t, err
+	}
 	return t, s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
 		switch _, err := tx.Tiers().Get(ctx, name); {
 		case err == nil:
 			return domain.Errorf(domain.Conflict, "there is a tier of this name already")
 		case !errors.Is(err, domain.NotFound):
 			return err
+		}
+		if left, err := tx.Users().List(ctx, name, ports.Page{Limit: 1}); err != nil || len(left) > 0 {
+			return errors.Join(err, errMembersLeft(left))
 		}
 		if err := tx.SaveTier(ctx, t); err != nil {
 			return err
@@ -68,10 +76,31 @@ func (s *Service) CreateTier(ctx context.Context, actor domain.Actor, name strin
 	})
 }
 
+// errMembersLeft refuses a tier whose name users still have in their records.
+func errMembersLeft(left []domain.User) error {
+	if len(left) == 0 {
+		return nil
+	}
+	return domain.Errorf(domain.Unavailable, "a tier of this name is being deleted, try again")
+}
+
 // UpdateTier changes a tier for all its members, at once.
 func (s *Service) UpdateTier(ctx context.Context, actor domain.Actor, name string, c TierChange) (t domain.Tier, err error) {
 	if err := s.requireAdmin(ctx, actor, "tier.update"); err != nil {
 		return t, err
+	}
+	before, err := s.rec.Tiers.Get(ctx, name)
+	if err != nil {
+		return t, noSuchTier(err)
+	}
+	planned := before
+	if err := c.apply(&planned); err != nil {
+		return t, err
+	}
+	if len(planned.Permissions.Union(before.Permissions).Heights()) > len(before.Permissions.Heights()) {
+		if err := s.checkMembers(ctx, planned); err != nil {
+			return t, err
+		}
 	}
 	return t, s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
 		before, err := tx.Tiers().Get(ctx, name)
@@ -85,11 +114,6 @@ func (s *Service) UpdateTier(ctx context.Context, actor domain.Actor, name strin
 		t.UpdatedAt = s.now()
 		if err := tx.SaveTier(ctx, t); err != nil {
 			return err
-		}
-		if len(t.Permissions.Union(before.Permissions).Heights()) > len(before.Permissions.Heights()) {
-			if err := s.checkMembers(ctx, tx, name); err != nil {
-				return err
-			}
 		}
 		return tx.Record(ctx, s.audit(actor, "tier.update", name, tierFacts(before), tierFacts(t)))
 	})
@@ -153,13 +177,20 @@ func (s *Service) PreviewTier(ctx context.Context, actor domain.Actor, name stri
 	})
 }
 
-// checkMembers refuses heights that would be too many for a member who has others besides.
-func (s *Service) checkMembers(ctx context.Context, tx ports.DirectoryTx, tier string) error {
-	all, err := tx.Tiers().List(ctx)
+// checkMembers refuses heights that would be too many for a member who has others
+// besides. It is asked before the change, because a tier may have any number of members,
+// and nobody waits for their being read; what a member gets meanwhile is checked as that member's change.
+func (s *Service) checkMembers(ctx context.Context, changed domain.Tier) error {
+	all, err := s.rec.Tiers.List(ctx)
 	if err != nil {
 		return err
 	}
-	return eachMember(ctx, tx.Users(), tier, func(u domain.User) error { return uniteFrom(all, u).CheckHeights() })
+	for i := range all {
+		if all[i].Name == changed.Name {
+			all[i] = changed
+		}
+	}
+	return eachMember(ctx, s.rec.Users, changed.Name, func(u domain.User) error { return uniteFrom(all, u).CheckHeights() })
 }
 
 // eachMember calls fn for every member of a tier.
@@ -184,12 +215,13 @@ func eachMember(ctx context.Context, all ports.Users, tier string, fn func(domai
 }
 
 // DeleteTier removes a custom tier; its members lose what it gave them, at once.
-// A predefined tier is domain.Conflict.
+// A predefined tier is domain.Conflict. That the members' records still name the tier
+// means nothing from then on; those that could not be cleaned at once, the sweep cleans.
 func (s *Service) DeleteTier(ctx context.Context, actor domain.Actor, name string) error {
 	if err := s.requireAdmin(ctx, actor, "tier.delete"); err != nil {
 		return err
 	}
-	return s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+	err := s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
 		t, err := tx.Tiers().Get(ctx, name)
 		if err != nil {
 			return noSuchTier(err)
@@ -197,25 +229,63 @@ func (s *Service) DeleteTier(ctx context.Context, actor domain.Actor, name strin
 		if t.Predefined {
 			return domain.Errorf(domain.Conflict, "a predefined tier can be changed, but not deleted")
 		}
-		var members []domain.User
-		err = eachMember(ctx, tx.Users(), name, func(u domain.User) error { members = append(members, u); return nil })
-		if err != nil {
-			return err
-		}
-		for _, u := range members {
-			u.SetTiers(slices.DeleteFunc(slices.Clone(u.Tiers), func(n string) bool { return n == name }))
-			u.UpdatedAt = s.now()
-			if err := tx.SaveUser(ctx, u); err != nil {
-				return err
-			}
-		}
 		if err := tx.DeleteTier(ctx, name); err != nil {
 			return err
 		}
-		facts := tierFacts(t)
-		facts["members"] = len(members)
-		return tx.Record(ctx, s.audit(actor, "tier.delete", name, facts, nil))
+		return tx.Record(ctx, s.audit(actor, "tier.delete", name, tierFacts(t), nil))
 	})
+	if err != nil {
+		return err
+	}
+	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := s.removeMembers(c, name, func() error { return nil }); err != nil {
+		s.log.WarnContext(ctx, "a deleted tier's memberships are left to the sweep", "tier", name, "error", err)
+	}
+	return nil
+}
+
+// membersAtOnce is how many memberships one transaction takes away: so few that nobody waits for it.
+const membersAtOnce = 200
+
+// removeMembers takes a deleted tier's name out of its members' records, in batches; it
+// may be interrupted at any point. It does nothing where there is such a tier.
+func (s *Service) removeMembers(ctx context.Context, tier string, goOn func() error) error {
+	for {
+		var n int
+		err := s.rec.Directory.Change(ctx, func(tx ports.DirectoryTx) (err error) {
+			n = 0
+			switch _, err := tx.Tiers().Get(ctx, tier); {
+			case err == nil:
+				return nil
+			case !errors.Is(err, domain.NotFound):
+				return err
+			}
+			n, err = tx.RemoveMembers(ctx, tier, membersAtOnce)
+			return err
+		})
+		if err != nil || n < membersAtOnce {
+			s.heed(ctx)
+			return err
+		}
+		if err := goOn(); err != nil {
+			return err
+		}
+	}
+}
+
+// sweepMembers goes on where the removal of a tier was interrupted.
+func (s *Service) sweepMembers(ctx context.Context, goOn func() error) error {
+	names, err := s.rec.Tiers.Gone(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := s.removeMembers(ctx, name, goOn); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // changeDirectory changes who may do what, and lets it act before it returns.

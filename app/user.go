@@ -292,10 +292,17 @@ func (s *Service) BootstrapTiers(ctx context.Context) error {
 // firstStart is who makes what a first start needs.
 var firstStart = domain.SystemActor("first start")
 
-// Bootstrap makes what a first start needs: the predefined tiers and, where
-// there is no admin, one named "admin". It returns the admin's password if it
-// generated one; safe to run on many nodes at once.
+// Bootstrap compares the installation ids of the database and the store
+// (CheckInstallation), and makes what a first start needs: the predefined tiers and,
+// where there is no admin, one named "admin". It returns the admin's password if it
+// generated one; safe to run on many nodes at once. A store that does not answer keeps
+// nobody from starting: the ids are compared again before anything is swept.
 func (s *Service) Bootstrap(ctx context.Context, adminPassword string) (generated string, err error) {
+	if err := s.CheckInstallation(ctx); errors.Is(err, domain.Unavailable) {
+		s.log.WarnContext(ctx, "whether the database and the store belong together is not known yet", "error", err)
+	} else if err != nil {
+		return "", err
+	}
 	if err := s.BootstrapTiers(ctx); err != nil {
 		return "", err
 	}

@@ -181,10 +181,15 @@ func read(c *app.Content, err error) ([]byte, error) {
 	return io.ReadAll(c.Body)
 }
 
-// keys counts the store's blobs.
-func (w *world) keys() int {
+// keys counts the blobs of images.
+func (w *world) keys() int { return w.count("images/") }
+
+// trashed counts the blobs in the trash.
+func (w *world) trashed() int { return w.count("trash/") }
+
+func (w *world) count(prefix string) int {
 	w.t.Helper()
-	infos, err := w.blobs.List(context.Background(), "", "", 100000)
+	infos, err := w.blobs.List(context.Background(), prefix, "", 100000)
 	require.NoError(w.t, err)
 	return len(infos)
 }

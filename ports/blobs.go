@@ -34,10 +34,14 @@ type Blobs interface {
 	List(ctx context.Context, prefix, after string, limit int) ([]BlobInfo, error)
 	// Move gives a blob another key. The blob's ModTime is then the time of the move,
 	// and a blob that had the key to before is replaced. domain.NotFound if there is
-	// no blob from: then nothing has changed. At every moment the bytes are whole and
-	// durable under at least one of the two keys: after any other error, or a lost
-	// process, they are under either or both, and moving again finishes it.
+	// no blob from: then nothing has changed. The bytes are whole and durable under to
+	// before they go from from: after any other error, or a lost process, they are
+	// under either or both, and moving again finishes it. Moves of one blob there and
+	// back at the same time may lose it: where others move it there, copy it back.
 	Move(ctx context.Context, from, to string) error
+	// Copy gives a blob a second key, whole and durable, or domain.NotFound. Where the
+	// key to has a blob, that is replaced or stays: copy only over the same bytes.
+	Copy(ctx context.Context, from, to string) error
 }
 
 // PutOptions is how to store a blob.

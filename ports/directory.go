@@ -26,6 +26,9 @@ type Tiers interface {
 	Get(ctx context.Context, name string) (domain.Tier, error)
 	// List returns all tiers, by name in byte order.
 	List(ctx context.Context) ([]domain.Tier, error)
+	// Gone returns the names of which there is no tier, but that users' records have
+	// still: what RemoveMembers has left to do.
+	Gone(ctx context.Context) ([]string, error)
 }
 
 // Directory changes users and tiers: what decides who may do what.
@@ -58,6 +61,9 @@ type DirectoryTx interface {
 type Removal interface {
 	// DeleteUser removes a user, with sessions and tokens; an unknown one is no error.
 	DeleteUser(ctx context.Context, id domain.ID) error
-	// DeleteTier removes a tier; an unknown one is no error. Its members are the caller's to change first.
+	// DeleteTier removes a tier; an unknown one is no error. Its members' records go on naming it.
 	DeleteTier(ctx context.Context, name string) error
+	// RemoveMembers takes a tier's name out of up to limit users' records, writes the
+	// change of each to the feed, and reports of how many. Who is being deleted is no member.
+	RemoveMembers(ctx context.Context, tier string, limit int) (int, error)
 }

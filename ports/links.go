@@ -37,12 +37,19 @@ type LinkChanges interface {
 	// neither revoked, expired nor used up, and reports whether it did. Exact under
 	// any number of racers.
 	TakeView(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error)
-	// AddViews adds views that were already served to links without a bound.
-	// Unknown links are passed over.
-	AddViews(ctx context.Context, views map[domain.SecretHash]int64) error
+	// AddViews adds views that were already served to links without a bound. Unknown
+	// links are passed over. A batch is added once: one whose outcome the caller does
+	// not know is given again, with the same id and the same views, for up to a day.
+	AddViews(ctx context.Context, b ViewBatch) error
 	// DeleteOld removes up to limit links that were made before the given time,
 	// and reports how many it removed.
 	DeleteOld(ctx context.Context, madeBefore time.Time, limit int) (int, error)
 	// Owner returns whose link it is, or domain.NotFound.
 	Owner(ctx context.Context, id domain.ID) (domain.ID, error)
+}
+
+// ViewBatch is views to add, by the links' hashes.
+type ViewBatch struct {
+	ID    domain.ID // random
+	Views map[domain.SecretHash]int64
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 
@@ -30,10 +31,30 @@ func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]po
 		return nil, err
 	}
 	l := &listing{ctx: ctx, prefix: prefix, after: after, limit: limit}
-	if err := l.folder(s.root, "", false); err != nil {
+	if err := s.begin(prefix, func(dir *os.Root, base string) error { return l.folder(dir, base, false) }); err != nil {
 		return nil, fail(err)
 	}
 	return l.found, nil
+}
+
+// begin opens the folder in which all keys are that begin with the prefix, and whose
+// keys begin with base, without reading the folders above: they may be large. Where
+// there is no such folder nothing is listed.
+func (s *Store) begin(prefix string, list func(dir *os.Root, base string) error) error {
+	end := strings.LastIndexByte(prefix, '/')
+	if end < 0 {
+		return list(s.root, "")
+	}
+	if !ports.ValidKey(prefix[:end]) {
+		return nil
+	}
+	names := pathOf(prefix[:end] + "/x")
+	dir, err := s.root.OpenRoot(path.Join(names[:len(names)-1]...))
+	if err != nil {
+		return ignoreGone(err)
+	}
+	defer dir.Close() //nolint:errcheck // only read from
+	return list(dir, prefix[:end+1])
 }
 
 type listing struct {

@@ -31,7 +31,7 @@ func (s *Store) Walk(ctx context.Context, prefix, after string, foreign func(nam
 		w := &walk{listing: listing{ctx: ctx, prefix: prefix, after: after}, store: s, foreign: foreign, yield: yield}
 		err := s.Ping(ctx)
 		if err == nil {
-			err = w.folder(s.root, "", false)
+			err = s.begin(prefix, func(dir *os.Root, base string) error { return w.folder(dir, base, false) })
 		}
 		if err != nil && !errors.Is(err, errStopped) {
 			yield(ports.BlobInfo{}, fail(err))

@@ -1,13 +1,19 @@
 package ginapi
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -92,15 +98,6 @@ func getLink(q *request) error {
 	return q.sendContent(c)
 }
 
-// admit bounds how many bodies are under way at a time.
-func (q *request) admit() (release func(), err error) {
-	if q.s.byteRequests.Add(1) > q.s.o.MaxByteRequests {
-		q.s.byteRequests.Add(-1)
-		return nil, domain.Errorf(domain.Unavailable, "too many downloads at once, try again")
-	}
-	return q.s.releaseBytes, nil
-}
-
 // signature reads the query of a signed URL without building a map. Of a
 // parameter that is there more than once, the first counts: the signature covers
 // all that it decides.
@@ -129,9 +126,16 @@ func signature(raw string) (sig app.SignatureText) {
 	return sig
 }
 
-// pieceSize is what of a body goes out between two looks at whether it still
-// may, and within one write deadline, in bytes.
-const pieceSize = 256 << 10
+const (
+	// pieceSize is what of a body goes out between two looks at whether it still may, and
+	// within one write deadline, in bytes. With sendBuffer it bounds what follows a revocation.
+	pieceSize = 64 << 10
+	// recheckEvery is how long a body goes on before somebody looks, however few bytes go out.
+	recheckEvery = time.Second
+	// maxRanges is how many parts of a file one request may ask for; a header that asks for
+	// more is ignored, as RFC 9110, section 14.2, suggests.
+	maxRanges = 8
+)
 
 // sendContent sends a variant's bytes: the one way out for thumbnails,
 // originals and links, whole, in part or not at all (HEAD, 304).
@@ -153,7 +157,7 @@ func (q *request) sendContent(c *app.Content) error {
 	if c.Public {
 		h["Cross-Origin-Resource-Policy"] = crossOrigin
 	}
-	if c.ViewsBound {
+	if c.ViewsBound || strings.Count(q.r.Header.Get("Range"), ",") >= maxRanges {
 		delete(q.r.Header, "Range")
 	}
 	q.out = contentWriter{q: q, c: c}
@@ -219,8 +223,9 @@ func (w *contentWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom sends the body. Between its pieces it asks whether the rest may still
-// go out; if not, the connection is cut, so that nobody takes a part for the whole.
+// ReadFrom sends the body. Between its pieces, and while it waits for a slow client or a
+// slow store, it asks whether the rest may still go out; if not, the connection is cut, so
+// that nobody takes a part for the whole.
 func (w *contentWriter) ReadFrom(src io.Reader) (sent int64, err error) {
 	if w.err != nil {
 		return 0, w.err
@@ -239,32 +244,130 @@ func (w *contentWriter) ReadFrom(src io.Reader) (sent int64, err error) {
 		w.cutAfter(err)
 		return sent, nil
 	}
+	watch := q.watch(w.c.Recheck)
+	defer watch.stop()
+	_, local := body.R.(*os.File) // read without a wait, and sent by the kernel
 	for first := true; body.N > 0; first = false {
+		piece := io.Reader(body.R)
 		if !first {
-			if err := w.c.Recheck(q.ctx()); err != nil {
-				q.err = err
-				panic(http.ErrAbortHandler)
+			w.mayGoOn(watch)
+		} else if !local {
+			// The first bytes may be long in coming: they are waited for before the decision.
+			if piece, err = prefetch(body.R, body.N); err != nil {
+				w.cutAfter(err)
 			}
-			q.writeDeadline()
+			w.mayGoOn(watch)
 		}
-		n, err := io.CopyN(q.w, body.R, min(body.N, pieceSize))
+		n, err := io.CopyN(q.w, piece, min(body.N, pieceSize))
 		sent += n
 		body.N -= n
 		if errors.Is(err, io.EOF) && !limited {
 			return sent, nil
+		}
+		if refused := watch.refused(); refused != nil {
+			err = refused // that is why the write failed
 		}
 		w.cutAfter(err)
 	}
 	return sent, nil
 }
 
-// cutAfter cuts off a body that failed on its way: its length was announced, and
-// the client must not take what came for the whole.
+// prefetch waits for the first bytes of a body and returns it, whole.
+func prefetch(r io.Reader, size int64) (io.Reader, error) {
+	buf := make([]byte, min(size, 4<<10))
+	n, err := io.ReadAtLeast(r, buf, 1)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return io.MultiReader(bytes.NewReader(buf[:n]), r), err
+}
+
+// mayGoOn cuts the body off unless it may go on now.
+func (w *contentWriter) mayGoOn(watch *watch) {
+	w.cutAfter(w.c.Recheck(w.q.ctx()))
+	w.q.writeDeadline()
+	w.cutAfter(watch.refused()) // it may have been told just before the deadline was moved
+}
+
+// cutAfter cuts off a body that failed on its way, or must not go on: its length was
+// announced, and the client must not take what came for the whole. The connection is reset,
+// so that what waits in the kernel's buffer goes nowhere.
 func (w *contentWriter) cutAfter(err error) {
 	if err != nil {
 		w.q.err = err
+		w.q.reset()
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// watch looks at a body that is on its way every recheckEvery, also while a write waits for
+// its reader. What it refuses, it stops by the write's deadline.
+type watch struct {
+	q     *request
+	check func(context.Context) error
+
+	mu      sync.Mutex
+	timer   *time.Timer
+	stopped bool
+	err     error
+	looking sync.WaitGroup
+}
+
+func (q *request) watch(check func(context.Context) error) *watch {
+	w := &watch{q: q, check: check}
+	w.timer = time.AfterFunc(recheckEvery, w.look)
+	return w
+}
+
+func (w *watch) look() {
+	w.mu.Lock()
+	if w.stopped {
+		w.mu.Unlock()
+		return
+	}
+	w.looking.Add(1)
+	w.mu.Unlock()
+	defer w.looking.Done()
+	err := w.recheck()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.stopped:
+	case err != nil:
+		w.err = err
+		w.q.deadlineNow()
+	default:
+		w.timer.Reset(recheckEvery)
+	}
+}
+
+// recheck runs on a goroutine of its own, and through code of adapters.
+func (w *watch) recheck() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	// A backend that does not answer in time is not a permission.
+	ctx, cancel := context.WithTimeout(w.q.ctx(), recheckEvery)
+	defer cancel()
+	return w.check(ctx)
+}
+
+// refused is why the body must end, or nil.
+func (w *watch) refused() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+// stop ends the looks and waits for one that is under way.
+func (w *watch) stop() {
+	w.mu.Lock()
+	w.stopped = true
+	w.timer.Stop()
+	w.mu.Unlock()
+	w.looking.Wait()
 }
 
 // disposition is the Content-Disposition of a variant (RFC 6266): shown in
@@ -300,5 +403,3 @@ func disposition(c *app.Content) string {
 
 // errPrecondition is the one problem whose status, 412, no code has.
 var errPrecondition = domain.Errorf(domain.Invalid, "the file is not what If-Match or If-Unmodified-Since asks for")
-
-func (s *Server) releaseBytes() { s.byteRequests.Add(-1) }

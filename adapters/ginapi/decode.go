@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/url"
 	"os"
@@ -16,8 +17,13 @@ import (
 	"github.com/imagify-api/imagify/domain"
 )
 
-// maxJSON bounds a JSON request's body, in bytes.
-const maxJSON = 1 << 20
+// The bounds on a JSON request: its body in bytes, the fields in it, nested ones
+// included, and how many of its errors are told.
+const (
+	maxJSON   = 64 << 10
+	maxFields = 100
+	maxErrors = 20
+)
 
 // readAll reads a body of at most limit bytes.
 func (q *request) readAll(limit int64) ([]byte, error) {
@@ -62,6 +68,9 @@ type object struct {
 	prefix string
 	fields map[string]json.RawMessage
 	errs   []domain.FieldError
+	left   *int // how many fields the request may still have
+	// tooMany says that a nested object went over left.
+	tooMany bool
 }
 
 func parseObject(b []byte) (*object, error) {
@@ -74,13 +83,14 @@ func parseObject(b []byte) (*object, error) {
 	if !json.Valid(b) {
 		return nil, domain.Errorf(domain.Invalid, "the request is not valid JSON")
 	}
-	return splitObject(b, "")
+	left := maxFields
+	return splitObject(b, "", &left)
 }
 
 // splitObject splits valid JSON into an object's fields. encoding/json would
 // take the last of several fields of a name, and match names in any case.
-func splitObject(b []byte, prefix string) (*object, error) {
-	o := &object{prefix: prefix, fields: map[string]json.RawMessage{}}
+func splitObject(b []byte, prefix string, left *int) (*object, error) {
+	o := &object{prefix: prefix, fields: map[string]json.RawMessage{}, left: left}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
 		if prefix != "" {
@@ -98,6 +108,9 @@ func splitObject(b []byte, prefix string) (*object, error) {
 		if err != nil || !ok {
 			return nil, domain.Errorf(domain.Invalid, "the request is not valid JSON")
 		}
+		if *left--; *left < 0 {
+			return nil, tooManyFields()
+		}
 		if _, twice := o.fields[name]; twice {
 			o.wrong(name, "format", "is there more than once")
 			continue
@@ -107,10 +120,15 @@ func splitObject(b []byte, prefix string) (*object, error) {
 	return o, nil
 }
 
+func tooManyFields() error {
+	return domain.Errorf(domain.Invalid, "the request has more than %d fields", maxFields)
+}
+
 // formObject is a form as the JSON object that says the same, for one reading of
 // both: what is empty is left out, what the numbers name is written as it is.
 func formObject(form url.Values, numbers ...string) *object {
-	o := &object{fields: map[string]json.RawMessage{}}
+	left := maxFields
+	o := &object{fields: map[string]json.RawMessage{}, left: &left}
 	for name := range form {
 		text := strings.TrimSpace(form.Get(name))
 		if text == "" || name == "action" {
@@ -126,6 +144,9 @@ func formObject(form url.Values, numbers ...string) *object {
 }
 
 func (o *object) wrong(name, code, message string) {
+	if len(o.errs) >= maxErrors {
+		return
+	}
 	o.errs = append(o.errs, domain.FieldError{Field: o.prefix + name, Code: code, Message: message})
 }
 
@@ -228,8 +249,12 @@ func (o *object) integers(name string) map[string]*int64 {
 	if v == nil {
 		return nil
 	}
-	inner, err := splitObject(v, o.prefix+name+".")
+	inner, err := splitObject(v, o.prefix+name+".", o.left)
 	if err != nil {
+		if *o.left < 0 {
+			o.tooMany = true
+			return nil
+		}
 		o.errs = append(o.errs, domain.AsError(err).Fields...)
 		return nil
 	}
@@ -252,13 +277,17 @@ func (o *object) integers(name string) map[string]*int64 {
 
 // done returns what was wrong, unknown fields included.
 func (o *object) done() error {
-	for n := range o.fields {
+	if o.tooMany {
+		return tooManyFields()
+	}
+	for _, n := range slices.Sorted(maps.Keys(o.fields)) {
 		o.wrong(n, "unknown", "is not a field that can be set here")
 	}
 	if len(o.errs) == 0 {
 		return nil
 	}
 	slices.SortStableFunc(o.errs, func(a, b domain.FieldError) int { return strings.Compare(a.Field, b.Field) })
+	o.errs = o.errs[:min(len(o.errs), maxErrors)]
 	first := o.errs[0]
 	return &domain.Error{Code: domain.Invalid, Msg: first.Field + ": " + first.Message, Fields: o.errs}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/imagify-api/imagify/domain"
@@ -24,30 +25,65 @@ const (
 )
 
 func getReady(q *request) error {
-	away := q.s.awayBackends(q.ctx())
+	away, err := q.s.awayBackends(q.ctx())
+	if err != nil {
+		return err
+	}
 	if len(away) == 0 {
 		return q.json(http.StatusOK, statusView{"ready"})
 	}
 	return domain.Errorf(domain.Unavailable, "not ready: no answer from %s", strings.Join(away, ", "))
 }
 
-// awayBackends names the backends that do not answer, by generic names.
-func (s *Server) awayBackends(ctx context.Context) []string {
-	s.ready.mu.Lock()
-	defer s.ready.mu.Unlock()
-	if !s.ready.at.IsZero() && time.Since(s.ready.at) < readyKept {
-		return s.ready.away
+// readiness remembers what /readyz found for a moment, so that a flood of probes does not
+// reach the backends, and lets one caller at a time ask them.
+type readiness struct {
+	mu     sync.Mutex
+	at     time.Time // of the last answer; zero: none yet
+	away   []string
+	asking chan struct{} // closed when the one who asks has the answer; nil: nobody asks
+}
+
+// awayBackends names the backends that do not answer, by generic names. While one caller
+// waits for a silent backend the others get the answer before, or, where there is none yet,
+// wait with it: never longer than readyTimeout.
+func (s *Server) awayBackends(ctx context.Context) ([]string, error) {
+	r := &s.ready
+	r.mu.Lock()
+	if known := !r.at.IsZero(); known && (r.asking != nil || time.Since(r.at) < readyKept) {
+		defer r.mu.Unlock()
+		return r.away, nil
 	}
+	if asking := r.asking; asking != nil {
+		r.mu.Unlock()
+		select {
+		case <-asking:
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return r.away, nil
+		case <-ctx.Done():
+			return nil, domain.Wrap(domain.Unavailable, ctx.Err(), "not ready: the backends are being asked")
+		}
+	}
+	done := make(chan struct{})
+	r.asking = done
+	r.mu.Unlock()
+	var away []string
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.away, r.at, r.asking = away, time.Now(), nil
+		close(done)
+	}()
 	// Not the caller's context: what is found counts for others too.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
 	defer cancel()
 	found := s.svc.Ready(ctx)
-	s.ready.away = slices.Sorted(maps.Keys(found))
-	for _, name := range s.ready.away {
+	away = slices.Sorted(maps.Keys(found))
+	for _, name := range away {
 		s.log.Warn("a backend does not answer", "backend", name, "error", found[name])
 	}
-	s.ready.at = time.Now()
-	return s.ready.away
+	return away, nil
 }
 
 func getMetrics(q *request) error {

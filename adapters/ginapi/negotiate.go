@@ -10,7 +10,8 @@ import (
 // wantsHTML reports whether the client is better served by a page than by JSON.
 func (q *request) wantsHTML() bool {
 	accept := q.r.Header["Accept"]
-	return len(accept) > 0 && prefersHTML(strings.Join(accept, ",")) && q.r.URL.Query().Get("format") != "json"
+	// A page repeats its address, so that one beyond all measure gets none.
+	return len(accept) > 0 && len(q.r.URL.RawQuery) <= maxQuery && prefersHTML(strings.Join(accept, ",")) && q.r.URL.Query().Get("format") != "json"
 }
 
 // prefersHTML reports whether an Accept header ranks text/html above JSON (RFC
@@ -79,7 +80,11 @@ func (q *request) signInPath() string {
 	if q.r.Method != http.MethodGet && q.r.Method != http.MethodHead {
 		return "/api-auth/login"
 	}
-	return "/api-auth/login?next=" + url.QueryEscape(q.r.URL.RequestURI())
+	next := localPath(q.r.URL.RequestURI()) // bounded, as it is repeated here
+	if next == "/" {
+		return "/api-auth/login"
+	}
+	return "/api-auth/login?next=" + url.QueryEscape(next)
 }
 
 // localPath returns next if it is a path on this server, else "/": a sign-in must not lead elsewhere.

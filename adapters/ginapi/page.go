@@ -30,8 +30,15 @@ func decodeCursor(s string) (domain.ID, error) {
 	return domain.ID(b), nil
 }
 
+// maxQuery bounds the part of a URL behind the question mark, in bytes: the address of the
+// next page repeats it.
+const maxQuery = 4 << 10
+
 // query returns the URL's parameters; one that is malformed is an error, not passed over.
 func (q *request) query() (url.Values, error) {
+	if len(q.r.URL.RawQuery) > maxQuery {
+		return nil, domain.Errorf(domain.Invalid, "the query is longer than %d bytes", maxQuery)
+	}
 	v, err := url.ParseQuery(q.r.URL.RawQuery)
 	if err != nil {
 		return nil, domain.Wrap(domain.Invalid, err, "the query is malformed")

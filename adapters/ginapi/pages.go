@@ -119,16 +119,16 @@ func say(err error) (string, int, bool) {
 	}
 	msg := e.Msg
 	if len(e.Fields) > 1 {
-		all := make([]string, len(e.Fields))
-		for i, f := range e.Fields {
-			all[i] = f.Field + ": " + f.Message
+		all := make([]string, min(len(e.Fields), maxErrors))
+		for i := range all {
+			all[i] = clip(e.Fields[i].Field, maxFieldName) + ": " + clip(e.Fields[i].Message, maxDetail)
 		}
 		msg = strings.Join(all, "; ")
 	}
 	if msg == "" {
 		msg = plainDetails[e.Code]
 	}
-	return upperFirst(msg) + ".", statusOf(e.Code), true
+	return upperFirst(clip(msg, maxErrors*(maxDetail+maxFieldName))) + ".", statusOf(e.Code), true
 }
 
 func upperFirst(s string) string {

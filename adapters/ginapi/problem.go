@@ -68,6 +68,20 @@ const (
 	drainTimeout = 5 * time.Second
 )
 
+// The bounds on a problem's texts, in bytes.
+const (
+	maxDetail    = 512
+	maxFieldName = 128
+)
+
+// clip shortens a text that is longer than a bound, at a character.
+func clip(text string, bound int) string {
+	if len(text) <= bound {
+		return text
+	}
+	return strings.ToValidUTF8(text[:bound], "") + "…"
+}
+
 // answerProblem writes a problem: the one place where errors become answers.
 func (q *request) answerProblem(e *domain.Error, status int) {
 	p := problem{
@@ -78,8 +92,10 @@ func (q *request) answerProblem(e *domain.Error, status int) {
 		// Whatever an unclassified error says is for the log.
 		p.Detail = plainDetails[e.Code]
 	}
-	for _, f := range e.Fields {
-		p.Errors = append(p.Errors, problemField(f))
+	// What was sent may stand in an error's words: they are cut here, where errors become answers.
+	p.Detail = clip(p.Detail, maxDetail)
+	for _, f := range e.Fields[:min(len(e.Fields), maxErrors)] {
+		p.Errors = append(p.Errors, problemField{clip(f.Field, maxFieldName), f.Code, clip(f.Message, maxDetail)})
 	}
 	h := q.w.Header()
 	// What a handler had set for an answer of its own.

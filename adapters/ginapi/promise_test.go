@@ -47,7 +47,7 @@ func promises(t *testing.T) {
 	for id, try := range map[string]func(*testing.T){
 		"A1": promiseA1, "A2": promiseA2, "A3": promiseA3, "A4": promiseA4, "A8": promiseA8, "A10": promiseA10,
 		"L1": promiseL1, "S1": promiseS1, "S6": promiseS6, "S7": promiseS7, "S8": promiseS8, "S9": promiseS9,
-		"T1": promiseT1, "T2": promiseT2, "T3": promiseT3, "T4": promiseT4, "T6": promiseT6, "T7": promiseT7, "T8": promiseT8, "R11": promiseR11,
+		"T1": promiseT1, "T2": promiseT2, "T3": promiseT3, "T4": promiseT4, "T6": promiseT6, "T7": promiseT7, "T8": promiseT8, "R11": promiseR11, "X5": promiseX5, "X6": promiseX6,
 	} {
 		t.Run(id, func(t *testing.T) {
 			t.Parallel()
@@ -1105,7 +1105,7 @@ func promiseS6(t *testing.T) {
 	for line := range strings.Lines(w.logs.String()) {
 		assert.True(t, json.Valid([]byte(line)), "%q", line)
 	}
-	infos, err := w.blobs.List(ctx, "", "", 100_000)
+	infos, err := w.blobs.List(ctx, "images/", "", 100_000)
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(infos), 2*len(names))
 	for _, info := range infos {

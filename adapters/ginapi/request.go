@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -308,6 +309,32 @@ func (q *request) writeDeadline() {
 	} else {
 		_ = http.NewResponseController(q.w).SetWriteDeadline(t)
 	}
+}
+
+// deadlineNow ends a write that is under way. It may be called beside it.
+func (q *request) deadlineNow() {
+	if w, ok := q.w.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		_ = w.SetWriteDeadline(time.Unix(1, 0))
+	} else {
+		_ = http.NewResponseController(q.w).SetWriteDeadline(time.Unix(1, 0))
+	}
+}
+
+// reset ends the connection without sending what is still buffered. Where the server does
+// not hand its connections out (HTTP/2, a function) the caller's panic ends the answer.
+func (q *request) reset() {
+	conn, _, err := http.NewResponseController(q.w).Hijack()
+	if err != nil {
+		return
+	}
+	tcp := conn
+	if secured, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		tcp = secured.NetConn()
+	}
+	if t, ok := tcp.(interface{ SetLinger(int) error }); ok {
+		_ = t.SetLinger(0)
+	}
+	_ = tcp.Close() // not the TLS connection, which would wait to say good-bye
 }
 
 // appender is a view that writes its own JSON.

@@ -1,16 +1,17 @@
 package ginapi
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -43,7 +44,8 @@ type Options struct {
 	// UploadTimeout bounds reading an upload; 0: 15 minutes.
 	UploadTimeout time.Duration
 	// MaxByteRequests bounds how many requests for image bytes are served at a
-	// time; those beyond are 503. 0: 4096.
+	// time; those beyond are 503. One client address (of IPv6 a /64) may have a
+	// sixteenth of them; beyond it gets 429. 0: 4096.
 	MaxByteRequests int64
 }
 
@@ -63,15 +65,8 @@ type Server struct {
 	openapi      []byte
 	schemas      obj // of the document
 	site         *web.Site
-	byteRequests atomic.Int64
+	downloads    *downloads
 	ready        readiness
-}
-
-// readiness remembers what /readyz found for a moment, so that a flood of probes does not reach the backends.
-type readiness struct {
-	mu   sync.Mutex
-	at   time.Time
-	away []string
 }
 
 // New makes a Server of a Service. It does no input or output. Where nobody
@@ -98,6 +93,7 @@ func New(svc *app.Service, o Options) (*Server, error) {
 	if s.o.RequestTimeout < 0 || s.o.IdleTimeout < 0 || s.o.UploadTimeout < 0 || s.o.CDNMaxAge < 0 || s.o.MaxByteRequests < 0 {
 		return nil, errors.New("ginapi: an option is negative")
 	}
+	s.downloads = newDownloads(s.o.MaxByteRequests)
 	if s.o.Version == "" {
 		s.o.Version = "dev"
 	}
@@ -107,13 +103,12 @@ func New(svc *app.Service, o Options) (*Server, error) {
 		}
 	}
 	if o.PublicURL != "" {
-		u, err := url.Parse(o.PublicURL)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" ||
-			u.RawQuery != "" || u.Fragment != "" || !validHost(u.Host) {
-			return nil, errors.New("ginapi: PublicURL must be like https://host or https://host:port, and nothing after it")
+		var err error
+		if s.publicURL, err = ParsePublicURL(o.PublicURL); err != nil {
+			return nil, fmt.Errorf("ginapi: PublicURL %w", err)
 		}
-		s.publicURL, s.publicSecure = strings.TrimRight(u.String(), "/"), u.Scheme == "https"
-		if err := s.origins.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+		s.publicSecure = strings.HasPrefix(s.publicURL, "https:")
+		if err := s.origins.AddTrustedOrigin(s.publicURL); err != nil {
 			return nil, err
 		}
 	}
@@ -122,6 +117,9 @@ func New(svc *app.Service, o Options) (*Server, error) {
 	}
 	var err error
 	if s.metrics, err = newMetrics(s.o.Registry, s.o.Version); err != nil {
+		return nil, err
+	}
+	if err := s.o.Registry.Register(newSweepMetrics(svc.SweepStatus)); err != nil {
 		return nil, err
 	}
 	s.routes, s.schemas = s.table(), schemas()
@@ -134,6 +132,24 @@ func New(svc *app.Service, o Options) (*Server, error) {
 	s.pages = append(pageRoutes(), adminPageRoutes()...)
 	s.engine = s.newEngine()
 	return s, nil
+}
+
+// ParsePublicURL returns the base of the URLs handed out as browsers write an origin (RFC
+// 6454, section 6.1): scheme and host in small letters, without the scheme's usual port and
+// without a slash at the end. The error says what Options.PublicURL must be.
+func ParsePublicURL(text string) (string, error) {
+	wrong := errors.New("must be like https://host or https://host:port, and nothing after it")
+	u, err := url.Parse(text)
+	if err != nil || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" {
+		return "", wrong
+	}
+	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	usual := map[string]string{"http": ":80", "https": ":443"}[scheme]
+	host = strings.TrimSuffix(strings.TrimSuffix(host, usual), ":")
+	if usual == "" || u.Hostname() == "" || !validHost(host) {
+		return "", wrong
+	}
+	return scheme + "://" + host, nil
 }
 
 func (s *Server) newEngine() *gin.Engine {
@@ -179,5 +195,22 @@ func NewHTTPServer(h http.Handler, logger *slog.Logger) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		ConnContext:       boundSendBuffer,
 	}
+}
+
+// sendBuffer is what the kernel may hold of an answer that the client has not taken yet, in
+// bytes; Linux doubles it for its own bookkeeping. By itself the kernel would grow it to
+// megabytes, which would still arrive after a permission ended. Over 100 ms to the client it
+// leaves about 2 MB a second.
+const sendBuffer = 96 << 10
+
+func boundSendBuffer(ctx context.Context, conn net.Conn) context.Context {
+	if secured, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = secured.NetConn()
+	}
+	if c, ok := conn.(interface{ SetWriteBuffer(int) error }); ok {
+		_ = c.SetWriteBuffer(sendBuffer)
+	}
+	return ctx
 }

@@ -48,7 +48,7 @@ func postSignIn(q *request) error {
 		case e.RetryAfter > 0:
 			q.set("Retry-After", seconds(e.RetryAfter))
 		}
-		return q.signInPage(statusOf(e.Code), signInData{Next: next, Username: username, Message: upperFirst(message) + "."})
+		return q.signInPage(statusOf(e.Code), signInData{Next: next, Username: clip(username, maxDetail), Message: upperFirst(message) + "."})
 	}
 	// A session that was there before ends: nobody else goes on with it.
 	if old := q.sessionSecret(); old != "" {

@@ -461,10 +461,10 @@ func (w *world) link(who caller, imageID, body string) linkJSON {
 	return l
 }
 
-// keys counts the store's blobs.
+// keys counts the blobs of images.
 func (w *world) keys() int {
 	w.t.Helper()
-	infos, err := w.blobs.List(ctx, "", "", 100000)
+	infos, err := w.blobs.List(ctx, "images/", "", 100000)
 	require.NoError(w.t, err)
 	return len(infos)
 }

@@ -166,8 +166,17 @@ func (b *Blobs) List(ctx context.Context, prefix, after string, limit int) ([]po
 	return list, nil
 }
 
+// Copy implements ports.Blobs.
+func (b *Blobs) Copy(ctx context.Context, from, to string) error {
+	return b.copy(ctx, from, to, false)
+}
+
 // Move implements ports.Blobs.
 func (b *Blobs) Move(ctx context.Context, from, to string) error {
+	return b.copy(ctx, from, to, from != to)
+}
+
+func (b *Blobs) copy(ctx context.Context, from, to string, remove bool) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -187,7 +196,7 @@ func (b *Blobs) Move(ctx context.Context, from, to string) error {
 		b.keys = slices.Insert(b.keys, at, to)
 	}
 	b.blobs[to] = found
-	if at, there := slices.BinarySearch(b.keys, from); there && from != to {
+	if at, there := slices.BinarySearch(b.keys, from); there && remove {
 		b.keys = slices.Delete(b.keys, at, at+1)
 		delete(b.blobs, from)
 	}

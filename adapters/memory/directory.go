@@ -144,6 +144,24 @@ func (p tiers) List(ctx context.Context) ([]domain.Tier, error) {
 	return list, nil
 }
 
+// Gone implements ports.Tiers.
+func (p tiers) Gone(ctx context.Context) ([]string, error) {
+	if err := ended(ctx); err != nil {
+		return nil, err
+	}
+	defer p.lock()()
+	var names []string
+	for _, u := range p.r.users {
+		for _, name := range u.Tiers {
+			if _, there := p.r.tiers[name]; !there && !u.Deleting && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
 type directory struct{ r *records }
 
 // Change implements ports.Directory.
@@ -302,6 +320,21 @@ func (tx *directoryTx) DeleteTier(ctx context.Context, name string) error {
 	delete(tx.r.tiers, name)
 	tx.changed(ports.Change{Kind: ports.TierChanged, Name: name})
 	return nil
+}
+
+// RemoveMembers implements ports.Removal.
+func (tx *directoryTx) RemoveMembers(ctx context.Context, tier string, limit int) (int, error) {
+	members, err := tx.Users().List(ctx, tier, ports.Page{Limit: limit})
+	if err != nil {
+		return 0, err
+	}
+	for _, u := range members {
+		u.Tiers = slices.DeleteFunc(u.Tiers, func(name string) bool { return name == tier })
+		if err := tx.SaveUser(ctx, u); err != nil {
+			return 0, err
+		}
+	}
+	return len(members), nil
 }
 
 // Record implements ports.DirectoryTx.

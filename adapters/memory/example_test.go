@@ -36,12 +36,12 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	feed, err := records.Changes.Since(ctx, 0)
+	feed, err := records.Changes.Since(ctx, "")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(anna.Tiers, feed.Version, feed.Now.Format(time.TimeOnly))
+	fmt.Println(anna.Tiers, feed.Lost, feed.Now.Format(time.TimeOnly))
 
 	if err := blobs.Put(ctx, "greetings/hello", strings.NewReader("hello"), ports.PutOptions{Size: 5}); err != nil {
 		fmt.Println(err)
@@ -59,7 +59,7 @@ func Example() {
 	_, err = blobs.Open(ctx, "greetings/none")
 	fmt.Println(domain.CodeOf(err))
 	// Output:
-	// [BasicTierUsers] 4 03:04:05
+	// [BasicTierUsers] true 03:04:05
 	// hello <nil>
 	// not_found
 }

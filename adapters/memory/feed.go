@@ -3,7 +3,10 @@ package memory
 import (
 	"bytes"
 	"context"
+	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/imagify-api/imagify/domain"
@@ -26,16 +29,22 @@ func (r *records) publish(c ports.Change) {
 
 type changes struct{ r *records }
 
-// Since implements ports.Changes. A version that the feed never reached (it is
-// another database's) is Lost, too.
-func (p changes) Since(ctx context.Context, version int64) (ports.Feed, error) {
+// cursor is where the feed of this database ends.
+func (r *records) cursor(version int64) ports.Cursor {
+	return ports.Cursor(r.history + ":" + strconv.FormatInt(version, 10))
+}
+
+// Since implements ports.Changes. A cursor of another database is Lost, too.
+func (p changes) Since(ctx context.Context, c ports.Cursor) (ports.Feed, error) {
 	if err := ended(ctx); err != nil {
 		return ports.Feed{}, err
 	}
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
-	f := ports.Feed{Version: p.r.version, Now: stored(p.r.now())}
-	if version < p.r.forgotten || version > p.r.version || p.r.version-version > maxFeed {
+	f := ports.Feed{Cursor: p.r.cursor(p.r.version), Now: stored(p.r.now()), Mark: p.r.mark}
+	history, number, _ := strings.Cut(string(c), ":")
+	version, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || history != p.r.history || version < p.r.forgotten || version > p.r.version || p.r.version-version > maxFeed {
 		f.Lost = true
 		return f, nil
 	}
@@ -43,6 +52,19 @@ func (p changes) Since(ctx context.Context, version int64) (ports.Feed, error) {
 		f.Entries = append(f.Entries, e.change)
 	}
 	return f, nil
+}
+
+// Raise implements ports.Changes.
+func (p changes) Raise(ctx context.Context, mark time.Time) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	if mark = stored(mark); mark.After(p.r.mark) {
+		p.r.mark = mark
+	}
+	return nil
 }
 
 // Forget implements ports.Changes.
@@ -58,6 +80,8 @@ func (p changes) Forget(ctx context.Context, before time.Time) error {
 	}
 	p.r.feed = slices.Clone(p.r.feed[n:])
 	p.r.forgotten += int64(n)
+	day := p.r.now().Add(-24 * time.Hour)
+	maps.DeleteFunc(p.r.viewBatches, func(_ domain.ID, at time.Time) bool { return at.Before(day) })
 	return nil
 }
 

@@ -165,14 +165,18 @@ func (p linkChanges) TakeView(ctx context.Context, token domain.SecretHash, now 
 }
 
 // AddViews implements ports.LinkChanges.
-func (p linkChanges) AddViews(ctx context.Context, views map[domain.SecretHash]int64) error {
+func (p linkChanges) AddViews(ctx context.Context, b ports.ViewBatch) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
-	for token, n := range views {
-		if l, ok := p.r.links[p.r.linkByHash[token]]; ok {
+	if _, done := p.r.viewBatches[b.ID]; done {
+		return nil
+	}
+	p.r.viewBatches[b.ID] = p.r.now()
+	for token, n := range b.Views {
+		if l, ok := p.r.links[p.r.linkByHash[token]]; ok && l.MaxViews == 0 {
 			l.Views += n
 			p.r.links[l.ID] = l
 		}

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"crypto/rand"
 	"sync"
 	"time"
 
@@ -39,9 +40,13 @@ type records struct {
 	tokenByHash map[domain.SecretHash]domain.ID
 	tokensOf    index[domain.ID] // by user
 
+	history   string      // random: what tells this database's cursors from another's
 	feed      []feedEntry // the entries of versions forgotten+1 to version
 	version   int64
 	forgotten int64
+	mark      time.Time
+
+	viewBatches map[domain.ID]time.Time // when each was added
 
 	leases map[string]lease
 
@@ -60,6 +65,8 @@ type lease struct {
 func NewRecords(o Options) ports.Records {
 	r := &records{
 		now:         o.clock(),
+		history:     rand.Text(),
+		viewBatches: map[domain.ID]time.Time{},
 		users:       map[domain.ID]domain.User{},
 		userByName:  map[string]domain.ID{},
 		tiers:       map[string]domain.Tier{},

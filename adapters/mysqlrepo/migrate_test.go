@@ -55,7 +55,7 @@ func TestMigrateUpDownUp(t *testing.T) {
 		assert.Len(t, up, len(status))
 		_, err = upload(ctx, db, newID())
 		require.NoError(t, err)
-		feed, err := db.Records().Changes.Since(ctx, 0)
+		feed, err := db.Records().Changes.Since(ctx, "")
 		require.NoError(t, err)
 		assert.WithinDuration(t, time.Now(), feed.Now, time.Minute)
 	})

@@ -6,11 +6,13 @@ package mysqlrepo
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -68,10 +70,13 @@ const (
 // Open connects to the database at address:
 //
 //	mysql://user:password@host:3306/name?tls=true
+//	mysql://user:password@host:3306/name?tls=true&ca=/etc/imagify/ca.pem
+//	mysql://user:password@localhost/name?socket=/run/mysqld/mysqld.sock
 //
 // The port is 3306 where none is given. tls is false (the default), true,
 // skip-verify (encrypted, but the server may be anyone) or preferred (encrypted if
-// the server can). The database must exist; its tables are MigrateUp's business. A
+// the server can). ca is a file of PEM certificates: the authorities that a server's
+// certificate may be of, instead of the system's. socket is a unix socket's path. The database must exist; its tables are MigrateUp's business. A
 // schema that is newer than this program is refused where it says that it needs a
 // newer one.
 func Open(ctx context.Context, address string, o Options) (*DB, error) {
@@ -110,12 +115,12 @@ func Open(ctx context.Context, address string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mysql: %w", err)
 	}
-	pool := sql.OpenDB(sessions{connector})
+	pool := sql.OpenDB(&sessions{Connector: connector, setUp: isolation + bounded})
 	pool.SetMaxOpenConns(o.MaxConns)
 	pool.SetMaxIdleConns(o.MaxConns)
 	pool.SetConnMaxLifetime(connLife)
 	pool.SetConnMaxIdleTime(time.Minute)
-	db := &DB{name: cfg.Addr + "/" + cfg.DBName, patient: sql.OpenDB(sessions{patient})}
+	db := &DB{name: cfg.Addr + "/" + cfg.DBName, patient: sql.OpenDB(&sessions{Connector: patient, setUp: isolation})}
 	db.patient.SetMaxOpenConns(minConns)
 	db.patient.SetConnMaxIdleTime(time.Second)    // it is used at the start, if at all
 	if err := pool.PingContext(ctx); err != nil { // before bun asks for the version, which it does without a context
@@ -128,7 +133,10 @@ func Open(ctx context.Context, address string, o Options) (*DB, error) {
 	if err := db.check(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	db.records = bunrepo.New(db.db, bunrepo.Options{Classify: classify, Timeout: o.Timeout, ForUpdate: "FOR UPDATE", Clock: clock})
+	db.records = bunrepo.New(db.db, bunrepo.Options{
+		Classify: classify, Timeout: o.Timeout, Clock: clock, ForUpdate: "FOR UPDATE", ForShare: "LOCK IN SHARE MODE",
+		Begin: begin, Commit: commit, Rollback: rollback, Writers: o.MaxConns / 2,
+	})
 	return db, nil
 }
 
@@ -141,9 +149,9 @@ func (db *DB) unreachable(err error) error {
 	)
 	switch {
 	case errors.As(err, &untrusted):
-		hint = "name the server by the host name in its certificate; for a certificate of your own, tls=skip-verify encrypts without proving who answers"
+		hint = "name the server by the host name in its certificate; for a certificate of your own authority name its file by the parameter ca"
 	case errors.Is(err, mysql.ErrNoTLS):
-		hint = "the server has no TLS: leave tls away, or have it set up there"
+		hint = "the server has no TLS: leave tls out, or have it set up there"
 	case errors.As(err, &e):
 		switch e.Number {
 		case errAccessDenied:
@@ -178,7 +186,7 @@ func parse(address string) (*mysql.Config, error) {
 	switch {
 	case u.Scheme != "mysql" || u.Opaque != "":
 		return nil, malformed("the address does not begin with mysql://")
-	case u.Hostname() == "":
+	case u.Hostname() == "" && !u.Query().Has("socket"):
 		return nil, malformed("the address has no host")
 	case u.User == nil || u.User.Username() == "":
 		return nil, malformed("the address has no user")
@@ -199,22 +207,42 @@ func parse(address string) (*mysql.Config, error) {
 		return nil, malformed("the address's parameters are malformed")
 	}
 	for key, values := range query {
-		if key != "tls" {
-			return nil, malformed(fmt.Sprintf("the address has the unknown parameter %q, the only one is tls", key))
-		}
-		mode := values[0]
-		if len(values) != 1 || !slices.Contains(tlsModes, mode) {
+		switch {
+		case !slices.Contains([]string{"tls", "ca", "socket"}, key):
+			return nil, malformed(fmt.Sprintf("the address has the unknown parameter %q, there are tls, ca and socket", key))
+		case len(values) != 1:
+			return nil, malformed(fmt.Sprintf("the address has the parameter %s twice", key))
+		case key == "tls" && !slices.Contains(tlsModes, values[0]):
 			return nil, malformed("tls is one of " + strings.Join(tlsModes, ", "))
+		case key == "tls" && values[0] != "false":
+			cfg.TLSConfig = values[0]
 		}
-		if mode != "false" {
-			cfg.TLSConfig = mode
+	}
+	if query.Has("socket") {
+		if !filepath.IsAbs(query.Get("socket")) {
+			return nil, malformed("socket is not the whole path of a unix socket")
 		}
+		if cfg.TLSConfig != "" || query.Has("ca") {
+			return nil, malformed("the address has both socket and tls: what a unix socket carries does not leave the machine, leave tls and ca out")
+		}
+		cfg.Net, cfg.Addr = "unix", query.Get("socket")
+	}
+	if query.Has("ca") {
+		if cfg.TLSConfig != "true" {
+			return nil, malformed("ca needs tls=true")
+		}
+		authorities, err := readCA(query.Get("ca"))
+		if err != nil {
+			return nil, err
+		}
+		cfg.TLSConfig, cfg.TLS = "", &tls.Config{RootCAs: authorities, ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
 	}
 	cfg.Collation = "utf8mb4_bin"
 	cfg.ClientFoundRows = true   // an UPDATE reports what it matched
 	cfg.InterpolateParams = true // one round trip a statement
 	cfg.ParseTime, cfg.Loc = true, time.UTC
-	cfg.RejectReadOnly = true // a server that became a replica: the next connection finds the new primary
+	cfg.MultiStatements = true // a transaction's end is one packet; values are quoted by bun in every text
+	cfg.RejectReadOnly = true  // a server that became a replica: the next connection finds the new primary
 	cfg.Logger = &mysql.NopLogger{}
 	cfg.Params = map[string]string{
 		// Strict: a text that is too long is an error and not cut. Without
@@ -222,25 +250,23 @@ func parse(address string) (*mysql.Config, error) {
 		"sql_mode": "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
 		// Seconds. Transactions here are short: who waits for longer had better try again.
 		"innodb_lock_wait_timeout": "2",
+		// Nor is a node that stops in the middle of a packet or an answer waited for.
+		"net_read_timeout": "5", "net_write_timeout": "5", "wait_timeout": idleSession,
 	}
 	return cfg, nil
 }
 
-// sessions makes connections whose transactions are READ COMMITTED: once for each
-// connection rather than a round trip for each transaction.
-type sessions struct{ driver.Connector }
-
-func (s sessions) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := s.Connector.Connect(ctx)
+// readCA reads the certificates of the authorities that the address names.
+func readCA(path string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("mysql: the parameter ca: %w", err)
 	}
-	// As a statement: the variable has one name in MySQL and another in MariaDB 10.11.
-	const statement = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
-	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, statement, nil); err != nil {
-		return nil, errors.Join(err, conn.Close())
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("mysql: the parameter ca: %s holds no certificate in PEM", path)
 	}
-	return conn, nil
+	return pool, nil
 }
 
 // Records returns the record ports.

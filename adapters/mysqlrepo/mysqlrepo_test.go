@@ -125,11 +125,15 @@ func wipe(t testing.TB, db *DB) {
 	require.NoError(t, err)
 	for _, table := range []string{
 		"tiers", "users", "user_tiers", "changes", "audit", "images", "image_owners", "unfinished", "usages", "idempotency",
-		"links", "owner_links", "link_owners", "sessions", "tokens", "leases",
+		"links", "owner_links", "link_owners", "sessions", "tokens", "leases", "change_entries", "receipts", "installation",
 	} {
 		_, err := tx.ExecContext(t.Context(), "DELETE FROM "+table)
 		require.NoError(t, err)
 	}
+	_, err = tx.ExecContext(t.Context(), "UPDATE change_versions SET version = 0, prev = NULL, stamp = FLOOR(1 + RAND() * 4611686018427387904)")
+	require.NoError(t, err)
+	_, err = tx.ExecContext(t.Context(), "UPDATE feed_state SET mark = 0")
+	require.NoError(t, err)
 	_, err = tx.ExecContext(t.Context(), "UPDATE change_version SET version = 0")
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit())

@@ -22,9 +22,29 @@ const (
 	copyRate = 16 << 20
 )
 
+// moveTime bounds how old a look at the copy may be when the first object is deleted:
+// a process that was stopped in between must not delete what has changed since.
+const moveTime = 30 * time.Second
+
 // Move implements ports.Blobs: the service copies the object, and only when it shows
 // the copy, of the same size and checksum, the first is deleted.
 func (s *Store) Move(ctx context.Context, from, to string) error {
+	if err := s.Copy(ctx, from, to); err != nil || from == to {
+		return err
+	}
+	// Not the copy's own answer, and by both clocks: one of them stands still while a machine is suspended.
+	began := time.Now()
+	if _, err := s.head(ctx, to); err != nil {
+		return fail(ctx, fmt.Errorf("the copy cannot be confirmed: %w", err))
+	}
+	if now := time.Now(); now.Sub(began) > moveTime || now.Round(0).Sub(began.Round(0)).Abs() > moveTime {
+		return fail(ctx, errors.New("this process was stopped in the middle of a move; both objects are left"))
+	}
+	return s.Delete(ctx, from)
+}
+
+// Copy implements ports.Blobs.
+func (s *Store) Copy(ctx context.Context, from, to string) error {
 	for _, key := range []string{from, to} {
 		if err := check(ctx, key); err != nil {
 			return err
@@ -34,13 +54,7 @@ func (s *Store) Move(ctx context.Context, from, to string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.copy(ctx, source, from, to); err != nil {
-		return err
-	}
-	if from == to {
-		return nil
-	}
-	return s.Delete(ctx, from)
+	return s.copy(ctx, source, from, to)
 }
 
 // copy returns when the copy is confirmed.

@@ -123,7 +123,7 @@ func checkPlan(t *testing.T, db *DB, s, query string) {
 			assert.Containsf(t, wholeOwners, s, "%s: walks all of an owner's rows", step)
 		}
 		table, scans := strings.CutPrefix(step, "SCAN ")
-		if !scans || table == "CONSTANT ROW" {
+		if !scans || strings.Contains(table, "CONSTANT ROW") {
 			continue
 		}
 		table, _, _ = strings.Cut(table, " ")

@@ -35,7 +35,9 @@ func newAPI(ctx context.Context, backends app.Config, o ginapi.Options, adminPas
 	}
 	if adminPassword == "" {
 		// A generated password would end up in a log.
-		err = svc.BootstrapTiers(ctx)
+		if err = svc.CheckInstallation(ctx); err == nil {
+			err = svc.BootstrapTiers(ctx)
+		}
 	} else {
 		_, err = svc.Bootstrap(ctx, adminPassword)
 	}

@@ -142,7 +142,7 @@ func TestColdThumbnailByFunction(t *testing.T) {
 	assert.EqualValues(t, 2, l.Calls())
 
 	// Where the function's policy lets it write (see examples/serverless).
-	keys, err := blobs.List(ctx, "", "", 10)
+	keys, err := blobs.List(ctx, "images/", "", 10)
 	require.NoError(t, err)
 	require.Len(t, keys, 3)
 	for _, k := range keys {

@@ -173,60 +173,6 @@ func (c explainCmd) Run(p *program) error {
 	})
 }
 
-type sweepCmd struct {
-	DryRun bool `help:"Count, and remove nothing."`
-	MinAge span `help:"Leave younger leftovers alone." default:"15m"`
-	JSON   bool `name:"json" help:"Print JSON."`
-	installation
-}
-
-func (c sweepCmd) Run(p *program) error {
-	return c.service(p, func(svc *app.Service) error {
-		r, err := c.sweep(p.ctx, svc)
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			return printJSON(p.out, map[string]any{
-				"dry_run": c.DryRun, "images": r.Images, "users": r.Users, "blobs": r.Blobs, "partial": r.Partial, "links": r.Links,
-				"sessions": r.Sessions, "missing_originals": r.Missing, "images_checked": r.ImagesChecked, "busy": r.AlreadyBusy,
-			})
-		}
-		if r.AlreadyBusy {
-			fmt.Fprintln(p.out, "another process is sweeping: nothing was done")
-			return nil
-		}
-		verb := "removed"
-		if c.DryRun {
-			verb = "would remove"
-		}
-		fmt.Fprintf(p.out, "%s: %d images, %d users, %d blobs without a record, %d partial writes, %d old links, %d sessions; %d images checked\n",
-			verb, r.Images, r.Users, r.Blobs, r.Partial, r.Links, r.Sessions, r.ImagesChecked)
-		if r.Missing > 0 {
-			return fmt.Errorf("%d images have lost their original: restore the store from a backup", r.Missing)
-		}
-		return nil
-	})
-}
-
-// sweepPatience is how long to wait for another process's sweep, which may have died in it.
-const sweepPatience = 30 * time.Second
-
-func (c sweepCmd) sweep(ctx context.Context, svc *app.Service) (app.SweepReport, error) {
-	deadline := time.Now().Add(sweepPatience)
-	for {
-		r, err := svc.Sweep(ctx, operator, app.SweepOptions{DryRun: c.DryRun, MinAge: time.Duration(c.MinAge)})
-		if err != nil || !r.AlreadyBusy || time.Now().After(deadline) {
-			return r, err
-		}
-		select {
-		case <-ctx.Done():
-			return r, ctx.Err()
-		case <-time.After(500 * time.Millisecond):
-		}
-	}
-}
-
 type doctorCmd struct{ installation }
 
 func (doctorCmd) Help() string {
@@ -265,6 +211,10 @@ func (c doctorCmd) Run(p *program) (err error) {
 		}
 		check(part.Name, good, err)
 	}
+	if b.Blobs != nil && b.Records.Installation != nil {
+		good, err := checkInstallation(p.ctx, b)
+		check("installation", good, err)
+	}
 	switch failed {
 	case 0:
 		return nil
@@ -272,6 +222,18 @@ func (c doctorCmd) Run(p *program) (err error) {
 		return errors.New("1 check failed")
 	}
 	return fmt.Errorf("%d checks failed", failed)
+}
+
+// checkInstallation tells whether the database and the storage belong together.
+func checkInstallation(ctx context.Context, b *wiring.Backends) (string, error) {
+	id, err := app.InspectInstallation(ctx, b.Records, b.Blobs)
+	switch {
+	case err != nil:
+		return "", err
+	case id.IsZero():
+		return "the database and the storage are new to each other: the first start makes them a pair", nil
+	}
+	return "the database and the storage belong together (" + id.String() + ")", nil
 }
 
 func checkKeys(_ context.Context, b *wiring.Backends) (string, error) {
@@ -301,7 +263,7 @@ func checkDatabase(ctx context.Context, b *wiring.Backends) (string, error) {
 			good = fmt.Sprintf("answers; the schema (version %d) is a newer program's, which this one can live with", newest.Version)
 		}
 	}
-	feed, err := b.Records.Changes.Since(ctx, 0)
+	feed, err := b.Records.Changes.Since(ctx, "")
 	if err != nil {
 		return "", err
 	}

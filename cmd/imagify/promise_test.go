@@ -123,7 +123,7 @@ func (s site) leftovers() (due, orphans, ghosts int) {
 	waiting, err := b.Records.Deletions.Due(p.ctx, time.Now().Add(time.Hour), domain.ID{}, 10000)
 	require.NoError(s.t, err)
 	due = len(waiting)
-	blobs, err := b.Blobs.List(p.ctx, "", "", 1_000_000)
+	blobs, err := b.Blobs.List(p.ctx, "images/", "", 1_000_000)
 	require.NoError(s.t, err)
 	have := map[string]bool{}
 	for _, blob := range blobs {

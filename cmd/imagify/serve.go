@@ -27,6 +27,8 @@ const lullTime = 250 * time.Millisecond
 type serveCmd struct {
 	Addr string `help:"Listen address; port 0 picks one." placeholder:"127.0.0.1:8080"`
 	Data string `help:"Folder of the embedded default." placeholder:"./data" type:"path"`
+
+	AdoptStorage bool `help:"Make this database and this storage belong together, whatever they were before."`
 }
 
 func (serveCmd) Help() string {
@@ -34,6 +36,10 @@ func (serveCmd) Help() string {
 start makes the predefined tiers and an "admin" user, whose generated password it
 prints once (or takes from IMAGIFY_ADMIN_PASSWORD). SIGTERM finishes what is under
 way, then exits 0.
+
+The database and the storage carry the same installation id. Where they do not, the
+server does not start; --adopt-storage gives both a new id, once: a database that
+used the storage before is then refused.
 
 Example:
   imagify serve --addr 0.0.0.0:8080 --data /var/lib/imagify`
@@ -49,6 +55,13 @@ func (c serveCmd) Run(p *program) error {
 		log.Warn(u)
 	}
 	return p.serve(cfg, log, func(svc *app.Service, _ string) error {
+		if c.AdoptStorage {
+			if adopted, err := svc.AdoptStorage(p.ctx, operator); err != nil {
+				return err
+			} else if adopted {
+				log.Warn("the database and the storage belong together from now on; a database that used this storage before will be refused")
+			}
+		}
 		generated, err := svc.Bootstrap(p.ctx, cfg.AdminPassword)
 		if err == nil && generated != "" {
 			fmt.Fprintf(p.out, "first start: sign in as admin with password %s (it is shown this once)\n", generated)

@@ -72,6 +72,9 @@ func (s Store) Delete(ctx context.Context, keys ...string) error { return s.In.D
 // Move gives a blob another key, packed as it is.
 func (s Store) Move(ctx context.Context, from, to string) error { return s.In.Move(ctx, from, to) }
 
+// Copy gives a blob a second key, packed as it is.
+func (s Store) Copy(ctx context.Context, from, to string) error { return s.In.Copy(ctx, from, to) }
+
 // List lists blobs with the sizes that they have unpacked.
 func (s Store) List(ctx context.Context, prefix, after string, limit int) ([]ports.BlobInfo, error) {
 	infos, err := s.In.List(ctx, prefix, after, limit)

@@ -44,6 +44,7 @@ func Blobs(t *testing.T, newBlobs func(t *testing.T) ports.Blobs) {
 		{"List", blobsList},
 		{"Move", blobsMove},
 		{"MoveTime", blobsMoveTime},
+		{"Copy", blobsCopy},
 		{"MoveRacers", blobsMoveRacers},
 		{"Walk", blobsWalk},
 		{"Sweeper", blobsSweeper},
@@ -632,6 +633,7 @@ func blobsEnded(t *testing.T, b ports.Blobs) {
 		{"Delete", func(ctx context.Context) error { return b.Delete(ctx, "a") }},
 		{"List", func(ctx context.Context) error { _, err := b.List(ctx, "", "", 1); return err }},
 		{"Move", func(ctx context.Context) error { return b.Move(ctx, "a", "b") }},
+		{"Copy", func(ctx context.Context) error { return b.Copy(ctx, "a", "b") }},
 		{"Move none", func(ctx context.Context) error { return b.Move(ctx, "none", "b") }},
 	})
 	wantBlob(t, b, "a", []byte("kept"))

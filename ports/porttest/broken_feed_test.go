@@ -3,6 +3,7 @@ package porttest_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,15 +14,15 @@ import (
 // changesFault replaces some of Changes.
 type changesFault struct {
 	ports.Changes
-	since  func(ctx context.Context, version int64) (ports.Feed, error)
+	since  func(ctx context.Context, c ports.Cursor) (ports.Feed, error)
 	forget func(ctx context.Context, before time.Time) error
 }
 
-func (f changesFault) Since(ctx context.Context, version int64) (ports.Feed, error) {
+func (f changesFault) Since(ctx context.Context, c ports.Cursor) (ports.Feed, error) {
 	if f.since != nil {
-		return f.since(ctx, version)
+		return f.since(ctx, c)
 	}
-	return f.Changes.Since(ctx, version)
+	return f.Changes.Since(ctx, c)
 }
 
 func (f changesFault) Forget(ctx context.Context, before time.Time) error {
@@ -31,22 +32,33 @@ func (f changesFault) Forget(ctx context.Context, before time.Time) error {
 	return f.Changes.Forget(ctx, before)
 }
 
+// raiseFault notes what Raise is given.
+type raiseFault struct {
+	changesFault
+	raise func(mark time.Time)
+}
+
+func (f raiseFault) Raise(_ context.Context, mark time.Time) error {
+	f.raise(mark)
+	return nil
+}
+
 // since breaks the answers of a feed.
-func since(fault, finds string, breakIt func(f *ports.Feed, version int64)) broken {
+func since(fault, finds string, breakIt func(f *ports.Feed, c ports.Cursor)) broken {
 	return records(fault, finds, func(r *ports.Records) {
 		inner := r.Changes
-		r.Changes = changesFault{Changes: inner, since: func(ctx context.Context, version int64) (ports.Feed, error) {
-			f, err := inner.Since(ctx, version)
+		r.Changes = changesFault{Changes: inner, since: func(ctx context.Context, c ports.Cursor) (ports.Feed, error) {
+			f, err := inner.Since(ctx, c)
 			if err == nil {
-				breakIt(&f, version)
+				breakIt(&f, c)
 			}
 			return f, err
 		}}
 	})
 }
 
-func without(kind ports.ChangeKind) func(f *ports.Feed, _ int64) {
-	return func(f *ports.Feed, _ int64) {
+func without(kind ports.ChangeKind) func(f *ports.Feed, _ ports.Cursor) {
+	return func(f *ports.Feed, _ ports.Cursor) {
 		f.Entries = slices.DeleteFunc(f.Entries, func(c ports.Change) bool { return c.Kind == kind })
 	}
 }
@@ -81,14 +93,14 @@ func brokenFeeds() []broken {
 				pause() // so that the writers are at work while the reader reads
 				return directory.Change(ctx, fn)
 			})
-			r.Changes = changesFault{Changes: inner, since: func(ctx context.Context, version int64) (ports.Feed, error) {
-				f, err := inner.Since(ctx, version)
+			r.Changes = changesFault{Changes: inner, since: func(ctx context.Context, c ports.Cursor) (ports.Feed, error) {
+				f, err := inner.Since(ctx, c)
 				if err != nil {
 					return f, err
 				}
 				pause()
-				newest, err := inner.Since(ctx, version)
-				f.Version = newest.Version
+				newest, err := inner.Since(ctx, c)
+				f.Cursor = newest.Cursor
 				return f, err
 			}}
 		}),
@@ -113,21 +125,57 @@ func brokenFeeds() []broken {
 		since("misses deletions of tokens", "Tokens/Delete", without(ports.TokenDeleted)),
 		since("misses revocations of links", "LinkChanges/Revoke", without(ports.LinkRevoked)),
 		since("misses tiers", "Directory/Feed", without(ports.TierChanged)),
-		since("the newest first", "Changes/EverySuffix", func(f *ports.Feed, _ int64) { slices.Reverse(f.Entries) }),
-		since("shows the entry of the version itself", "Changes/EverySuffix", func(f *ports.Feed, version int64) {
-			if version > 0 && len(f.Entries) > 0 {
+		since("the newest first", "Changes/EverySuffix", func(f *ports.Feed, _ ports.Cursor) { slices.Reverse(f.Entries) }),
+		since("shows the entry of the version itself", "Changes/EverySuffix", func(f *ports.Feed, c ports.Cursor) {
+			if c != "" && len(f.Entries) > 0 {
 				f.Entries = append(f.Entries[:1:1], f.Entries...)
 			}
 		}),
-		since("never says that entries were lost", "Changes/Forget", func(f *ports.Feed, _ int64) { f.Lost = false }),
-		since("a thousand are too many", "Changes/Thousand", func(f *ports.Feed, _ int64) {
+		since("never says that entries were lost", "Changes/Forget", func(f *ports.Feed, _ ports.Cursor) { f.Lost = false }),
+		since("a thousand are too many", "Changes/Thousand", func(f *ports.Feed, _ ports.Cursor) {
 			if len(f.Entries) >= 1000 {
 				f.Lost, f.Entries = true, nil
 			}
 		}),
-		since("the clock in another zone", "Changes/Clock", func(f *ports.Feed, _ int64) { f.Now = f.Now.In(kolkata) }),
-		since("a local time that is taken for UTC", "Changes/Clock", func(f *ports.Feed, _ int64) { f.Now = f.Now.Add(2 * time.Hour) }),
-		since("no clock", "Changes/Clock", func(f *ports.Feed, _ int64) { f.Now = time.Time{} }),
+		since("the clock in another zone", "Changes/Clock", func(f *ports.Feed, _ ports.Cursor) { f.Now = f.Now.In(kolkata) }),
+		since("a local time that is taken for UTC", "Changes/Clock", func(f *ports.Feed, _ ports.Cursor) { f.Now = f.Now.Add(2 * time.Hour) }),
+		since("no clock", "Changes/Clock", func(f *ports.Feed, _ ports.Cursor) { f.Now = time.Time{} }),
+		records("takes any history for its own", "Changes/AnotherHistory", func(r *ports.Records) {
+			inner := r.Changes
+			r.Changes = changesFault{Changes: inner, since: func(ctx context.Context, c ports.Cursor) (ports.Feed, error) {
+				now, err := inner.Since(ctx, "")
+				if err != nil {
+					return now, err
+				}
+				if _, number, ok := strings.Cut(string(c), ":"); ok { // as one who compares numbers alone
+					history, _, _ := strings.Cut(string(now.Cursor), ":")
+					c = ports.Cursor(history + ":" + number)
+				}
+				return inner.Since(ctx, c)
+			}}
+		}),
+		records("a writer that stopped has its change all the same", "Changes/StoppedWriter", func(r *ports.Records) {
+			inner := r.Directory
+			r.Directory = changeFunc(func(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
+				return inner.Change(context.WithoutCancel(ctx), fn)
+			})
+		}),
+		records("the mark falls", "Changes/Mark", func(r *ports.Records) {
+			inner := r.Changes
+			var mu sync.Mutex
+			var last time.Time
+			r.Changes = raiseFault{changesFault{Changes: inner, since: func(ctx context.Context, c ports.Cursor) (ports.Feed, error) {
+				f, err := inner.Since(ctx, c)
+				mu.Lock()
+				defer mu.Unlock()
+				f.Mark = last
+				return f, err
+			}}, func(mark time.Time) {
+				mu.Lock()
+				defer mu.Unlock()
+				last = mark.UTC()
+			}}
+		}),
 		records("forgets everything", "Changes/ForgetSome", func(r *ports.Records) {
 			inner := r.Changes
 			r.Changes = changesFault{Changes: inner, forget: func(ctx context.Context, _ time.Time) error {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/imagify-api/imagify/domain"
@@ -55,7 +56,7 @@ type linkChangesFault struct {
 	ports.LinkChanges
 	revoke    func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error
 	takeView  func(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error)
-	addViews  func(ctx context.Context, views map[domain.SecretHash]int64) error
+	addViews  func(ctx context.Context, b ports.ViewBatch) error
 	deleteOld func(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
@@ -73,11 +74,11 @@ func (f linkChangesFault) TakeView(ctx context.Context, token domain.SecretHash,
 	return f.LinkChanges.TakeView(ctx, token, now)
 }
 
-func (f linkChangesFault) AddViews(ctx context.Context, views map[domain.SecretHash]int64) error {
+func (f linkChangesFault) AddViews(ctx context.Context, b ports.ViewBatch) error {
 	if f.addViews != nil {
-		return f.addViews(ctx, views)
+		return f.addViews(ctx, b)
 	}
-	return f.LinkChanges.AddViews(ctx, views)
+	return f.LinkChanges.AddViews(ctx, b)
 }
 
 func (f linkChangesFault) DeleteOld(ctx context.Context, before time.Time, limit int) (int, error) {
@@ -262,24 +263,32 @@ func brokenLinks() []broken {
 		records("adds views only where nobody else does", "LinkChanges/AddViewsRacers", func(r *ports.Records) {
 			inner := r.LinkChanges
 			var busy sync.Mutex
-			r.LinkChanges = linkChangesFault{LinkChanges: inner, addViews: func(ctx context.Context, views map[domain.SecretHash]int64) error {
+			r.LinkChanges = linkChangesFault{LinkChanges: inner, addViews: func(ctx context.Context, b ports.ViewBatch) error {
 				if !busy.TryLock() {
 					return nil
 				}
 				defer busy.Unlock()
 				pause()
-				return inner.AddViews(ctx, views)
+				return inner.AddViews(ctx, b)
+			}}
+		}),
+		records("adds a batch again", "LinkChanges/AddViews", func(r *ports.Records) {
+			inner := r.LinkChanges
+			var n atomic.Int64
+			r.LinkChanges = linkChangesFault{LinkChanges: inner, addViews: func(ctx context.Context, b ports.ViewBatch) error {
+				b.ID = domain.ID{byte(n.Add(1))}
+				return inner.AddViews(ctx, b)
 			}}
 		}),
 		records("stumbles over unknown links", "LinkChanges/AddViews", func(r *ports.Records) {
 			inner, links := r.LinkChanges, r.Links
-			r.LinkChanges = linkChangesFault{LinkChanges: inner, addViews: func(ctx context.Context, views map[domain.SecretHash]int64) error {
-				for token := range views {
+			r.LinkChanges = linkChangesFault{LinkChanges: inner, addViews: func(ctx context.Context, b ports.ViewBatch) error {
+				for token := range b.Views {
 					if _, err := links.ByToken(ctx, token); err != nil {
 						return err
 					}
 				}
-				return inner.AddViews(ctx, views)
+				return inner.AddViews(ctx, b)
 			}}
 		}),
 		records("deletes what was made at the time", "LinkChanges/DeleteOld", func(r *ports.Records) {

@@ -135,6 +135,13 @@ func (tx *lateTx) DeleteTier(ctx context.Context, name string) error {
 	return tx.later(func(tx ports.DirectoryTx) error { return tx.DeleteTier(ctx, name) })
 }
 
+func (tx *lateTx) RemoveMembers(ctx context.Context, tier string, limit int) (int, error) {
+	return 0, tx.later(func(tx ports.DirectoryTx) error {
+		_, err := tx.RemoveMembers(ctx, tier, limit)
+		return err
+	})
+}
+
 func (tx *lateTx) Record(ctx context.Context, e domain.AuditEntry) error {
 	return tx.later(func(tx ports.DirectoryTx) error { return tx.Record(ctx, e) })
 }
@@ -203,10 +210,42 @@ func late(r *ports.Records, apply func(ctx context.Context, d ports.Directory, w
 	})
 }
 
+// members breaks RemoveMembers.
+func members(remove func(tx ports.DirectoryTx, ctx context.Context, tier string, limit int) (int, error)) func(r *ports.Records) {
+	return func(r *ports.Records) {
+		inner := r.Directory
+		r.Directory = changeFunc(func(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
+			return inner.Change(ctx, func(tx ports.DirectoryTx) error { return fn(membersTx{tx, remove}) })
+		})
+	}
+}
+
+type membersTx struct {
+	ports.DirectoryTx
+	remove func(tx ports.DirectoryTx, ctx context.Context, tier string, limit int) (int, error)
+}
+
+func (tx membersTx) RemoveMembers(ctx context.Context, tier string, limit int) (int, error) {
+	return tx.remove(tx.DirectoryTx, ctx, tier, limit)
+}
+
 func brokenDirectories() []broken {
 	return []broken{
 		records(control, "Users/Copies", func(*ports.Records) {}),
 		records(control, "Directory/Serial", func(*ports.Records) {}),
+		records(control, "Directory/RemoveMembers", func(*ports.Records) {}),
+		records("removes one member too few", "Directory/RemoveMembers", members(func(tx ports.DirectoryTx, ctx context.Context, tier string, limit int) (int, error) {
+			n, err := tx.RemoveMembers(ctx, tier, max(1, limit-1))
+			return min(n+1, limit), err
+		})),
+		records("removes members of everything", "Directory/RemoveMembers", members(func(tx ports.DirectoryTx, ctx context.Context, tier string, limit int) (int, error) {
+			all, err := tx.Users().List(ctx, tier, ports.Page{Limit: limit})
+			for _, u := range all {
+				u.Tiers = nil
+				err = errors.Join(err, tx.SaveUser(ctx, u))
+			}
+			return len(all), err
+		})),
 		records("hands out shared memory", "Users/Copies", func(r *ports.Records) {
 			inner, shared := r.Users, map[domain.ID][]string{}
 			var mu sync.Mutex

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,56 +22,74 @@ func Changes(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 		{"EverySuffix", changesSuffix},
 		{"Thousand", changesThousand},
 		{"Clock", changesClock},
+		{"Mark", changesMark},
 		{"Forget", changesForget},
 		{"ForgetSome", changesForgetSome},
 		{"NoGap", changesNoGap},
+		{"AnotherHistory", changesHistory},
+		{"StoppedWriter", changesStopped},
 		{"EndedContext", changesEnded},
 	})
 }
 
-func (w *world) since(version int64) ports.Feed {
+func (w *world) since(c ports.Cursor) ports.Feed {
 	w.t.Helper()
-	f, err := w.Changes.Since(w.ctx, version)
+	f, err := w.Changes.Since(w.ctx, c)
 	require.NoError(w.t, err)
 	return f
 }
 
 func changesSuffix(w *world) {
-	base := w.version()
-	var want []ports.Change
 	u := w.user("u")
 	img := w.ready(u.ID, moment(1))
 	k := w.token(u.ID, moment(1))
+	base := w.cursor()
 	require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
 	w.wantFeed(base) // uploads and new tokens end no access
-	for range 2 {
-		w.save(u)
-		w.saveTier(tier("gold"))
-		want = append(want, ports.Change{Kind: ports.UserChanged, ID: u.ID}, ports.Change{Kind: ports.TierChanged, Name: "gold"})
+	cursors := []ports.Cursor{base}
+	var want []ports.Change
+	did := func(c ports.Change) {
+		want, cursors = append(want, c), append(cursors, w.cursor())
 	}
+	w.save(u)
+	did(ports.Change{Kind: ports.UserChanged, ID: u.ID})
 	w.mark(img)
+	did(ports.Change{Kind: ports.ImageDeleted, ID: img.ID})
+	w.save(u)
+	did(ports.Change{Kind: ports.UserChanged, ID: u.ID})
 	require.NoError(w.t, w.Tokens.Delete(w.ctx, u.ID, k.ID))
-	want = append(want, ports.Change{Kind: ports.ImageDeleted, ID: img.ID}, ports.Change{Kind: ports.TokenDeleted, ID: k.ID})
-	for i := range len(want) + 1 {
-		f := w.since(base + int64(i))
+	did(ports.Change{Kind: ports.TokenDeleted, ID: k.ID})
+	w.saveTier(tier("gold")) // nobody's own, and so at any place
+	for i, c := range cursors {
+		f := w.since(c)
 		require.False(w.t, f.Lost)
-		require.Equal(w.t, base+int64(len(want)), f.Version)
-		require.Equal(w.t, append([]ports.Change{}, want[i:]...), append([]ports.Change{}, f.Entries...), "in order, after version %d", i)
+		tiers := 0
+		got := slices.DeleteFunc(slices.Clone(f.Entries), func(c ports.Change) bool {
+			if c == (ports.Change{Kind: ports.TierChanged, Name: "gold"}) {
+				tiers++
+			}
+			return c.Kind == ports.TierChanged
+		})
+		require.Equal(w.t, append([]ports.Change{}, want[i:]...), append([]ports.Change{}, got...), "one owner's in order, after cursor %d", i)
+		require.Equal(w.t, 1, tiers)
+		w.wantFeed(f.Cursor)
 	}
 }
 
 // changesThousand fills an answer to the brim, and over.
 func changesThousand(w *world) {
-	base := w.version()
-	users := make([]domain.User, 1000)
+	base := w.cursor()
+	users := make([]domain.User, 999)
 	for i := range users {
 		users[i] = w.user(fmt.Sprintf("user%d", i))
 	}
+	u := w.user("first")
+	w.save(u)
+	one := w.cursor()
 	w.save(users...)
 	f := w.since(base)
 	require.False(w.t, f.Lost, "a thousand entries are not too many")
 	require.Len(w.t, f.Entries, 1000)
-	require.Equal(w.t, base+1000, f.Version)
 	seen := map[domain.ID]bool{}
 	for _, e := range f.Entries {
 		seen[e.ID] = true
@@ -80,61 +100,146 @@ func changesThousand(w *world) {
 	f = w.since(base)
 	require.True(w.t, f.Lost, "more than a thousand are")
 	require.Empty(w.t, f.Entries)
-	require.Equal(w.t, base+1001, f.Version)
-	f = w.since(base + 1)
+	w.wantFeed(f.Cursor)
+	f = w.since(one)
 	require.False(w.t, f.Lost)
 	require.Len(w.t, f.Entries, 1000)
 }
 
 func changesClock(w *world) {
-	last := w.since(0).Now
+	last := w.since("").Now
 	require.Equal(w.t, time.UTC, last.Location())
 	require.WithinDuration(w.t, time.Now(), last, clockTolerance, "the backend's clock")
-	eventually(w.t, func() bool { return w.since(0).Now.After(last) }, "the backend's clock stands still")
+	eventually(w.t, func() bool { return w.since("").Now.After(last) }, "the backend's clock stands still")
+}
+
+// changesMark raises the mark of time, which never falls.
+func changesMark(w *world) {
+	require.True(w.t, w.since("").Mark.IsZero(), "no mark yet")
+	base := w.cursor()
+	for _, c := range []struct{ raise, want int }{{50, 50}, {20, 50}, {50, 50}, {51, 51}, {0, 51}} {
+		require.NoError(w.t, w.Changes.Raise(w.ctx, moment(c.raise)))
+		for _, at := range []ports.Cursor{"", base} {
+			wantTime(w.t, moment(c.want), w.since(at).Mark, "Mark")
+		}
+	}
+	w.wantFeed(base) // a mark is no entry
+	highest := 0
+	errs := make([]error, racers)
+	race(racers, func(i int) { errs[i] = w.Changes.Raise(w.ctx, moment(100+i*7%racers)) })
+	for i := range racers {
+		highest = max(highest, 100+i*7%racers)
+	}
+	require.NoError(w.t, errors.Join(errs...))
+	wantTime(w.t, moment(highest), w.since("").Mark, "the highest of all racers'")
 }
 
 func changesForget(w *world) {
-	base := w.version()
-	w.save(w.user("a"), w.user("b"))
+	base := w.cursor()
+	a, b := w.user("a"), w.user("b")
+	w.save(a)
+	one := w.cursor()
+	w.save(b)
 	require.NoError(w.t, w.Changes.Forget(w.ctx, epoch.AddDate(-20, 0, 0)))
 	require.Len(w.t, w.since(base).Entries, 2, "nothing is as old as that")
+	end := w.cursor()
 
 	require.NoError(w.t, w.Changes.Forget(w.ctx, w.since(base).Now.Add(time.Hour)))
-	for _, seen := range []int64{base, base + 1} {
+	for i, seen := range []ports.Cursor{base, one} {
 		f := w.since(seen)
-		require.True(w.t, f.Lost, "entries after %d were forgotten", seen)
+		require.True(w.t, f.Lost, "entries after cursor %d were forgotten", i)
 		require.Empty(w.t, f.Entries)
-		require.Equal(w.t, base+2, f.Version, "versions go on where they were")
+		require.Equal(w.t, end, f.Cursor, "the feed goes on where it was")
 	}
-	f := w.since(base + 2)
-	require.False(w.t, f.Lost, "who has seen all has lost nothing")
-	require.Empty(w.t, f.Entries)
-	require.Equal(w.t, base+2, f.Version)
+	w.wantFeed(end) // who has seen all has lost nothing
 
 	u := w.user("c")
-	w.save(u)
-	w.wantFeed(base+2, ports.Change{Kind: ports.UserChanged, ID: u.ID})
+	w.save(u, a, b)
+	w.wantFeed(end, ports.Change{Kind: ports.UserChanged, ID: u.ID}, ports.Change{Kind: ports.UserChanged, ID: a.ID}, ports.Change{Kind: ports.UserChanged, ID: b.ID})
 	require.True(w.t, w.since(base).Lost)
 }
 
 func changesForgetSome(w *world) {
-	base := w.version()
+	base := w.cursor()
 	a, b := w.user("a"), w.user("b")
 	w.save(a)
+	one := w.cursor()
 	after := w.since(base).Now
 	eventually(w.t, func() bool { return w.since(base).Now.Sub(after) > 40*time.Millisecond }, "the backend's clock stands still")
 	between := after.Add(20 * time.Millisecond)
 	w.save(b)
 	require.NoError(w.t, w.Changes.Forget(w.ctx, between))
 	require.True(w.t, w.since(base).Lost)
-	w.wantFeed(base+1, ports.Change{Kind: ports.UserChanged, ID: b.ID})
+	w.wantFeed(one, ports.Change{Kind: ports.UserChanged, ID: b.ID})
+}
+
+// changesHistory asks one database with a cursor of another, as happens when a backup is
+// restored under a running node: whether the other has fewer entries, as many or more, of
+// the same owners even, what was missed is not known.
+func changesHistory(w *world) {
+	other := &world{Records: w.another(), t: w.t, ctx: w.ctx}
+	users := make([]domain.User, 40) // some in every part that an adapter may split its feed into
+	for i := range users {
+		users[i] = w.user(fmt.Sprintf("user%d", i))
+	}
+	w.save(users...)
+	same := w.cursor()
+	other.save(users...)
+	wantLost := func(c ports.Cursor, what string) {
+		w.t.Helper()
+		f := other.since(c)
+		require.True(w.t, f.Lost, what)
+		require.Empty(w.t, f.Entries)
+		other.wantFeed(f.Cursor)
+	}
+	wantLost(same, "as many")
+	other.save(users...)
+	wantLost(same, "and more that follow those")
+	w.save(users...)
+	w.save(users...)
+	wantLost(w.cursor(), "fewer")
+	for _, c := range []ports.Cursor{"x", same + "x"} {
+		require.True(w.t, w.since(c).Lost, "no cursor of anybody's: %q", c)
+	}
+	w.wantFeed(w.cursor())
+}
+
+// changesStopped has a writer stop in the middle of its change. It is not told, and
+// neither hides nor delays for good what others change.
+func changesStopped(w *world) {
+	base := w.cursor()
+	u, v := w.user("stops"), w.user("goes.on")
+	at, goOn := make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithCancel(w.ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		var once sync.Once
+		done <- w.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+			err := tx.SaveUser(ctx, u)
+			once.Do(func() { close(at) })
+			<-goOn
+			return err
+		})
+	}()
+	<-at
+	other := make(chan error, 1)
+	go func() {
+		other <- w.Directory.Change(w.ctx, func(tx ports.DirectoryTx) error { return tx.SaveUser(w.ctx, v) })
+	}()
+	cancel() // the writer's time is over, though it does not know
+	close(goOn)
+	require.Error(w.t, <-done)
+	require.NoError(w.t, <-other)
+	w.wantFeed(base, ports.Change{Kind: ports.UserChanged, ID: v.ID})
+	_, err := w.Users.Get(w.ctx, u.ID)
+	wantCode(w.t, domain.NotFound, err)
 }
 
 // changesNoGap has writers of every kind at work while a reader polls: it must
 // hear of each change, once, and find it done when it hears of it.
 func changesNoGap(w *world) {
 	const writers, rounds = 8, 8
-	base := w.version()
 	want := map[ports.Change]int{}
 	work := make([]func(round int) error, writers)
 	users := map[domain.ID]int{} // the epoch that was announced
@@ -166,6 +271,7 @@ func changesNoGap(w *world) {
 			return w.Directory.Change(w.ctx, func(tx ports.DirectoryTx) error { return tx.SaveUser(w.ctx, u) })
 		}
 	}
+	at := w.cursor()
 	done := make(chan error, 1)
 	go func() {
 		errs := make([]error, writers)
@@ -177,12 +283,11 @@ func changesNoGap(w *world) {
 		done <- errors.Join(errs...)
 	}()
 
-	seen, version := map[ports.Change]int{}, base
+	seen := map[ports.Change]int{}
 	for ended := false; ; {
-		f := w.since(version)
+		f := w.since(at)
 		require.False(w.t, f.Lost)
-		require.Equal(w.t, version+int64(len(f.Entries)), f.Version, "every version has its entry, and is seen with it")
-		version = f.Version
+		at = f.Cursor
 		for _, e := range f.Entries {
 			seen[e]++
 			switch e.Kind {
@@ -211,15 +316,15 @@ func changesNoGap(w *world) {
 		}
 	}
 	require.Equal(w.t, want, seen)
-	require.Equal(w.t, base+writers*rounds, version)
 }
 
 func changesEnded(w *world) {
-	base := w.version()
+	base := w.cursor()
 	w.save(w.user("u"))
 	wantAllEnded(w.t, []call{
 		{"Since", func(ctx context.Context) error { _, err := w.Changes.Since(ctx, base); return err }},
 		{"Forget", func(ctx context.Context) error { return w.Changes.Forget(ctx, time.Now().Add(time.Hour)) }},
+		{"Raise", func(ctx context.Context) error { return w.Changes.Raise(ctx, moment(1)) }},
 	})
 	require.Len(w.t, w.since(base).Entries, 1)
 }

@@ -338,7 +338,7 @@ func tokensDelete(w *world) {
 	k, other := w.token(w.id(epoch), epoch), w.token(w.id(epoch), epoch)
 	require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
 	require.NoError(w.t, w.Tokens.Create(w.ctx, other, 0))
-	since := w.version()
+	since := w.cursor()
 	wantCode(w.t, domain.NotFound, w.Tokens.Delete(w.ctx, other.UserID, k.ID), "another user's")
 	wantCode(w.t, domain.NotFound, w.Tokens.Delete(w.ctx, domain.ID{}, k.ID), "nobody's")
 	wantCode(w.t, domain.NotFound, w.Tokens.Delete(w.ctx, k.UserID, w.id(epoch)), "unknown")
@@ -361,7 +361,7 @@ func tokensDelete(w *world) {
 func tokensDeleteRacers(w *world) {
 	k := w.token(w.id(epoch), epoch)
 	require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
-	since := w.version()
+	since := w.cursor()
 	errs := make([]error, racers)
 	race(racers, func(i int) { errs[i] = w.Tokens.Delete(w.ctx, k.UserID, k.ID) })
 	wantOneWinner(w.t, errs, domain.NotFound)
@@ -371,7 +371,7 @@ func tokensDeleteRacers(w *world) {
 func tokensEnded(w *world) {
 	k, fresh := w.token(w.id(epoch), epoch), w.token(w.id(epoch), epoch)
 	require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
-	since := w.version()
+	since := w.cursor()
 	wantAllEnded(w.t, []call{
 		{"Create", func(ctx context.Context) error { return w.Tokens.Create(ctx, fresh, 0) }},
 		{"ByHash", func(ctx context.Context) error { _, err := w.Tokens.ByHash(ctx, k.Hash); return err }},

@@ -30,7 +30,7 @@ func Deletions(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 func deletionsMark(w *world) {
 	owner := w.id(epoch)
 	img, other := w.ready(owner, moment(1)), w.ready(owner, moment(2))
-	since := w.version()
+	since := w.cursor()
 	entry := w.entry("admin", moment(3))
 	require.NoError(w.t, w.Deletions.Mark(w.ctx, owner, img.ID, &entry, moment(3)))
 	w.wantState(owner, img.ID, domain.ImageDeleting)
@@ -62,7 +62,7 @@ func deletionsMarkOnlyReady(w *world) {
 	owner := w.id(epoch)
 	pending, img := w.upload(owner, moment(1)), w.ready(owner, moment(2))
 	w.begin(pending)
-	since := w.version()
+	since := w.cursor()
 	entry := w.entry("admin", moment(3))
 	for name, c := range map[string]struct{ owner, id domain.ID }{
 		"pending": {owner, pending.ImageID}, "foreign": {w.id(epoch), img.ID}, "unknown": {owner, w.id(epoch)},
@@ -83,7 +83,7 @@ func deletionsMarkRacers(w *world) {
 	for i := range entries {
 		entries[i] = w.entry("admin", moment(3))
 	}
-	since := w.version()
+	since := w.cursor()
 	errs := make([]error, racers)
 	race(racers, func(i int) { errs[i] = w.Deletions.Mark(w.ctx, owner, img.ID, &entries[i], moment(3)) })
 	wantOneWinner(w.t, errs, domain.NotFound)
@@ -278,7 +278,7 @@ func deletionsEnded(w *world) {
 	owner := w.id(epoch)
 	img, marked := w.ready(owner, moment(1)), w.ready(owner, moment(2))
 	w.mark(marked)
-	since := w.version()
+	since := w.cursor()
 	entry := w.entry("admin", moment(3))
 	wantAllEnded(w.t, []call{
 		{"Mark", func(ctx context.Context) error { return w.Deletions.Mark(ctx, owner, img.ID, &entry, moment(3)) }},

@@ -317,6 +317,7 @@ func Directory(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 		{"Audit", directoryAudit},
 		{"DeleteUser", directoryDeleteUser},
 		{"DeleteTier", directoryDeleteTier},
+		{"RemoveMembers", directoryRemoveMembers},
 		{"VisibleTogether", directoryTogether},
 		{"EndedContext", directoryEnded},
 	})
@@ -374,7 +375,7 @@ func directoryReads(w *world) {
 func directoryNameTaken(w *world) {
 	holder, other := w.user("name"), w.user("other")
 	w.save(holder, other)
-	since := w.version()
+	since := w.cursor()
 	for _, u := range []domain.User{w.user("name"), {ID: other.ID, Username: "name"}} {
 		err := w.Directory.Change(w.ctx, func(tx ports.DirectoryTx) error { return tx.SaveUser(w.ctx, u) })
 		wantCode(w.t, domain.Conflict, err)
@@ -481,7 +482,7 @@ func directoryError(w *world) {
 	session, token := w.session(gone.ID, moment(9)), w.token(gone.ID, moment(1))
 	require.NoError(w.t, w.Sessions.Create(w.ctx, session))
 	require.NoError(w.t, w.Tokens.Create(w.ctx, token, 0))
-	since := w.version()
+	since := w.cursor()
 
 	boom := errors.New("boom")
 	err := w.Directory.Change(w.ctx, func(tx ports.DirectoryTx) error {
@@ -523,7 +524,7 @@ func directoryError(w *world) {
 
 func directoryFeed(w *world) {
 	a, b := w.user("a"), w.user("b")
-	since := w.version()
+	since := w.cursor()
 	w.change(func(tx ports.DirectoryTx) error {
 		return errors.Join(tx.SaveUser(w.ctx, a), tx.SaveUser(w.ctx, b), tx.SaveUser(w.ctx, a), tx.SaveTier(w.ctx, tier("gold")), tx.SaveTier(w.ctx, tier("gold")))
 	})
@@ -531,13 +532,13 @@ func directoryFeed(w *world) {
 		ports.Change{Kind: ports.UserChanged, ID: a.ID}, ports.Change{Kind: ports.UserChanged, ID: b.ID},
 		ports.Change{Kind: ports.TierChanged, Name: "gold"})
 
-	since = w.version()
+	since = w.cursor()
 	w.change(func(tx ports.DirectoryTx) error {
 		return errors.Join(tx.DeleteUser(w.ctx, a.ID), tx.DeleteTier(w.ctx, "gold"))
 	})
 	w.wantFeed(since, ports.Change{Kind: ports.UserChanged, ID: a.ID}, ports.Change{Kind: ports.TierChanged, Name: "gold"})
 
-	since = w.version()
+	since = w.cursor()
 	w.change(func(ports.DirectoryTx) error { return nil })
 	w.change(func(tx ports.DirectoryTx) error { return tx.Record(w.ctx, w.entry("admin", epoch)) })
 	w.wantFeed(since)
@@ -587,6 +588,63 @@ func directoryDeleteUser(w *world) {
 	w.save(w.user("gone")) // the name is free again
 }
 
+// directoryRemoveMembers takes a deleted tier out of its members' records, some at a time.
+func directoryRemoveMembers(w *world) {
+	w.saveTier(tier("gold"), tier("silver"))
+	users := make([]domain.User, 7)
+	for i := range users {
+		users[i] = w.user(fmt.Sprintf("member%d", i), "gold", "silver", "Gold")
+		if i == 3 {
+			users[i].SetTiers([]string{"silver"})
+		}
+	}
+	w.save(users...)
+	going := w.user("going", "gold")
+	w.save(going)
+	going.Deleting = true
+	w.save(going)
+	wantGone := func(want ...string) {
+		w.t.Helper()
+		got, err := w.Tiers.Gone(w.ctx)
+		require.NoError(w.t, err)
+		require.ElementsMatch(w.t, want, got)
+	}
+	wantGone("Gold") // there never was one
+	w.change(func(tx ports.DirectoryTx) error { return tx.DeleteTier(w.ctx, "gold") })
+	wantGone("Gold", "gold")
+	base := w.cursor()
+	total := 0
+	for _, want := range []int{4, 2, 0} {
+		w.change(func(tx ports.DirectoryTx) error {
+			n, err := tx.RemoveMembers(w.ctx, "gold", 4)
+			require.NoError(w.t, err)
+			require.Equal(w.t, want, n)
+			left, err := tx.Users().List(w.ctx, "gold", ports.Page{Limit: 9})
+			require.NoError(w.t, err)
+			require.Len(w.t, left, 6-total-n, "seen in the same transaction")
+			return nil
+		})
+		total += want
+	}
+	wantGone("Gold")
+	var told []ports.Change
+	for i, u := range users {
+		if i != 3 {
+			told = append(told, ports.Change{Kind: ports.UserChanged, ID: u.ID})
+			u.SetTiers([]string{"silver", "Gold"})
+		}
+		got, err := w.Users.Get(w.ctx, u.ID)
+		require.NoError(w.t, err)
+		require.ElementsMatch(w.t, u.Tiers, got.Tiers)
+	}
+	w.wantFeed(base, told...)
+	for tier, want := range map[string]int{"gold": 0, "silver": 7, "Gold": 6} {
+		list, err := w.Users.List(w.ctx, tier, ports.Page{Limit: 9})
+		require.NoError(w.t, err)
+		require.Len(w.t, list, want, tier)
+	}
+}
+
 func directoryDeleteTier(w *world) {
 	w.saveTier(tier("gold"), tier("silver"))
 	member := w.user("member", "gold")
@@ -608,7 +666,7 @@ func directoryTogether(w *world) {
 	a, b := w.user("a"), w.user("b")
 	a.Epoch, b.Epoch = 0, 0
 	w.save(a, b)
-	since := w.version()
+	since := w.cursor()
 	const rounds = 30
 	done := make(chan error, 1)
 	go func() {
@@ -636,7 +694,7 @@ func directoryTogether(w *world) {
 		// What is read later must be at least as new.
 		f, err := w.Changes.Since(w.ctx, since)
 		require.NoError(w.t, err)
-		require.Zero(w.t, (f.Version-since)%2, "a change shows half of its entries")
+		require.Zero(w.t, len(f.Entries)%2, "a change shows half of its entries")
 		first, err := w.Users.Get(w.ctx, a.ID)
 		require.NoError(w.t, err)
 		entries, err := w.Audit.List(w.ctx, "", ports.TimeRange{}, ports.Page{Limit: rounds + 1})
@@ -645,14 +703,14 @@ func directoryTogether(w *world) {
 		require.NoError(w.t, err)
 		last, err := w.Changes.Since(w.ctx, since)
 		require.NoError(w.t, err)
-		seen := []int64{(f.Version - since) / 2, first.Epoch, int64(len(entries)), second.Epoch, (last.Version - since) / 2}
+		seen := []int64{int64(len(f.Entries) / 2), first.Epoch, int64(len(entries)), second.Epoch, int64(len(last.Entries) / 2)}
 		require.IsNonDecreasing(w.t, seen, "feed, user, audit, other user, feed")
 	}
 }
 
 func directoryEnded(w *world) {
 	u := w.user("u")
-	since := w.version()
+	since := w.cursor()
 	wantAllEnded(w.t, []call{{"Change", func(ctx context.Context) error {
 		return w.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
 			return tx.SaveUser(w.ctx, u)

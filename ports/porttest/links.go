@@ -294,7 +294,7 @@ func linkRevoke(w *world) {
 	owner, image := w.id(epoch), w.id(epoch)
 	l, other := w.link(owner, image, moment(1)), w.link(owner, image, moment(2))
 	w.linked(l, other)
-	entry, since := w.entry("admin", moment(3)), w.version()
+	entry, since := w.entry("admin", moment(3)), w.cursor()
 	for _, c := range []struct{ owner, id domain.ID }{{w.id(epoch), l.ID}, {owner, w.id(epoch)}, {domain.ID{}, l.ID}} {
 		wantCode(w.t, domain.NotFound, w.LinkChanges.Revoke(w.ctx, c.owner, c.id, &entry, moment(3)))
 	}
@@ -321,7 +321,7 @@ func linkRevokeRacers(w *world) {
 	l := w.link(w.id(epoch), w.id(epoch), moment(1))
 	w.linked(l)
 	errs := make([]error, racers)
-	seen, since := make([]domain.Link, racers), w.version()
+	seen, since := make([]domain.Link, racers), w.cursor()
 	race(racers, func(i int) {
 		errs[i] = w.LinkChanges.Revoke(w.ctx, l.OwnerID, l.ID, nil, moment(10+i))
 		if errs[i] == nil {
@@ -452,7 +452,9 @@ func linkAddViews(w *world) {
 		views[w.hash()] = 5
 	}
 	for range 2 {
-		require.NoError(w.t, w.LinkChanges.AddViews(w.ctx, views))
+		batch := ports.ViewBatch{ID: w.id(epoch), Views: views}
+		require.NoError(w.t, w.LinkChanges.AddViews(w.ctx, batch))
+		require.NoError(w.t, w.LinkChanges.AddViews(w.ctx, batch), "the same batch again is added once")
 		for i := range links {
 			links[i].Views += int64(i)
 		}
@@ -460,8 +462,11 @@ func linkAddViews(w *world) {
 	for _, l := range links {
 		w.wantLinkNow(l)
 	}
-	require.NoError(w.t, w.LinkChanges.AddViews(w.ctx, nil))
-	require.NoError(w.t, w.LinkChanges.AddViews(w.ctx, map[domain.SecretHash]int64{links[0].Hash: 1 << 40}))
+	require.NoError(w.t, w.LinkChanges.AddViews(w.ctx, ports.ViewBatch{ID: w.id(epoch)}))
+	big := ports.ViewBatch{ID: w.id(epoch), Views: map[domain.SecretHash]int64{links[0].Hash: 1 << 40}}
+	errs := make([]error, racers)
+	race(racers, func(i int) { errs[i] = w.LinkChanges.AddViews(w.ctx, big) })
+	require.NoError(w.t, errors.Join(errs...))
 	links[0].Views = 1 << 40
 	w.wantLinkNow(links[0])
 }
@@ -476,7 +481,7 @@ func linkAddViewsRacers(w *world) {
 			for n, l := range links {
 				views[l.Hash] = int64(n + 1)
 			}
-			errs[i] = errors.Join(errs[i], w.LinkChanges.AddViews(w.ctx, views))
+			errs[i] = errors.Join(errs[i], w.LinkChanges.AddViews(w.ctx, ports.ViewBatch{ID: w.id(epoch), Views: views}))
 		}
 	})
 	require.NoError(w.t, errors.Join(errs...))
@@ -546,7 +551,7 @@ func linkChangesEnded(w *world) {
 		{"Revoke", func(ctx context.Context) error { return w.LinkChanges.Revoke(ctx, l.OwnerID, l.ID, &entry, epoch) }},
 		{"TakeView", func(ctx context.Context) error { _, err := w.LinkChanges.TakeView(ctx, l.Hash, epoch); return err }},
 		{"AddViews", func(ctx context.Context) error {
-			return w.LinkChanges.AddViews(ctx, map[domain.SecretHash]int64{free.Hash: 1})
+			return w.LinkChanges.AddViews(ctx, ports.ViewBatch{ID: w.id(epoch), Views: map[domain.SecretHash]int64{free.Hash: 1}})
 		}},
 		{"DeleteOld", func(ctx context.Context) error { _, err := w.LinkChanges.DeleteOld(ctx, moment(9), 9); return err }},
 		{"Owner", func(ctx context.Context) error { _, err := w.LinkChanges.Owner(ctx, l.ID); return err }},

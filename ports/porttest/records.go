@@ -29,6 +29,8 @@ type world struct {
 	ids
 	t   *testing.T
 	ctx context.Context
+	// another is another database.
+	another func() ports.Records
 }
 
 // story is a subtest on a fresh database.
@@ -42,7 +44,7 @@ func runStories(t *testing.T, suite string, newRecords func(t *testing.T) ports.
 	checks := make([]check[ports.Records], len(stories))
 	for i, s := range stories {
 		checks[i] = check[ports.Records]{s.name, func(t *testing.T, r ports.Records) {
-			s.run(&world{Records: r, t: t, ctx: t.Context()})
+			s.run(&world{Records: r, t: t, ctx: t.Context(), another: func() ports.Records { return newRecords(t) }})
 		}}
 	}
 	run(t, suite, newRecords, checks)
@@ -217,22 +219,24 @@ func (w *world) token(user domain.ID, at time.Time) domain.Token {
 	return domain.Token{ID: w.id(at), Hash: w.hash(), UserID: user, Name: "laptop", CreatedAt: at}
 }
 
-// version returns the feed's newest version.
-func (w *world) version() int64 {
+// cursor returns the end of the feed.
+func (w *world) cursor() ports.Cursor {
 	w.t.Helper()
-	f, err := w.Changes.Since(w.ctx, 0)
-	require.NoError(w.t, err)
-	return f.Version
+	f := w.since("")
+	require.True(w.t, f.Lost, "the zero cursor has seen nothing")
+	require.Empty(w.t, f.Entries)
+	return f.Cursor
 }
 
-// wantFeed requires exactly these entries after a version, in any order.
-func (w *world) wantFeed(since int64, want ...ports.Change) {
+// wantFeed requires exactly these entries after a cursor, in any order.
+func (w *world) wantFeed(since ports.Cursor, want ...ports.Change) {
 	w.t.Helper()
-	f, err := w.Changes.Since(w.ctx, since)
-	require.NoError(w.t, err)
+	f := w.since(since)
 	require.False(w.t, f.Lost)
 	require.ElementsMatch(w.t, want, f.Entries)
-	require.Equal(w.t, since+int64(len(want)), f.Version, "versions grow by one with each entry")
+	f = w.since(f.Cursor)
+	require.False(w.t, f.Lost)
+	require.Empty(w.t, f.Entries, "behind the cursor there is nothing yet")
 }
 
 // wantAudit requires exactly these entries of the whole audit log, newest first.

@@ -13,8 +13,11 @@
 //     deleted are in the small table unfinished. So a page of a user's images is
 //     one range of the primary key, whatever else goes on, and the sweep never
 //     walks images.
-//   - Transactions lock in one order: change_version first where the feed is
-//     written, then the rest.
+//   - What decides who may do what is read with locks on the rows it was read from, so
+//     that changes of one thing are serial. The feed's rows are locked last, by statements
+//     that go to the server with the COMMIT.
+//   - Every write may be tried again after a lost answer: a transaction leaves a receipt,
+//     a single statement is one that may be done twice.
 //   - Ids and hashes are binary; times are whole microseconds since 1970, 0 for
 //     the zero time.
 package bunrepo
@@ -27,6 +30,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -48,8 +53,7 @@ const (
 	// back for the sake of another (a deadlock), so that running it again is safe and likely to succeed.
 	Retry
 	// Lost: the connection broke. A transaction whose COMMIT was not yet sent is rolled
-	// back by that and is run again; after a COMMIT, or outside of a transaction, nobody
-	// knows what happened, and it means the same as Away.
+	// back by that and is run again; after a COMMIT its receipt is looked for.
 	Lost
 	// Away: the database is not there, is locked by others for too long, or has no room.
 	Away
@@ -66,12 +70,17 @@ type Options struct {
 	// has begun: whoever asks a database that is slow hears so. 0: the context alone
 	// does. What the connection makes of an answer that does not come is the driver's.
 	Timeout time.Duration
-	// Isolation is that of write transactions. Where the database locks rows rather
-	// than itself, sql.LevelReadCommitted.
-	Isolation sql.IsolationLevel
-	// ForUpdate ends a SELECT that must lock what it reads until the transaction
-	// ends, such as "FOR UPDATE"; empty where a write transaction locks everything.
-	ForUpdate string
+	// Begin, Commit and Rollback are the statements of a transaction, of READ COMMITTED,
+	// where the driver takes several statements in one text and one connection's
+	// transactions run beside another's. Empty: database/sql's, one statement a text.
+	Begin, Commit, Rollback string
+	// ForUpdate and ForShare end a SELECT that must lock what it reads until the
+	// transaction ends, against readers of either kind and against writers; empty where a
+	// write transaction locks everything.
+	ForUpdate, ForShare string
+	// Writers is how many transactions write at once, the others wait: fewer than there
+	// are connections, so that writers never keep readers waiting. 0: one.
+	Writers int
 	// Clock is an SQL expression of the database's time in whole microseconds since
 	// 1970; empty: Now is asked.
 	Clock string
@@ -89,10 +98,11 @@ func New(db *bun.DB, o Options) ports.Records {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	r := &repo{db: db, o: o}
+	r := &repo{db: db, o: o, writers: make(chan struct{}, max(1, o.Writers))}
+	r.rollOutUntil.Store(-1)
 	return ports.Records{
-		Users:        users{r, o.Read},
-		Tiers:        tiers{r, o.Read},
+		Users:        users{repo: r, in: o.Read},
+		Tiers:        tiers{repo: r, in: o.Read},
 		Directory:    directory{r},
 		Images:       images{r},
 		Uploads:      uploads{r},
@@ -127,8 +137,11 @@ func (hs Hooks) AfterQuery(ctx context.Context, e *bun.QueryEvent) {
 }
 
 type repo struct {
-	db *bun.DB
-	o  Options
+	db      *bun.DB
+	o       Options
+	writers chan struct{} // a place for each transaction under way
+	// rollOutUntil is until when nodes of the version before may run, in microseconds; -1: not read yet.
+	rollOutUntil atomic.Int64
 }
 
 const (
@@ -143,76 +156,47 @@ const (
 // errLostRace makes write run the transaction again: another one wrote between its look and its write.
 var errLostRace = errors.New("another transaction was quicker")
 
-// write runs fn in one transaction, again where that is known to be safe.
-func (r *repo) write(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
-	return r.fail(r.again(ctx, func() (undone bool, err error) {
-		committing := false
-		err = r.inTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-			err := fn(ctx, tx)
-			committing = err == nil
-			return err
-		})
-		return !committing, err
-	}))
-}
-
 // exec runs one statement outside of a transaction and reports how many rows it
-// matched. A deadlock takes it back whole, so it is run again; after a lost connection
-// nobody knows, and it is not.
+// matched. It may be done twice: after a lost answer it is run again.
 func (r *repo) exec(ctx context.Context, query string, args ...any) (n int64, err error) {
 	err = r.again(ctx, func() (bool, error) {
 		n, err = exec(ctx, r.db, query, args...)
-		return false, err
+		return true, err
 	})
 	return n, err
 }
 
-// insert adds one row outside of a transaction, as exec does.
+// insert adds one row outside of a transaction. After a lost answer it is run again, and
+// may then find its own row.
 func (r *repo) insert(ctx context.Context, model any) error {
 	return r.again(ctx, func() (bool, error) {
 		_, err := r.db.NewInsert().Model(model).Exec(ctx)
-		return false, err
+		return true, err
 	})
 }
 
-// again runs try until it succeeds or trying is of no use. undone says that what
-// failed has left nothing even if the connection broke.
-func (r *repo) again(ctx context.Context, try func() (undone bool, err error)) error {
+// again runs try until it succeeds or trying is of no use. safe says that what
+// failed may be run again even if the connection broke.
+func (r *repo) again(ctx context.Context, try func() (safe bool, err error)) error {
 	began := time.Now()
 	for attempt := 1; ; attempt++ {
-		undone, err := try()
+		safe, err := try()
 		if err == nil {
 			return nil
 		}
 		class := r.o.Classify(err)
-		worth := errors.Is(err, errLostRace) || class == Retry || class == Lost && undone
-		if !worth || attempt == attempts || time.Since(began) > tryFor {
+		uncertain := errors.Is(err, errUncertain)
+		worth := errors.Is(err, errLostRace) || class == Retry || safe && (class == Lost || uncertain)
+		if !worth || attempt == attempts || time.Since(began) > tryFor && !(uncertain && attempt == 1) {
 			return err
 		}
 		pause := time.Millisecond << min(attempt, 6)
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return errors.Join(ctx.Err(), err)
 		case <-time.After(pause/2 + rand.N(pause)):
 		}
 	}
-}
-
-// inTx runs fn in a transaction, once. The wait for a connection and for its BEGIN is bounded.
-func (r *repo) inTx(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
-	begun := func() {}
-	if r.o.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		defer cancel()
-		late := time.AfterFunc(r.o.Timeout, cancel)
-		begun = func() { late.Stop() }
-		defer begun()
-	}
-	return r.db.RunInTx(ctx, &sql.TxOptions{Isolation: r.o.Isolation}, func(ctx context.Context, tx bun.Tx) error {
-		begun()
-		return fn(ctx, tx)
-	})
 }
 
 // bounded gives a call its time.
@@ -249,6 +233,14 @@ func Unavailable(classify func(error) Class, err error) bool {
 
 func (r *repo) duplicate(err error) bool { return err != nil && r.o.Classify(err) == Duplicate }
 
+// taken makes a duplicate a conflict, and says of what.
+func (r *repo) taken(what string, err error) error {
+	if r.duplicate(err) {
+		return domain.Wrap(domain.Conflict, err, what)
+	}
+	return err
+}
+
 // exec runs a statement and reports how many rows it matched.
 func exec(ctx context.Context, db bun.IDB, query string, args ...any) (int64, error) {
 	res, err := db.ExecContext(ctx, query, args...)
@@ -256,6 +248,14 @@ func exec(ctx context.Context, db bun.IDB, query string, args ...any) (int64, er
 		return 0, err
 	}
 	return res.RowsAffected()
+}
+
+// forUpdate makes a SELECT within a transaction hold its rows until that ends.
+func (r *repo) forUpdate(q *bun.SelectQuery) *bun.SelectQuery {
+	if r.o.ForUpdate == "" {
+		return q
+	}
+	return q.For(strings.TrimPrefix(r.o.ForUpdate, "FOR "))
 }
 
 // lock makes a SELECT hold its rows until the transaction ends.

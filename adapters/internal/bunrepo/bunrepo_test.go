@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
@@ -38,7 +39,12 @@ func open(t *testing.T, o bunrepo.Options) (ports.Records, *bun.DB) {
 	db := bun.NewDB(pool, sqlitedialect.New())
 	t.Cleanup(func() { assert.NoError(t, db.Close()) })
 	if o.Classify == nil {
-		o.Classify = func(error) bunrepo.Class { return bunrepo.Other }
+		o.Classify = func(err error) bunrepo.Class {
+			if strings.Contains(err.Error(), "UNIQUE constraint") {
+				return bunrepo.Duplicate
+			}
+			return bunrepo.Other
+		}
 	}
 	return bunrepo.New(db, o), db
 }
@@ -62,6 +68,7 @@ func classifyDeadlock(err error) bunrepo.Class {
 func TestChangeIsTriedAgainAfterADeadlock(t *testing.T) {
 	t.Parallel()
 	r, _ := open(t, bunrepo.Options{Classify: classifyDeadlock})
+	before := end(t, r)
 	tries := 0
 	require.NoError(t, r.Directory.Change(t.Context(), func(tx ports.DirectoryTx) error {
 		tries++
@@ -72,9 +79,7 @@ func TestChangeIsTriedAgainAfterADeadlock(t *testing.T) {
 		return nil
 	}))
 	assert.Equal(t, 3, tries)
-	feed, err := r.Changes.Since(t.Context(), 0)
-	require.NoError(t, err)
-	assert.Equal(t, []ports.Change{{Kind: ports.TierChanged, Name: "gold"}}, feed.Entries, "only the last try counts")
+	assert.Equal(t, []ports.Change{{Kind: ports.TierChanged, Name: "gold"}}, whole(t, r, before).Entries, "only the last try counts")
 }
 
 // All connections are in use: who waits for one is told so after the timeout, by
@@ -86,7 +91,7 @@ func TestTimeout(t *testing.T) {
 	require.NoError(t, r.Directory.Change(t.Context(), func(ports.DirectoryTx) error { // has the only connection
 		_, err := r.Tiers.List(t.Context())
 		require.ErrorIs(t, err, domain.Unavailable)
-		_, err = r.Changes.Since(t.Context(), 0)
+		_, err = r.Changes.Since(t.Context(), "")
 		require.ErrorIs(t, err, domain.Unavailable)
 		_, err = r.Images.List(t.Context(), newID(), ports.Page{Limit: 10})
 		require.ErrorIs(t, err, domain.Unavailable)
@@ -167,7 +172,7 @@ func TestCodesOfTheDriversErrors(t *testing.T) {
 				return bunrepo.Other
 			}})
 			_, read := r.Images.Get(t.Context(), newID(), newID())
-			_, feed := r.Changes.Since(t.Context(), 0)
+			_, feed := r.Changes.Since(t.Context(), "")
 			for _, err := range []error{
 				read, feed, r.Sessions.Delete(t.Context(), domain.SecretHash{}), r.Uploads.Abort(t.Context(), ports.Upload{}),
 			} {
@@ -186,14 +191,14 @@ func (c failingConnector) Connect(context.Context) (driver.Conn, error) { return
 func (c failingConnector) Driver() driver.Driver                        { return nil }
 
 // One statement outside of a transaction is run again after a deadlock, which took it
-// back, and not after a lost connection, which tells nothing.
+// back, and after a lost connection: it is one that may be done twice.
 func TestSingleStatementsAreTriedAgain(t *testing.T) {
 	t.Parallel()
 	lost := errors.New("lost")
 	for name, c := range map[string]struct {
 		err   error
 		tries int
-	}{"deadlock": {errDeadlock, 10}, "lost": {lost, 1}} {
+	}{"deadlock": {errDeadlock, 10}, "lost": {lost, 10}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			connector := &countingConnector{failingConnector: failingConnector{c.err}}
@@ -208,8 +213,7 @@ func TestSingleStatementsAreTriedAgain(t *testing.T) {
 			now := time.Now()
 			for what, f := range map[string]func() error{
 				"lease":   func() error { _, err := r.Leases.Acquire(t.Context(), "sweep", "me", now, now); return err },
-				"view":    func() error { _, err := r.LinkChanges.TakeView(t.Context(), domain.SecretHash{1}, now); return err },
-				"session": func() error { return r.Sessions.Create(t.Context(), domain.Session{}) },
+				"session": func() error { return r.Sessions.Delete(t.Context(), domain.SecretHash{1}) },
 			} {
 				connector.n = 0
 				require.ErrorIs(t, f(), domain.Unavailable, what)
@@ -355,32 +359,142 @@ func TestLimitsMustBePositive(t *testing.T) {
 	}
 }
 
-// A feed that does not continue what the caller has seen says so.
-func TestFeedAfterARestoredBackup(t *testing.T) {
+// whole is an answer of the feed that lost nothing.
+func whole(t *testing.T, r ports.Records, c ports.Cursor) ports.Feed {
+	t.Helper()
+	f, err := r.Changes.Since(t.Context(), c)
+	require.NoError(t, err)
+	require.False(t, f.Lost)
+	return f
+}
+
+// end is the end of the feed.
+func end(t *testing.T, r ports.Records) ports.Cursor {
+	t.Helper()
+	f, err := r.Changes.Since(t.Context(), "")
+	require.NoError(t, err)
+	return f.Cursor
+}
+
+// A feed that does not continue what the caller has seen says so, whatever became of its rows.
+func TestFeedThatWasTamperedWith(t *testing.T) {
 	t.Parallel()
-	r, db := open(t, bunrepo.Options{})
+	for name, c := range map[string]struct {
+		spoil string
+		// mended says that the next change puts the feed right.
+		mended bool
+	}{
+		"an older number":         {"UPDATE change_versions SET version = version - 1", true},
+		"a newer number":          {"UPDATE change_versions SET version = version + 1", true},
+		"far too many":            {"UPDATE change_versions SET version = version + 5000", true},
+		"the same, another stamp": {"UPDATE change_versions SET stamp = stamp + 1", true},
+		"a null stamp":            {"UPDATE change_versions SET stamp = NULL", false},
+		"a zero stamp":            {"UPDATE change_versions SET stamp = 0", false},
+		"no row":                  {"DELETE FROM change_versions", true},
+		"no row of the old feed":  {"DELETE FROM change_version", false},
+		"another old feed":        {"UPDATE change_version SET version = version + 1", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, db := open(t, bunrepo.Options{})
+			for i := range 40 {
+				saveTier(t, r, domain.Tier{Name: fmt.Sprint("tier", i)})
+			}
+			seen := end(t, r)
+			require.Empty(t, whole(t, r, seen).Entries)
+			_, err := db.ExecContext(t.Context(), c.spoil)
+			require.NoError(t, err)
+			f, err := r.Changes.Since(t.Context(), seen)
+			require.NoError(t, err)
+			assert.True(t, f.Lost)
+			assert.Empty(t, f.Entries)
+			assert.WithinDuration(t, time.Now(), f.Now, time.Minute)
+			for i := range 40 { // one in each shard at least
+				saveTier(t, r, domain.Tier{Name: fmt.Sprint("tier", i), Title: "changed"})
+			}
+			f, err = r.Changes.Since(t.Context(), seen)
+			require.NoError(t, err)
+			assert.True(t, f.Lost, "what was missed is not known, though the feed goes on")
+			if !c.mended {
+				return
+			}
+			saveTier(t, r, domain.Tier{Name: "gold"})
+			assert.Len(t, whole(t, r, f.Cursor).Entries, 1)
+		})
+	}
+}
+
+// Forgotten entries do not make what came after them unknown: an entry says itself what it follows.
+func TestFeedGoesOnAfterItWasTrimmed(t *testing.T) {
+	t.Parallel()
+	r, _ := open(t, bunrepo.Options{})
 	saveTier(t, r, domain.Tier{Name: "gold"})
-	feed, err := r.Changes.Since(t.Context(), 500)
-	require.NoError(t, err)
-	assert.True(t, feed.Lost)
-	assert.EqualValues(t, 1, feed.Version)
-	_, err = db.ExecContext(t.Context(), "DELETE FROM change_version")
-	require.NoError(t, err)
-	_, err = r.Changes.Since(t.Context(), 0)
-	require.ErrorContains(t, err, "the schema is incomplete")
-	assert.Equal(t, domain.Internal, domain.CodeOf(err))
+	seen := end(t, r)
+	require.NoError(t, r.Changes.Forget(t.Context(), time.Now().Add(time.Hour)))
+	assert.Empty(t, whole(t, r, seen).Entries)
+	saveTier(t, r, domain.Tier{Name: "gold"})
+	assert.Len(t, whole(t, r, seen).Entries, 1)
+}
+
+// While nodes of the version before are replaced, either version hears of the other's changes.
+func TestFeedDuringARollOut(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		until time.Time
+		told  bool
+	}{
+		"during": {time.Now().Add(time.Hour), true}, "after": {time.Now().Add(-time.Hour), false}, "a new installation": {time.Time{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, db := open(t, bunrepo.Options{})
+			ctx := t.Context()
+			_, err := db.ExecContext(ctx, "UPDATE feed_state SET rollout_until = ?", max(0, c.until.UnixMicro()))
+			require.NoError(t, err)
+			old := func() (version int64) {
+				require.NoError(t, db.QueryRowContext(ctx, "SELECT version FROM change_version WHERE id = 1").Scan(&version))
+				return version
+			}
+			before := old()
+			saveTier(t, r, domain.Tier{Name: "gold"})
+			if !c.told {
+				assert.Equal(t, before, old())
+				return
+			}
+			assert.Greater(t, old(), before+1000, "the version before takes more than a thousand for lost")
+
+			// What the version before does in a change.
+			seen := end(t, r)
+			require.NoError(t, db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+				var version int64
+				if err := tx.NewRaw("SELECT version, 0 FROM change_version WHERE id = 1").Scan(ctx, &version, new(int64)); err != nil {
+					return err
+				}
+				_, err := tx.ExecContext(ctx, "INSERT INTO changes (version, kind, id, name, at) VALUES (?, 'tier', X'00', 'gold', 0)", version+1)
+				if err != nil {
+					return err
+				}
+				_, err = tx.ExecContext(ctx, "UPDATE change_version SET version = ? WHERE id = 1", version+1)
+				return err
+			}))
+			f, err := r.Changes.Since(ctx, seen)
+			require.NoError(t, err)
+			assert.True(t, f.Lost)
+			assert.Empty(t, whole(t, r, f.Cursor).Entries)
+		})
+	}
 }
 
 // The database's own clock is asked where there is one.
 func TestClockOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	r, db := open(t, bunrepo.Options{Clock: "1700000000123456", Now: func() time.Time { panic("not asked") }})
-	feed, err := r.Changes.Since(t.Context(), 0)
+	feed, err := r.Changes.Since(t.Context(), "")
 	require.NoError(t, err)
 	assert.Equal(t, time.UnixMicro(1700000000123456).UTC(), feed.Now)
 	saveTier(t, r, domain.Tier{Name: "gold"})
 	var at int64
-	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT at FROM changes").Scan(&at))
+	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT at FROM change_entries").Scan(&at))
 	assert.EqualValues(t, 1700000000123456, at)
 }
 
@@ -448,8 +562,7 @@ func TestManyLinksAtOnce(t *testing.T) {
 		require.NoError(t, r.Links.Create(ctx, l, 0))
 		views[l.Hash] = int64(1 + i%2)
 	}
-	require.NoError(t, r.LinkChanges.AddViews(ctx, views))
-	require.NoError(t, r.LinkChanges.AddViews(ctx, nil))
+	require.NoError(t, r.LinkChanges.AddViews(ctx, ports.ViewBatch{ID: newID(), Views: views}))
 	links, err := r.Links.List(ctx, owner, domain.ID{}, ports.Page{Limit: n + 1})
 	require.NoError(t, err)
 	require.Len(t, links, n)
@@ -473,11 +586,11 @@ func TestLockingReads(t *testing.T) {
 	assert.True(t, strings.Contains(err.Error(), "FOR") || strings.Contains(err.Error(), "syntax"), err.Error())
 }
 
-// A broken connection is harmless before the COMMIT is sent; after it nobody knows.
+// A broken connection is harmless before the COMMIT is sent.
 func TestLostConnection(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
-	r, db := open(t, bunrepo.Options{Classify: func(err error) bunrepo.Class {
+	r, _ := open(t, bunrepo.Options{Classify: func(err error) bunrepo.Class {
 		if errors.Is(err, broken) || errors.Is(err, sql.ErrTxDone) {
 			return bunrepo.Lost
 		}
@@ -491,25 +604,4 @@ func TestLostConnection(t *testing.T) {
 		return tx.SaveTier(t.Context(), domain.Tier{Name: "gold"})
 	}))
 	assert.Equal(t, 2, tries)
-
-	hook := &endBeforeCommit{}
-	r = bunrepo.New(db.WithQueryHook(hook), bunrepo.Options{Classify: func(error) bunrepo.Class { return bunrepo.Lost }})
-	ctx, cancel := context.WithCancel(t.Context())
-	hook.cancel = cancel
-	tries = 0
-	err := r.Directory.Change(ctx, func(ports.DirectoryTx) error { tries++; return nil })
-	require.ErrorIs(t, err, domain.Unavailable)
-	assert.Equal(t, 1, tries)
 }
-
-// endBeforeCommit makes a COMMIT fail.
-type endBeforeCommit struct{ cancel func() }
-
-func (h *endBeforeCommit) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Context {
-	if e.Query == "COMMIT" {
-		h.cancel()
-	}
-	return ctx
-}
-
-func (*endBeforeCommit) AfterQuery(context.Context, *bun.QueryEvent) {}

@@ -13,16 +13,10 @@ import (
 type sessions struct{ *repo }
 
 func (s sessions) Create(ctx context.Context, v domain.Session) error {
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
 	row := sessionRow{
 		Hash: v.Hash[:], UserID: v.UserID[:], Epoch: v.Epoch, CreatedAt: toMicros(v.CreatedAt), ExpiresAt: toMicros(v.ExpiresAt),
 	}
-	err := s.insert(ctx, &row)
-	if s.duplicate(err) {
-		return domain.Wrap(domain.Conflict, err, "the session's secret is taken")
-	}
-	return s.fail(err)
+	return s.taken("the session's secret is taken", s.send(ctx, func(ctx context.Context, t *tx) error { return t.deferInsert(ctx, &row) }))
 }
 
 func (s sessions) Get(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
@@ -50,15 +44,15 @@ func (s sessions) DeleteExpired(ctx context.Context, now time.Time, limit int) (
 		return 0, err
 	}
 	var removed int64
-	err := s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		removed = 0
 		var hashes [][]byte
-		err := tx.NewSelect().Model((*sessionRow)(nil)).Column("hash").Where("expires_at < ?", toMicros(now)).
+		err := t.NewSelect().Model((*sessionRow)(nil)).Column("hash").Where("expires_at < ?", toMicros(now)).
 			OrderBy("expires_at", bun.OrderAsc).Limit(int64(limit)).Scan(ctx, &hashes)
 		if err != nil || len(hashes) == 0 {
 			return err
 		}
-		removed, err = exec(ctx, tx, "DELETE FROM sessions WHERE hash IN (?)", bun.List(hashes))
+		removed, err = t.exec(ctx, "DELETE FROM sessions WHERE hash IN (?)", bun.List(hashes))
 		return err
 	})
 	return int(removed), err
@@ -73,12 +67,12 @@ func (s tokens) Create(ctx context.Context, t domain.Token, bound int) error {
 	row := tokenRow{
 		Hash: t.Hash[:], ID: t.ID[:], UserID: t.UserID[:], Name: t.Name, CreatedAt: toMicros(t.CreatedAt), ExpiresAt: toMicros(t.ExpiresAt),
 	}
-	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+	err := s.run(ctx, transaction{blind: bound == 0, fn: func(ctx context.Context, in *tx) error {
 		if bound > 0 {
-			if err := s.lockOwner(ctx, tx, t.UserID); err != nil {
+			if err := in.lockOwner(ctx, t.UserID); err != nil {
 				return err
 			}
-			n, err := tx.NewSelect().Model((*tokenRow)(nil)).ForceIndex("tokens_user").Where("user_id = ?", t.UserID[:]).Count(ctx)
+			n, err := in.NewSelect().Model((*tokenRow)(nil)).ForceIndex("tokens_user").Where("user_id = ?", t.UserID[:]).Count(ctx)
 			if err != nil {
 				return err
 			}
@@ -86,12 +80,9 @@ func (s tokens) Create(ctx context.Context, t domain.Token, bound int) error {
 				return err
 			}
 		}
-		_, err := tx.NewInsert().Model(&row).Exec(ctx)
-		if s.duplicate(err) {
-			return domain.Wrap(domain.Conflict, err, "the token's secret or id is taken")
-		}
-		return err
-	})
+		return in.deferInsert(ctx, &row)
+	}})
+	return s.taken("the token's secret or id is taken", err)
 }
 
 func (s tokens) ByHash(ctx context.Context, hash domain.SecretHash) (domain.Token, error) {
@@ -123,19 +114,15 @@ func (s tokens) List(ctx context.Context, userID domain.ID, p ports.Page) ([]dom
 }
 
 func (s tokens) Delete(ctx context.Context, userID, id domain.ID) error {
-	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		f, err := s.lockFeed(ctx, tx)
-		if err != nil {
-			return err
-		}
-		n, err := exec(ctx, tx, "DELETE FROM tokens WHERE user_id = ? AND id = ?", userID[:], id[:])
+	return s.change(ctx, func(ctx context.Context, t *tx) error {
+		n, err := t.exec(ctx, "DELETE FROM tokens WHERE user_id = ? AND id = ?", userID[:], id[:])
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			return domain.Errorf(domain.NotFound, "no such token")
 		}
-		f.add(ports.Change{Kind: ports.TokenDeleted, ID: id})
-		return f.publish(ctx, tx)
+		t.announce(userID, ports.Change{Kind: ports.TokenDeleted, ID: id})
+		return nil
 	})
 }

@@ -15,13 +15,35 @@ import (
 type users struct {
 	*repo
 	in bun.IDB
+	// tx is the transaction that reads, nil outside of one: what it reads stays as it is until it ends.
+	tx *tx
+}
+
+// reads is a query for users, who stay as they are where the transaction wants that.
+func (s users) reads(rows any) *bun.SelectQuery {
+	q := s.in.NewSelect().Model(rows)
+	if s.tx != nil {
+		q = s.forUpdate(q)
+	}
+	return q
+}
+
+// ready has a transaction read what it wrote.
+func (t *tx) ready(ctx context.Context) error {
+	if t == nil {
+		return nil
+	}
+	return t.r.fail(t.flush(ctx))
 }
 
 func (s users) one(ctx context.Context, where string, args ...any) (domain.User, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
+	if err := s.tx.ready(ctx); err != nil {
+		return domain.User{}, err
+	}
 	var row userRow
-	if err := s.in.NewSelect().Model(&row).Where(where, args...).Scan(ctx); err != nil {
+	if err := s.reads(&row).Where(where, args...).Scan(ctx); err != nil {
 		return domain.User{}, s.notFound(err, "user")
 	}
 	return row.user()
@@ -30,6 +52,9 @@ func (s users) one(ctx context.Context, where string, args ...any) (domain.User,
 func (s users) many(ctx context.Context, q *bun.SelectQuery, rows *[]userRow) ([]domain.User, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
+	if err := s.tx.ready(ctx); err != nil {
+		return nil, err
+	}
 	if err := q.Scan(ctx); err != nil {
 		return nil, s.fail(err)
 	}
@@ -60,7 +85,7 @@ func (s users) List(ctx context.Context, tier string, p ports.Page) ([]domain.Us
 		return nil, err
 	}
 	var rows []userRow
-	q := s.in.NewSelect().Model(&rows)
+	q := s.reads(&rows)
 	if !isText(tier) {
 		return nil, nil
 	}
@@ -76,20 +101,29 @@ func (s users) Deleting(ctx context.Context, limit int) ([]domain.User, error) {
 		return nil, err
 	}
 	var rows []userRow
-	return s.many(ctx, s.in.NewSelect().Model(&rows).Where("deleting = ?", true).OrderBy("id", bun.OrderAsc).Limit(int64(limit)), &rows)
+	return s.many(ctx, s.reads(&rows).Where("deleting = ?", true).OrderBy("id", bun.OrderAsc).Limit(int64(limit)), &rows)
 }
 
 func (s users) CountAdmins(ctx context.Context) (int, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	n, err := s.in.NewSelect().Model((*userRow)(nil)).
-		Where("is_admin = ?", true).Where("is_active = ?", true).Where("deleting = ?", false).Count(ctx)
-	return int(n), s.fail(err)
+	query := "SELECT COUNT(*) FROM users WHERE is_admin = ? AND is_active = ? AND deleting = ?"
+	if s.tx != nil {
+		query = s.lock(query)
+	}
+	if err := s.tx.ready(ctx); err != nil {
+		return 0, err
+	}
+	var n int
+	err := s.in.NewRaw(query, true, true, false).Scan(ctx, &n)
+	return n, s.fail(err)
 }
 
 type tiers struct {
 	*repo
 	in bun.IDB
+	// tx is as in users, but for a list: that is read by many changes at once, and changed by none of them.
+	tx *tx
 }
 
 func (s tiers) Get(ctx context.Context, name string) (domain.Tier, error) {
@@ -99,7 +133,14 @@ func (s tiers) Get(ctx context.Context, name string) (domain.Tier, error) {
 		return domain.Tier{}, domain.Errorf(domain.NotFound, "no such tier")
 	}
 	var row tierRow
-	if err := s.in.NewSelect().Model(&row).Where("name = ?", name).Scan(ctx); err != nil {
+	q := s.in.NewSelect().Model(&row).Where("name = ?", name)
+	if s.tx != nil {
+		q = s.forUpdate(q)
+	}
+	if err := s.tx.ready(ctx); err != nil {
+		return domain.Tier{}, err
+	}
+	if err := q.Scan(ctx); err != nil {
 		return domain.Tier{}, s.notFound(err, "tier")
 	}
 	return row.tier()
@@ -109,7 +150,14 @@ func (s tiers) List(ctx context.Context) ([]domain.Tier, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	var rows []tierRow
-	if err := s.in.NewSelect().Model(&rows).OrderBy("name", bun.OrderAsc).Scan(ctx); err != nil {
+	query := "SELECT * FROM tiers ORDER BY name"
+	if s.tx != nil && s.o.ForShare != "" {
+		query += " " + s.o.ForShare
+	}
+	if err := s.tx.ready(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.in.NewRaw(query).Scan(ctx, &rows); err != nil {
 		return nil, s.fail(err)
 	}
 	out := make([]domain.Tier, len(rows))
@@ -123,21 +171,38 @@ func (s tiers) List(ctx context.Context) ([]domain.Tier, error) {
 	return out, nil
 }
 
+// Gone goes from one name to the next, whatever the number of members.
+func (s tiers) Gone(ctx context.Context) ([]string, error) {
+	all, err := s.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for name := ""; ; {
+		err := func() error {
+			ctx, cancel := s.bounded(ctx)
+			defer cancel()
+			return s.in.NewRaw("SELECT tier FROM user_tiers WHERE tier > ? ORDER BY tier LIMIT 1", name).Scan(ctx, &name)
+		}()
+		if errors.Is(err, sql.ErrNoRows) {
+			return names, nil
+		}
+		if err != nil {
+			return nil, s.fail(err)
+		}
+		if !slices.ContainsFunc(all, func(t domain.Tier) bool { return t.Name == name }) {
+			names = append(names, name)
+		}
+	}
+}
+
 type directory struct{ *repo }
 
 func (s directory) Change(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
 	var refused error
-	err := s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		// The feed's row is the lock that makes changes serial: it is taken before anything is read.
-		f, err := s.lockFeed(ctx, tx)
-		if err != nil {
-			return err
-		}
-		d := &directoryTx{repo: s.repo, tx: tx, feed: f}
-		if refused = fn(d); refused != nil {
-			return refused
-		}
-		return f.publish(ctx, tx)
+	err := s.change(ctx, func(ctx context.Context, t *tx) error {
+		refused = fn(&directoryTx{repo: s.repo, tx: t})
+		return refused
 	})
 	if err != nil && refused != nil {
 		return refused // as it is: it is the caller's own
@@ -145,20 +210,24 @@ func (s directory) Change(ctx context.Context, fn func(tx ports.DirectoryTx) err
 	return err
 }
 
+// directoryTx reads with locks: of two changes that read or write the same rows the second waits for
+// the first. Of two that make the same new row one is run again.
 type directoryTx struct {
 	*repo
-	tx   bun.Tx
-	feed *feed
+	tx *tx
 }
 
-func (d *directoryTx) Users() ports.Users { return users{d.repo, d.tx} }
-func (d *directoryTx) Tiers() ports.Tiers { return tiers{d.repo, d.tx} }
+func (d *directoryTx) Users() ports.Users { return users{d.repo, d.tx, d.tx} }
+func (d *directoryTx) Tiers() ports.Tiers { return tiers{d.repo, d.tx, d.tx} }
 
 func (d *directoryTx) SaveUser(ctx context.Context, u domain.User) error {
 	return d.fail(d.saveUser(ctx, u))
 }
 
 func (d *directoryTx) saveUser(ctx context.Context, u domain.User) error {
+	if err := d.tx.flush(ctx); err != nil {
+		return err
+	}
 	row := newUserRow(u)
 	if err := checkText(append([]string{u.Username, u.Email, u.PasswordHash}, u.Tiers...)...); err != nil {
 		return err
@@ -176,7 +245,7 @@ func (d *directoryTx) saveUser(ctx context.Context, u domain.User) error {
 	if err := d.save(ctx, &row); err != nil {
 		return err
 	}
-	if _, err := exec(ctx, d.tx, "DELETE FROM user_tiers WHERE user_id = ?", row.ID); err != nil {
+	if err := d.tx.deferExec(ctx, "DELETE FROM user_tiers WHERE user_id = ?", row.ID); err != nil {
 		return err
 	}
 	if !u.Deleting && len(u.Tiers) > 0 {
@@ -187,11 +256,11 @@ func (d *directoryTx) saveUser(ctx context.Context, u domain.User) error {
 		for i, name := range names {
 			members[i] = memberRow{Tier: name, UserID: row.ID}
 		}
-		if _, err := d.tx.NewInsert().Model(&members).Exec(ctx); err != nil {
+		if err := d.tx.deferInsert(ctx, &members); err != nil {
 			return err
 		}
 	}
-	d.feed.add(ports.Change{Kind: ports.UserChanged, ID: u.ID})
+	d.tx.announce(u.ID, ports.Change{Kind: ports.UserChanged, ID: u.ID})
 	return nil
 }
 
@@ -199,16 +268,19 @@ func (d *directoryTx) SaveTier(ctx context.Context, t domain.Tier) error {
 	if err := checkText(t.Name, t.Title); err != nil {
 		return err
 	}
+	if err := d.tx.flush(ctx); err != nil {
+		return d.fail(err)
+	}
 	row := newTierRow(t)
 	if err := d.save(ctx, &row); err != nil {
 		return d.fail(err)
 	}
-	d.feed.add(ports.Change{Kind: ports.TierChanged, Name: t.Name})
+	d.tx.announce(domain.ID{}, ports.Change{Kind: ports.TierChanged, Name: t.Name})
 	return nil
 }
 
-// save writes a row by its primary key, new or not. No other transaction is
-// between the two statements: the feed's row is locked.
+// save writes a row by its primary key, new or not. Where another transaction makes the
+// same row between the two statements, this one runs again and finds it.
 func (d *directoryTx) save(ctx context.Context, model any) error {
 	res, err := d.tx.NewUpdate().Model(model).WherePK().Exec(ctx)
 	if err != nil {
@@ -217,7 +289,9 @@ func (d *directoryTx) save(ctx context.Context, model any) error {
 	if n, err := res.RowsAffected(); err != nil || n > 0 {
 		return err
 	}
-	_, err = d.tx.NewInsert().Model(model).Exec(ctx)
+	if _, err = d.tx.NewInsert().Model(model).Exec(ctx); d.duplicate(err) {
+		return errLostRace
+	}
 	return err
 }
 
@@ -232,12 +306,12 @@ func (d *directoryTx) DeleteUser(ctx context.Context, id domain.ID) error {
 		"DELETE FROM users WHERE id = ?",
 	} {
 		var err error
-		if deleted, err = exec(ctx, d.tx, q, id[:]); err != nil {
+		if deleted, err = d.tx.exec(ctx, q, id[:]); err != nil {
 			return d.fail(err)
 		}
 	}
 	if deleted > 0 {
-		d.feed.add(ports.Change{Kind: ports.UserChanged, ID: id})
+		d.tx.announce(id, ports.Change{Kind: ports.UserChanged, ID: id})
 	}
 	return nil
 }
@@ -246,16 +320,52 @@ func (d *directoryTx) DeleteTier(ctx context.Context, name string) error {
 	if !isText(name) {
 		return nil
 	}
-	n, err := exec(ctx, d.tx, "DELETE FROM tiers WHERE name = ?", name)
+	n, err := d.tx.exec(ctx, "DELETE FROM tiers WHERE name = ?", name)
 	if err != nil {
 		return d.fail(err)
 	}
 	if n > 0 {
-		d.feed.add(ports.Change{Kind: ports.TierChanged, Name: name})
+		d.tx.announce(domain.ID{}, ports.Change{Kind: ports.TierChanged, Name: name})
 	}
 	return nil
 }
 
+func (d *directoryTx) RemoveMembers(ctx context.Context, tier string, limit int) (int, error) {
+	if err := checkLimit(limit); err != nil {
+		return 0, err
+	}
+	if !isText(tier) {
+		return 0, nil
+	}
+	n, err := d.removeMembers(ctx, tier, limit)
+	return n, d.fail(err)
+}
+
+func (d *directoryTx) removeMembers(ctx context.Context, tier string, limit int) (int, error) {
+	if err := d.tx.flush(ctx); err != nil {
+		return 0, err
+	}
+	var rows []userRow
+	q := d.forUpdate(d.tx.NewSelect().Model(&rows)).Join("JOIN user_tiers ON user_tiers.user_id = users.id").Where("user_tiers.tier = ?", tier)
+	if err := page(q, "user_tiers.user_id", ports.Page{Limit: limit}).Scan(ctx); err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	ids := make([][]byte, len(rows))
+	for i, row := range rows {
+		u, err := row.user()
+		if err != nil {
+			return 0, err
+		}
+		left := slices.DeleteFunc(u.Tiers, func(name string) bool { return name == tier })
+		if err := d.tx.deferExec(ctx, "UPDATE users SET tiers = ? WHERE id = ?", toJSON(append([]string{}, left...)), row.ID); err != nil {
+			return 0, err
+		}
+		ids[i] = row.ID
+		d.tx.announce(u.ID, ports.Change{Kind: ports.UserChanged, ID: u.ID})
+	}
+	return len(rows), d.tx.deferExec(ctx, "DELETE FROM user_tiers WHERE tier = ? AND user_id IN (?)", tier, bun.List(ids))
+}
+
 func (d *directoryTx) Record(ctx context.Context, e domain.AuditEntry) error {
-	return d.fail(d.record(ctx, d.tx, &e))
+	return d.fail(d.tx.record(ctx, &e))
 }

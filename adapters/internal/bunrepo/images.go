@@ -172,16 +172,16 @@ func hasKey(u ports.Upload) bool { return u.Key != domain.SecretHash{} }
 
 func (s uploads) Begin(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
 	claim := ports.Claim{State: ports.ClaimWon}
-	err := s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		claim = ports.Claim{State: ports.ClaimWon}
 		if hasKey(u) {
 			var err error
-			if claim, err = s.claim(ctx, tx, u, now); err != nil || claim.State != ports.ClaimWon {
+			if claim, err = s.claim(ctx, t, u, now); err != nil || claim.State != ports.ClaimWon {
 				return err
 			}
 		}
 		row := unfinishedRow{ID: u.ImageID[:], OwnerID: u.OwnerID[:], State: string(domain.ImagePending), LeaseUntil: toMicros(u.LeaseUntil)}
-		_, err := tx.NewInsert().Model(&row).Exec(ctx)
+		_, err := t.NewInsert().Model(&row).Exec(ctx)
 		if s.duplicate(err) {
 			return domain.Wrap(domain.Conflict, err, "the image id is taken")
 		}
@@ -196,13 +196,13 @@ func (s uploads) Begin(ctx context.Context, u ports.Upload, now time.Time) (port
 // forgetKeys is how many of an owner's outdated keys a new one removes.
 const forgetKeys = 20
 
-func (s uploads) claim(ctx context.Context, tx bun.Tx, u ports.Upload, now time.Time) (ports.Claim, error) {
+func (s uploads) claim(ctx context.Context, t *tx, u ports.Upload, now time.Time) (ports.Claim, error) {
 	oldest := toMicros(now.Add(-ports.KeyRetention))
 	var old [][]byte
-	err := tx.NewSelect().Model((*keyRow)(nil)).Column("key_hash").Where("owner_id = ?", u.OwnerID[:]).
+	err := t.NewSelect().Model((*keyRow)(nil)).Column("key_hash").Where("owner_id = ?", u.OwnerID[:]).
 		Where("created_at <= ?", oldest).OrderBy("created_at", bun.OrderAsc).Limit(int64(forgetKeys)).Scan(ctx, &old)
 	if err == nil && len(old) > 0 {
-		_, err = exec(ctx, tx, "DELETE FROM idempotency WHERE owner_id = ? AND key_hash IN (?) AND created_at <= ?", u.OwnerID[:], bun.List(old), oldest)
+		_, err = t.exec(ctx, "DELETE FROM idempotency WHERE owner_id = ? AND key_hash IN (?) AND created_at <= ?", u.OwnerID[:], bun.List(old), oldest)
 	}
 	if err != nil {
 		return ports.Claim{}, err
@@ -212,18 +212,18 @@ func (s uploads) claim(ctx context.Context, tx bun.Tx, u ports.Upload, now time.
 		LeaseUntil: toMicros(u.LeaseUntil), CreatedAt: toMicros(now),
 	}
 	var row keyRow
-	err = tx.NewRaw(s.lock("SELECT image_id, done, sha256, lease_until, created_at FROM idempotency WHERE owner_id = ? AND key_hash = ?"),
+	err = t.NewRaw(s.lock("SELECT image_id, done, sha256, lease_until, created_at FROM idempotency WHERE owner_id = ? AND key_hash = ?"),
 		u.OwnerID[:], u.Key[:]).Scan(ctx, &row.ImageID, &row.Done, &row.SHA256, &row.LeaseUntil, &row.CreatedAt)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		if _, err = tx.NewInsert().Model(&mine).Exec(ctx); s.duplicate(err) {
+		if _, err = t.NewInsert().Model(&mine).Exec(ctx); s.duplicate(err) {
 			err = errLostRace
 		}
 		return ports.Claim{State: ports.ClaimWon}, err
 	case err != nil:
 		return ports.Claim{}, err
 	case row.CreatedAt <= oldest, !row.Done && row.LeaseUntil < toMicros(now):
-		_, err = tx.NewUpdate().Model(&mine).WherePK().Exec(ctx)
+		_, err = t.NewUpdate().Model(&mine).WherePK().Exec(ctx)
 		return ports.Claim{State: ports.ClaimWon}, err
 	case row.Done:
 		c := ports.Claim{State: ports.ClaimDone, ImageID: toID(row.ImageID)}
@@ -234,9 +234,9 @@ func (s uploads) claim(ctx context.Context, tx bun.Tx, u ports.Upload, now time.
 }
 
 func (s uploads) Renew(ctx context.Context, u ports.Upload, leaseUntil time.Time) error {
-	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.write(ctx, func(ctx context.Context, t *tx) error {
 		if hasKey(u) {
-			n, err := exec(ctx, tx, "UPDATE idempotency SET lease_until = ? WHERE owner_id = ? AND key_hash = ? AND image_id = ? AND done = ?",
+			n, err := t.exec(ctx, "UPDATE idempotency SET lease_until = ? WHERE owner_id = ? AND key_hash = ? AND image_id = ? AND done = ?",
 				toMicros(leaseUntil), u.OwnerID[:], u.Key[:], u.ImageID[:], false)
 			if err != nil {
 				return err
@@ -245,7 +245,7 @@ func (s uploads) Renew(ctx context.Context, u ports.Upload, leaseUntil time.Time
 				return claimLost()
 			}
 		}
-		n, err := exec(ctx, tx, "UPDATE unfinished SET lease_until = ? WHERE id = ? AND owner_id = ? AND state = ?",
+		n, err := t.exec(ctx, "UPDATE unfinished SET lease_until = ? WHERE id = ? AND owner_id = ? AND state = ?",
 			toMicros(leaseUntil), u.ImageID[:], u.OwnerID[:], string(domain.ImagePending))
 		if err == nil && n == 0 {
 			err = claimLost()
@@ -259,9 +259,9 @@ func (s uploads) Commit(ctx context.Context, u ports.Upload, img domain.Image, q
 		return err
 	}
 	img.ID, img.OwnerID, img.UploadedAt = u.ImageID, u.OwnerID, u.UploadedAt
-	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.write(ctx, func(ctx context.Context, t *tx) error {
 		if hasKey(u) {
-			n, err := exec(ctx, tx, "UPDATE idempotency SET done = ?, sha256 = ? WHERE owner_id = ? AND key_hash = ? AND image_id = ? AND done = ?",
+			n, err := t.exec(ctx, "UPDATE idempotency SET done = ?, sha256 = ? WHERE owner_id = ? AND key_hash = ? AND image_id = ? AND done = ?",
 				true, img.SHA256[:], u.OwnerID[:], u.Key[:], u.ImageID[:], false)
 			if err != nil {
 				return err
@@ -270,7 +270,7 @@ func (s uploads) Commit(ctx context.Context, u ports.Upload, img domain.Image, q
 				return claimLost()
 			}
 		}
-		n, err := exec(ctx, tx, "DELETE FROM unfinished WHERE id = ? AND owner_id = ? AND state = ?",
+		n, err := t.exec(ctx, "DELETE FROM unfinished WHERE id = ? AND owner_id = ? AND state = ?",
 			u.ImageID[:], u.OwnerID[:], string(domain.ImagePending))
 		if err != nil {
 			return err
@@ -278,28 +278,27 @@ func (s uploads) Commit(ctx context.Context, u ports.Upload, img domain.Image, q
 		if n == 0 {
 			return claimLost()
 		}
-		if err := s.take(ctx, tx, u.OwnerID, img.Size, q); err != nil {
+		if err := s.take(ctx, t, u.OwnerID, img.Size, q); err != nil {
 			return err
 		}
 		row := newImageRow(img)
-		if _, err := tx.NewInsert().Model(&row).Exec(ctx); err != nil {
+		if err := t.deferInsert(ctx, &row); err != nil {
 			return err
 		}
-		_, err = tx.NewInsert().Model(&imageOwnerRow{ID: row.ID, OwnerID: row.OwnerID, UploadedAt: row.UploadedAt}).Exec(ctx)
-		return err
+		return t.deferInsert(ctx, &imageOwnerRow{ID: row.ID, OwnerID: row.OwnerID, UploadedAt: row.UploadedAt})
 	})
 }
 
 // take adds one image to the owner's usage, or tells which bound it would exceed.
-func (s uploads) take(ctx context.Context, tx bun.Tx, owner domain.ID, size int64, q ports.Quota) error {
-	n, err := exec(ctx, tx, "UPDATE usages SET images = images + 1, bytes = bytes + ? WHERE owner_id = ? AND images < ? AND bytes <= ?",
+func (s uploads) take(ctx context.Context, t *tx, owner domain.ID, size int64, q ports.Quota) error {
+	n, err := t.exec(ctx, "UPDATE usages SET images = images + 1, bytes = bytes + ? WHERE owner_id = ? AND images < ? AND bytes <= ?",
 		size, owner[:], q.MaxImages.Max(), q.MaxBytes.Max()-size)
 	if err != nil || n > 0 {
 		return err
 	}
 	// No row yet, or no room: the usual case needs one statement, this one may take its time.
 	var used domain.Usage
-	err = tx.NewRaw(s.lock("SELECT images, bytes FROM usages WHERE owner_id = ?"), owner[:]).Scan(ctx, &used.Images, &used.Bytes)
+	err = t.NewRaw(s.lock("SELECT images, bytes FROM usages WHERE owner_id = ?"), owner[:]).Scan(ctx, &used.Images, &used.Bytes)
 	fresh := errors.Is(err, sql.ErrNoRows)
 	if err != nil && !fresh {
 		return err
@@ -317,7 +316,7 @@ func (s uploads) take(ctx context.Context, tx bun.Tx, owner domain.ID, size int6
 	case !fresh:
 		return errLostRace // a deletion made room meanwhile
 	}
-	_, err = exec(ctx, tx, "INSERT INTO usages (owner_id, images, bytes) VALUES (?, 1, ?)", owner[:], size)
+	_, err = t.exec(ctx, "INSERT INTO usages (owner_id, images, bytes) VALUES (?, 1, ?)", owner[:], size)
 	if s.duplicate(err) {
 		return errLostRace
 	}
@@ -325,15 +324,15 @@ func (s uploads) take(ctx context.Context, tx bun.Tx, owner domain.ID, size int6
 }
 
 func (s uploads) Abort(ctx context.Context, u ports.Upload) error {
-	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.write(ctx, func(ctx context.Context, t *tx) error {
 		if hasKey(u) {
-			_, err := exec(ctx, tx, "DELETE FROM idempotency WHERE owner_id = ? AND key_hash = ? AND image_id = ? AND done = ?",
+			_, err := t.exec(ctx, "DELETE FROM idempotency WHERE owner_id = ? AND key_hash = ? AND image_id = ? AND done = ?",
 				u.OwnerID[:], u.Key[:], u.ImageID[:], false)
 			if err != nil {
 				return err
 			}
 		}
-		_, err := exec(ctx, tx, "DELETE FROM unfinished WHERE id = ? AND owner_id = ? AND state = ?",
+		_, err := t.exec(ctx, "DELETE FROM unfinished WHERE id = ? AND owner_id = ? AND state = ?",
 			u.ImageID[:], u.OwnerID[:], string(domain.ImagePending))
 		return err
 	})
@@ -342,43 +341,41 @@ func (s uploads) Abort(ctx context.Context, u ports.Upload) error {
 type deletions struct{ *repo }
 
 func (s deletions) Mark(ctx context.Context, ownerID, id domain.ID, audit *domain.AuditEntry, now time.Time) error {
-	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		f, err := s.lockFeed(ctx, tx)
-		if err != nil {
-			return err
-		}
+	return s.change(ctx, func(ctx context.Context, t *tx) error {
 		var size int64
-		err = tx.NewRaw(s.lock("SELECT size FROM images WHERE owner_id = ? AND id = ?"), ownerID[:], id[:]).Scan(ctx, &size)
+		err := t.NewRaw(s.lock("SELECT size FROM images WHERE owner_id = ? AND id = ?"), ownerID[:], id[:]).Scan(ctx, &size)
 		if err != nil {
 			return s.notFound(err, "image")
 		}
-		if _, err := exec(ctx, tx, "DELETE FROM images WHERE owner_id = ? AND id = ?", ownerID[:], id[:]); err != nil {
-			return err
-		}
-		if _, err := exec(ctx, tx, "DELETE FROM image_owners WHERE id = ?", id[:]); err != nil {
-			return err
-		}
-		if _, err := exec(ctx, tx, "UPDATE usages SET images = images - 1, bytes = bytes - ? WHERE owner_id = ?", size, ownerID[:]); err != nil {
-			return err
+		for _, q := range []struct {
+			text string
+			args []any
+		}{
+			{"DELETE FROM images WHERE owner_id = ? AND id = ?", []any{ownerID[:], id[:]}},
+			{"DELETE FROM image_owners WHERE id = ?", []any{id[:]}},
+			{"UPDATE usages SET images = images - 1, bytes = bytes - ? WHERE owner_id = ?", []any{size, ownerID[:]}},
+		} {
+			if err := t.deferExec(ctx, q.text, q.args...); err != nil {
+				return err
+			}
 		}
 		row := unfinishedRow{ID: id[:], OwnerID: ownerID[:], State: string(domain.ImageDeleting), LeaseUntil: toMicros(now)}
-		if _, err := tx.NewInsert().Model(&row).Exec(ctx); err != nil {
+		if err := t.deferInsert(ctx, &row); err != nil {
 			return err
 		}
-		if err := s.record(ctx, tx, audit); err != nil {
-			return err
-		}
-		f.add(ports.Change{Kind: ports.ImageDeleted, ID: id})
-		return f.publish(ctx, tx)
+		t.announce(ownerID, ports.Change{Kind: ports.ImageDeleted, ID: id})
+		return t.record(ctx, audit)
 	})
 }
 
-func (s deletions) Finish(ctx context.Context, ownerID, id domain.ID, now time.Time) (bool, error) {
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
-	n, err := s.exec(ctx, "DELETE FROM unfinished WHERE id = ? AND owner_id = ? AND (state = ? OR lease_until < ?)",
-		id[:], ownerID[:], string(domain.ImageDeleting), toMicros(now))
-	return n > 0, s.fail(err)
+func (s deletions) Finish(ctx context.Context, ownerID, id domain.ID, now time.Time) (finished bool, err error) {
+	err = s.write(ctx, func(ctx context.Context, t *tx) error {
+		n, err := t.exec(ctx, "DELETE FROM unfinished WHERE id = ? AND owner_id = ? AND (state = ? OR lease_until < ?)",
+			id[:], ownerID[:], string(domain.ImageDeleting), toMicros(now))
+		finished = n > 0
+		return err
+	})
+	return finished && err == nil, err
 }
 
 func (s deletions) Due(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error) {

@@ -17,9 +17,9 @@ type links struct{ *repo }
 
 func (s links) Create(ctx context.Context, l domain.Link, bound int) error {
 	row := newLinkRow(l)
-	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+	err := s.run(ctx, transaction{blind: bound == 0, fn: func(ctx context.Context, t *tx) error {
 		if bound > 0 {
-			if err := s.roomForLink(ctx, tx, l, bound); err != nil {
+			if err := s.roomForLink(ctx, t, l, bound); err != nil {
 				return err
 			}
 		}
@@ -28,25 +28,23 @@ func (s links) Create(ctx context.Context, l domain.Link, bound int) error {
 			&ownerLinkRow{OwnerID: row.OwnerID, ImageID: row.ImageID, ID: row.ID, TokenHash: row.TokenHash, LiveUntil: row.ExpiresAt},
 			&row,
 		} {
-			if _, err := tx.NewInsert().Model(model).Exec(ctx); err != nil {
-				if s.duplicate(err) {
-					err = domain.Wrap(domain.Conflict, err, "the link's token or id is taken")
-				}
+			if err := t.deferInsert(ctx, model); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}})
+	return s.taken("the link's token or id is taken", err)
 }
 
 // roomForLink refuses a link beyond the bound. Its owner's row stays locked to the commit, so that of racers each counts the others'.
-func (s links) roomForLink(ctx context.Context, tx bun.Tx, l domain.Link, bound int) error {
-	if err := s.lockOwner(ctx, tx, l.OwnerID); err != nil {
+func (s links) roomForLink(ctx context.Context, t *tx, l domain.Link, bound int) error {
+	if err := t.lockOwner(ctx, l.OwnerID); err != nil {
 		return err
 	}
 	now := toMicros(l.CreatedAt)
 	live := func() *bun.SelectQuery {
-		return tx.NewSelect().Model((*ownerLinkRow)(nil)).ForceIndex("owner_links_live").Where("owner_id = ?", l.OwnerID[:]).Where("live_until > ?", now)
+		return t.NewSelect().Model((*ownerLinkRow)(nil)).ForceIndex("owner_links_live").Where("owner_id = ?", l.OwnerID[:]).Where("live_until > ?", now)
 	}
 	n, err := live().Count(ctx)
 	if err != nil || n < int64(bound) {
@@ -65,14 +63,14 @@ func (s links) roomForLink(ctx context.Context, tx bun.Tx, l domain.Link, bound 
 	}
 	for part := range slices.Chunk(hashes, chunk) {
 		var usedUp [][]byte
-		err := tx.NewSelect().Model((*linkRow)(nil)).Column("token_hash").Where("token_hash IN (?)", bun.List(part)).
+		err := t.NewSelect().Model((*linkRow)(nil)).Column("token_hash").Where("token_hash IN (?)", bun.List(part)).
 			Where("max_views > 0").Where("views >= max_views").Scan(ctx, &usedUp)
 		if err != nil {
 			return err
 		}
 		for _, hash := range usedUp {
 			at := places[toHash(hash)]
-			if _, err := exec(ctx, tx, notLive, l.OwnerID[:], at.image, at.id); err != nil {
+			if _, err := t.exec(ctx, notLive, l.OwnerID[:], at.image, at.id); err != nil {
 				return err
 			}
 		}
@@ -85,14 +83,14 @@ func (s links) roomForLink(ctx context.Context, tx bun.Tx, l domain.Link, bound 
 const notLive = "UPDATE owner_links SET live_until = 0 WHERE owner_id = ? AND image_id = ? AND id = ?"
 
 // lockOwner locks a user's row to the end of the transaction, or is domain.NotFound where the user is not there or is going.
-func (r *repo) lockOwner(ctx context.Context, tx bun.Tx, id domain.ID) error {
+func (t *tx) lockOwner(ctx context.Context, id domain.ID) error {
 	var deleting bool
-	err := tx.NewRaw(r.lock("SELECT deleting FROM users WHERE id = ?"), id[:]).Scan(ctx, &deleting)
+	err := t.NewRaw(t.r.lock("SELECT deleting FROM users WHERE id = ?"), id[:]).Scan(ctx, &deleting)
 	if err == nil && deleting {
 		err = sql.ErrNoRows
 	}
 	if err != nil {
-		return r.notFound(err, "user")
+		return t.r.notFound(err, "user")
 	}
 	return nil
 }
@@ -230,42 +228,42 @@ func (s links) ListAll(ctx context.Context, t ports.TimeRange, p ports.Page) ([]
 type linkChanges struct{ *repo }
 
 func (s linkChanges) Revoke(ctx context.Context, ownerID, id domain.ID, audit *domain.AuditEntry, now time.Time) error {
-	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		token, image, err := tokenOf(ctx, tx, ownerID, id)
+	return s.change(ctx, func(ctx context.Context, t *tx) error {
+		token, image, err := tokenOf(ctx, t, ownerID, id)
 		if err != nil {
 			return s.notFound(err, "link")
 		}
-		n, err := exec(ctx, tx, "UPDATE links SET revoked_at = ? WHERE token_hash = ? AND revoked_at = 0", toMicros(now), token[:])
+		n, err := t.exec(ctx, "UPDATE links SET revoked_at = ? WHERE token_hash = ? AND revoked_at = 0", toMicros(now), token[:])
 		if err != nil || n == 0 {
 			return err
 		}
-		if _, err := exec(ctx, tx, notLive, ownerID[:], image, id[:]); err != nil {
+		if err := t.deferExec(ctx, notLive, ownerID[:], image, id[:]); err != nil {
 			return err
 		}
-		if err := s.record(ctx, tx, audit); err != nil {
-			return err
-		}
-		f, err := s.lockFeed(ctx, tx)
-		if err != nil {
-			return err
-		}
-		f.add(ports.Change{Kind: ports.LinkRevoked, ID: id})
-		return f.publish(ctx, tx)
+		t.announce(ownerID, ports.Change{Kind: ports.LinkRevoked, ID: id})
+		return t.record(ctx, audit)
 	})
 }
 
-func (s linkChanges) TakeView(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error) {
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
-	n, err := s.exec(ctx, "UPDATE links SET views = views + 1 WHERE token_hash = ? AND views < max_views AND revoked_at = 0 AND expires_at > ?",
-		token[:], toMicros(now))
-	return n > 0, s.fail(err)
+// TakeView is a transaction for its receipt's sake: after a lost answer a second view
+// must not be taken for the first.
+func (s linkChanges) TakeView(ctx context.Context, token domain.SecretHash, now time.Time) (taken bool, err error) {
+	err = s.write(ctx, func(ctx context.Context, t *tx) error {
+		n, err := t.exec(ctx, "UPDATE links SET views = views + 1 WHERE token_hash = ? AND views < max_views AND revoked_at = 0 AND expires_at > ?",
+			token[:], toMicros(now))
+		taken = n > 0
+		return err
+	})
+	return taken && err == nil, err
 }
 
-func (s linkChanges) AddViews(ctx context.Context, views map[domain.SecretHash]int64) error {
+// viewsKept is for how long a batch of views is known: longer than a node tries to write it.
+const viewsKept = 24 * time.Hour
+
+func (s linkChanges) AddViews(ctx context.Context, b ports.ViewBatch) error {
 	// Links with the same number to add share a statement; a fixed order keeps two nodes from a deadlock.
 	byCount := make(map[int64][][]byte)
-	for h, n := range views {
+	for h, n := range b.Views {
 		if n > 0 {
 			byCount[n] = append(byCount[n], bytes.Clone(h[:]))
 		}
@@ -279,16 +277,16 @@ func (s linkChanges) AddViews(ctx context.Context, views map[domain.SecretHash]i
 		slices.SortFunc(hashes, bytes.Compare)
 	}
 	slices.Sort(counts)
-	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.run(ctx, transaction{receipt: receipt(b.ID), kept: viewsKept, fn: func(ctx context.Context, t *tx) error {
 		for _, n := range counts {
 			for part := range slices.Chunk(byCount[n], chunk) {
-				if _, err := exec(ctx, tx, "UPDATE links SET views = views + ? WHERE token_hash IN (?) AND max_views = 0", n, bun.List(part)); err != nil {
+				if err := t.deferExec(ctx, "UPDATE links SET views = views + ? WHERE token_hash IN (?) AND max_views = 0", n, bun.List(part)); err != nil {
 					return err
 				}
 			}
 		}
 		return nil
-	})
+	}})
 }
 
 func (s linkChanges) DeleteOld(ctx context.Context, madeBefore time.Time, limit int) (int, error) {
@@ -296,9 +294,9 @@ func (s linkChanges) DeleteOld(ctx context.Context, madeBefore time.Time, limit 
 		return 0, err
 	}
 	var removed int
-	err := s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		var old []linkOwnerRow
-		err := tx.NewSelect().Model(&old).Where("created_at < ?", toMicros(madeBefore)).
+		err := t.NewSelect().Model(&old).Where("created_at < ?", toMicros(madeBefore)).
 			OrderBy("created_at", bun.OrderAsc).Limit(int64(limit)).Scan(ctx)
 		removed = len(old)
 		if err != nil {
@@ -313,20 +311,20 @@ func (s linkChanges) DeleteOld(ctx context.Context, madeBefore time.Time, limit 
 			ids[i], hashes[i], lists[in] = row.ID, row.TokenHash, append(lists[in], row.ID)
 		}
 		for part := range slices.Chunk(hashes, chunk) {
-			if _, err := exec(ctx, tx, "DELETE FROM links WHERE token_hash IN (?)", bun.List(part)); err != nil {
+			if _, err := t.exec(ctx, "DELETE FROM links WHERE token_hash IN (?)", bun.List(part)); err != nil {
 				return err
 			}
 		}
 		for in, all := range lists {
 			for part := range slices.Chunk(all, chunk) {
-				if _, err := exec(ctx, tx, "DELETE FROM owner_links WHERE owner_id = ? AND image_id = ? AND id IN (?)",
+				if _, err := t.exec(ctx, "DELETE FROM owner_links WHERE owner_id = ? AND image_id = ? AND id IN (?)",
 					in.owner[:], in.image[:], bun.List(part)); err != nil {
 					return err
 				}
 			}
 		}
 		for part := range slices.Chunk(ids, chunk) {
-			if _, err := exec(ctx, tx, "DELETE FROM link_owners WHERE id IN (?)", bun.List(part)); err != nil {
+			if _, err := t.exec(ctx, "DELETE FROM link_owners WHERE id IN (?)", bun.List(part)); err != nil {
 				return err
 			}
 		}

@@ -121,14 +121,26 @@ type memberRow struct {
 	UserID []byte `bun:"user_id,pk"`
 }
 
-type changeRow struct {
-	bun.BaseModel `bun:"table:changes,alias:changes"`
+// entryRow is an entry of the change feed.
+type entryRow struct {
+	bun.BaseModel `bun:"table:change_entries,alias:change_entries"`
 
-	Version int64  `bun:"version,pk"`
-	Kind    string `bun:"kind"`
-	ID      []byte `bun:"id"` // the zero id for a tier
-	Name    string `bun:"name"`
-	At      int64  `bun:"at"`
+	Shard   int           `bun:"shard,pk"`
+	Version int64         `bun:"version,pk"`
+	Kind    string        `bun:"kind"`
+	ID      []byte        `bun:"id"` // the zero id for a tier
+	Name    string        `bun:"name"`
+	At      int64         `bun:"at"`
+	Prev    sql.NullInt64 `bun:"prev"` // the stamp before, on the first entry of a transaction
+}
+
+// stateRow is what the feed keeps beside its entries.
+type stateRow struct {
+	bun.BaseModel `bun:"table:feed_state,alias:feed_state"`
+
+	ID           int64 `bun:"id,pk"`
+	Mark         int64 `bun:"mark"`          // the latest time that was believed
+	RollOutUntil int64 `bun:"rollout_until"` // until when nodes of the version before may run
 }
 
 type auditRow struct {

@@ -5,7 +5,6 @@ package wiring
 import (
 	"net"
 	"net/netip"
-	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/domain"
 )
 
@@ -28,6 +28,7 @@ type Config struct {
 	SecretKeys     [][]byte // empty: the data folder's
 	AdminPassword  string
 	CDNMaxAge      time.Duration
+	TrashFor       time.Duration
 	TrustedProxies []netip.Prefix
 
 	// Existing makes Open refuse what is not there yet, where it would otherwise make a
@@ -55,6 +56,7 @@ func Settings() []Setting {
 		{"IMAGIFY_SECRET_KEY", ""},
 		{"IMAGIFY_ADMIN_PASSWORD", ""},
 		{"IMAGIFY_CDN_MAX_AGE", "0"},
+		{"IMAGIFY_TRASH_DAYS", "7"},
 		{"IMAGIFY_TRUSTED_PROXIES", ""},
 	}
 }
@@ -86,15 +88,22 @@ func Load(getenv func(name string) string) (Config, error) {
 			return c, domain.Errorf(domain.Invalid, "%s is not a URL with a scheme, such as %q", u.name, u.example)
 		}
 	}
-	c.PublicURL = strings.TrimRight(value["IMAGIFY_PUBLIC_URL"], "/")
-	if u, err := url.Parse(c.PublicURL); c.PublicURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-		return c, domain.Errorf(domain.Invalid, "IMAGIFY_PUBLIC_URL must be like https://img.example.org")
+	if text := value["IMAGIFY_PUBLIC_URL"]; text != "" {
+		var err error
+		if c.PublicURL, err = ginapi.ParsePublicURL(text); err != nil {
+			return c, domain.Errorf(domain.Invalid, "IMAGIFY_PUBLIC_URL %v", err)
+		}
 	}
 	seconds, err := strconv.Atoi(value["IMAGIFY_CDN_MAX_AGE"])
 	if err != nil || seconds < 0 || seconds > 365*24*3600 {
 		return c, domain.Errorf(domain.Invalid, "IMAGIFY_CDN_MAX_AGE must be a number of seconds, 0 or more")
 	}
 	c.CDNMaxAge = time.Duration(seconds) * time.Second
+	days, err := strconv.Atoi(value["IMAGIFY_TRASH_DAYS"])
+	if err != nil || days < 1 || days > 3650 {
+		return c, domain.Errorf(domain.Invalid, "IMAGIFY_TRASH_DAYS must be a number of days, 1 to 3650")
+	}
+	c.TrashFor = time.Duration(days) * 24 * time.Hour
 	for _, text := range fields(value["IMAGIFY_TRUSTED_PROXIES"]) {
 		prefix, err := parsePrefix(text)
 		if err != nil {

@@ -114,6 +114,11 @@ func (b measuredBlobs) Move(ctx context.Context, from, to string) (err error) {
 	return b.Blobs.Move(ctx, from, to)
 }
 
+func (b measuredBlobs) Copy(ctx context.Context, from, to string) (err error) {
+	defer b.observe("copy", time.Now(), &err)
+	return b.Blobs.Copy(ctx, from, to)
+}
+
 // Walk implements ports.BlobWalker: by the store's own way where it has one, else page
 // by page. It takes as long as its caller does, and is not measured.
 func (b measuredBlobs) Walk(ctx context.Context, prefix, after string, foreign func(string)) iter.Seq2[ports.BlobInfo, error] {

@@ -99,7 +99,7 @@ func (c Config) Parts() []Part {
 // Open opens what the configuration names. What cannot be, such as an unknown
 // scheme, is domain.Invalid; what does not answer is found by its first use.
 func (c Config) Open(ctx context.Context, log *slog.Logger) (*Backends, error) {
-	b := &Backends{Config: app.Config{Logger: log}}
+	b := &Backends{Config: app.Config{Logger: log, TrashFor: c.TrashFor}}
 	if c.Metrics != nil {
 		var err error
 		if b.measures, err = newMeasures(c.Metrics); err != nil {

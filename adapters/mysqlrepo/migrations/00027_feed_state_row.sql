@@ -1,0 +1,7 @@
+-- +goose Up
+INSERT IGNORE INTO feed_state (id, mark, rollout_until)
+SELECT 1, 0, CASE WHEN EXISTS (SELECT 1 FROM tiers)
+    THEN TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) + 86400000000 ELSE 0 END;
+
+-- +goose Down
+DELETE FROM feed_state WHERE id = 1;
