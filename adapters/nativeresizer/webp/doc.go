@@ -2,9 +2,8 @@
 // Specification) and decodes the still image, or the first frame of an animation
 // onto its canvas.
 //
-// golang.org/x/image/webp refuses animations and hands out no metadata; this
-// package reads the container and decodes lossy images itself, and uses the decoder
-// of x/image for lossless ones.
+// golang.org/x/image/webp refuses animations and hands out no metadata; this package
+// reads the container, and decodes lossy and lossless images itself.
 //
 // A [Decoder] reads its source once, from front to back. [Decoder.Header] stops at
 // the bitstream of the first frame, when its size has been compared with that of
@@ -17,10 +16,10 @@
 //	h, err := d.Header(ctx)
 //	if err != nil { … }
 //	if h.Width*h.Height > limit { … }
-//	p, err := d.Decode(ctx) // or DecodeForShrinking
+//	p, err := d.Decode(ctx) // or DecodePlanes, DecodeRows
 //
 // Lossy images stay in the planes of YCbCr 4:2:0 in which they are stored, with a
-// plane of alpha if there is one. Colour profiles and EXIF are handed out.
+// plane of alpha if there is one. Rows of pixels come from [Decoder.DecodeRows]. Colour profiles and EXIF are handed out.
 //
 // # The canvas
 //
@@ -36,10 +35,7 @@
 //
 // # Hostile files
 //
-// Memory is bounded by MemoryNeeded. A bitstream is read before memory is allocated
-// for what it decodes to, as far as it is really there. The context is looked
-// at whenever the source is read, and for every row of macroblocks; but the decoder of
-// lossless images and of compressed alpha only looks at it with every 4 KiB of data, so
-// that it may go on for up to 60 ns a pixel after its context has ended. No input
-// makes the package panic.
+// Memory is bounded by MemoryNeeded and RowsMemory, work by Options.Work. The context is
+// looked at whenever the source is read, for every row of macroblocks and for every few
+// thousand pixels. No input makes the package panic.
 package webp

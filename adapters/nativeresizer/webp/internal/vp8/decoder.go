@@ -1,7 +1,7 @@
 // Package vp8 decodes VP8 key frames (RFC 6386), which are what lossy WebP images are.
 //
 // It does what golang.org/x/image/vp8 does for images, to the bit, but looks at a
-// context between rows, and can leave the loop filter out, which is half of the
+// context and a budget between rows, and can leave the loop filter out, which is half of the
 // work: pictures that are going to be shrunk do not need it.
 package vp8
 
@@ -73,7 +73,7 @@ type Options struct {
 	Budget *work.Budget
 }
 
-// Units of work (see package work), as BenchmarkUnits measures them.
+// Units of work (see package work), which BenchmarkUnits of package webp measures.
 const (
 	blockUnits  = 500  // a macroblock, its modes and its prediction
 	placeUnits  = 12   // a place of a coefficient that has been read, with its transform
