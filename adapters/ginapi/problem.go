@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/imagify-api/imagify/domain"
@@ -162,7 +163,53 @@ func (q *request) drainBody() {
 	if !q.drain || http.NewResponseController(q.w).Flush() != nil {
 		return
 	}
+	who := q.address
+	if !q.actor.User.ID.IsZero() {
+		who = q.actor.User.ID.String()
+	}
+	if !q.s.drains.begin(who) {
+		return
+	}
+	defer q.s.drains.end(who)
 	_, _ = io.CopyN(io.Discard, q.r.Body, drainBytes) // a client that is gone has no use for the answer
+}
+
+// maxDrains is how many bodies are read on for at a time, maxDrainsEach how many of one user, or of
+// one address that is not signed in: reading costs the processor, and who sends hundreds of requests that are
+// refused looks at no answer.
+const (
+	maxDrains     = 128
+	maxDrainsEach = 8
+)
+
+// drains counts the bodies that are read on for, by who sends them.
+type drains struct {
+	mu   sync.Mutex
+	all  int
+	each map[string]int
+}
+
+func (d *drains) begin(who string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.all >= maxDrains || d.each[who] >= maxDrainsEach {
+		return false
+	}
+	if d.each == nil {
+		d.each = map[string]int{}
+	}
+	d.all++
+	d.each[who]++
+	return true
+}
+
+func (d *drains) end(who string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.all--
+	if d.each[who]--; d.each[who] == 0 {
+		delete(d.each, who)
+	}
 }
 
 // allow makes gin's Allow header one of the path's own methods, in a fixed order.

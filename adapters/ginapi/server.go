@@ -62,6 +62,7 @@ type Server struct {
 	publicSecure bool
 	origins      *http.CrossOriginProtection
 	metrics      *metrics
+	drains       drains
 	openapi      []byte
 	schemas      obj // of the document
 	site         *web.Site

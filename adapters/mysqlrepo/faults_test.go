@@ -110,7 +110,7 @@ func TestOpenFails(t *testing.T) {
 		if s.MariaDB { // 10.11 has no certificate unless told so
 			require.ErrorContains(t, err, "leave tls out")
 		} else {
-			require.ErrorContains(t, err, "tls=skip-verify")
+			require.ErrorContains(t, err, "by the parameter ca")
 		}
 	})
 }
