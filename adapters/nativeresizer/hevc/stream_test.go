@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -148,7 +149,10 @@ func TestEncodedStreamsAreBitExact(t *testing.T) {
 			args = append(args, "--min-cu-size", "16")
 		}
 		_ = os.Remove(stream)
-		out, err := exec.CommandContext(t.Context(), "x265", args...).CombinedOutput()
+		// Some options make x265 wait for itself for ever.
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		out, err := exec.CommandContext(ctx, "x265", args...).CombinedOutput()
+		cancel()
 		if made, statErr := os.Stat(stream); err != nil || statErr != nil || made.Size() == 0 {
 			t.Logf("x265 does not take %q: %s", args, out)
 			continue
