@@ -315,7 +315,7 @@ func (s *Service) receive(ctx context.Context, file *spoolFile, share *underWay,
 		}
 		filled += n
 		// What begins no accepted format is refused before anything is written anywhere.
-		if !sniffed && (size >= domain.ForeignLength || rerr == io.EOF) { //nolint:errorlint // as below
+		if !sniffed && (size >= domain.ForeignLength || rerr == io.EOF) {
 			head := (*buf)[:min(filled, domain.ForeignLength)]
 			if format, ok := domain.Sniff(head); !ok || !slices.Contains(s.cfg.Accept, format) {
 				return 0, digest, domain.RefuseFormat(head, s.cfg.Accept)
@@ -335,7 +335,7 @@ func (s *Service) receive(ctx context.Context, file *spoolFile, share *underWay,
 			}
 			filled, scanned = 0, 0
 		}
-		if rerr == io.EOF { //nolint:errorlint // a wrapped one is a body that was cut short
+		if rerr == io.EOF { // a wrapped one is a body that was cut short
 			break
 		}
 		if rerr != nil {
