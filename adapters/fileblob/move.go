@@ -111,7 +111,7 @@ func (s *Store) leave(folder []string) error {
 	}
 	for i := len(folder); i > 0; i-- {
 		// It fails if something is in there, or came in this moment: that stays.
-		if err := s.root.Remove(path.Join(folder[:i]...)); err != nil {
+		if s.root.Remove(path.Join(folder[:i]...)) != nil {
 			break
 		}
 	}

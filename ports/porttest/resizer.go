@@ -664,7 +664,7 @@ type endless struct {
 
 func (e *endless) Read(p []byte) (int, error) {
 	const begin = "\xff\xd8"
-	n := 0
+	var n int
 	if e.pos < int64(len(begin)) {
 		n = copy(p, begin[e.pos:])
 	} else {
