@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -116,7 +117,7 @@ func TestEncodedStreamsAreBitExact(t *testing.T) {
 			data, err := os.ReadFile(stream)
 			require.NoError(t, err)
 			g, err := decode(t, split(data), Options{})
-			if err != nil && !bytes.Equal(encoder, ffmpeg) {
+			if ok := err == nil && bytes.Equal(encoder, g.rows(1)); !ok && !bytes.Equal(encoder, ffmpeg) && slices.Contains(args, "--slices") {
 				t.Logf("neither we (%v) nor ffmpeg can make the encoder's picture of %q", err, args)
 				broken++
 				return
