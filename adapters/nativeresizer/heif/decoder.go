@@ -2,8 +2,8 @@ package heif
 
 import (
 	"context"
-	"errors"
 	"encoding/binary"
+	"errors"
 	"io"
 	"slices"
 
