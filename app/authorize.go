@@ -246,8 +246,8 @@ func (s *Service) Limit(ctx context.Context, actor domain.Actor) (limit domain.L
 	}
 	got, err := s.cfg.RateLimits.Allow(ctx, "requests:"+actor.User.ID.String(), perMinute(int64(limit)))
 	s.outages.limits.note(ctx, s.log, err)
-	if err != nil { // a limiter that is unavailable must not take the service with it
-		return domain.NoLimit, st, nil
+	if err != nil {
+		return domain.NoLimit, st, nil //nolint:nilerr // a limiter that is unavailable must not take the service with it
 	}
 	st = RateState{Remaining: got.Remaining, Reset: got.Reset}
 	if !got.Allowed {

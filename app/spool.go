@@ -143,11 +143,8 @@ func (s *spool) check() error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if _, err := f.Write([]byte{0}); err != nil {
-		return err
-	}
-	return nil
+	_, err = f.Write([]byte{0})
+	return errors.Join(err, f.Close())
 }
 
 // promise takes n bytes of room, where the reserve is left untouched by it.

@@ -274,7 +274,7 @@ func (w *sweeper) finish(ctx context.Context, d ports.DueImage) error {
 	// database the upload may have been acknowledged.
 	ok, err := w.rec.Deletions.Finish(ctx, d.OwnerID, d.ID, w.now())
 	if err == nil && ok {
-		_, err = w.trashImage(ctx, d.OwnerID, d.ID)
+		err = w.trashImage(ctx, d.OwnerID, d.ID)
 	}
 	return err
 }
@@ -368,7 +368,7 @@ func (w *sweeper) eachOwnerless(ctx context.Context, do func(page []ports.DueIma
 }
 
 func (w *sweeper) removeOwnerless(ctx context.Context, d ports.DueImage) error {
-	if _, err := w.trashImage(ctx, d.OwnerID, d.ID); err != nil {
+	if err := w.trashImage(ctx, d.OwnerID, d.ID); err != nil {
 		return err
 	}
 	if err := w.rec.Deletions.Mark(ctx, d.OwnerID, d.ID, nil, w.now()); err != nil && !errors.Is(err, domain.NotFound) {
@@ -483,7 +483,7 @@ func (w *sweeper) sweepTrash(ctx context.Context, before time.Time) error {
 			}
 		}
 		w.r.Purged += len(old)
-		if gone := append(old, settled...); len(gone) > 0 && !w.DryRun {
+		if gone := slices.Concat(old, settled); len(gone) > 0 && !w.DryRun {
 			return w.cfg.Blobs.Delete(ctx, gone...)
 		}
 		return nil

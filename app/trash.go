@@ -168,22 +168,19 @@ func (s *Service) removeAll(ctx context.Context, prefix string) error {
 }
 
 // trashImage moves all blobs of an image to the trash.
-func (s *Service) trashImage(ctx context.Context, ownerID, id domain.ID) (n int, err error) {
+func (s *Service) trashImage(ctx context.Context, ownerID, id domain.ID) error {
 	var keys []string
 	for b, err := range ports.WalkBlobs(ctx, s.cfg.Blobs, imagePrefix(ownerID, id), "", nil) {
 		if err != nil {
-			return 0, err
+			return err
 		}
 		keys = append(keys, b.Key) // few: an image has an original and a thumbnail for each height
 	}
 	slices.Reverse(keys) // the original last: while it is there, the image is not half gone
 	for _, key := range keys {
-		switch err := s.cfg.Blobs.Move(ctx, key, trashPrefix+key); {
-		case err == nil:
-			n++
-		case !errors.Is(err, domain.NotFound):
-			return n, err
+		if err := s.cfg.Blobs.Move(ctx, key, trashPrefix+key); err != nil && !errors.Is(err, domain.NotFound) {
+			return err
 		}
 	}
-	return n, nil
+	return nil
 }

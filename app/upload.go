@@ -68,7 +68,7 @@ func (s *Service) Upload(ctx context.Context, actor domain.Actor, in UploadInput
 		return domain.Image{}, err
 	}
 	defer share.end()
-	if err := s.takeQuota(ctx, share, limits, in.Size); err != nil {
+	if err := s.takeQuota(ctx, share, limits, in); err != nil {
 		return domain.Image{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Caps.UploadTime)
@@ -130,11 +130,7 @@ func (s *Service) Upload(ctx context.Context, actor domain.Actor, in UploadInput
 		in.Filename = in.FilenameOf()
 	}
 	img.Filename = domain.CleanFilename(in.Filename, img.Format)
-	img, err = s.keep(row.ctx, actor, up, img, file, limits)
-	if err == nil {
-		share.committed(img.Size)
-	}
-	return img, err
+	return s.keep(row.ctx, actor, up, img, file, limits, share)
 }
 
 // pendingRow is the record of an upload that is whole, from when it is begun. Its lease is renewed
@@ -199,7 +195,7 @@ func (s *Service) beginAndSync(ctx, waiting context.Context, up *ports.Upload, f
 }
 
 // keep stores a whole and inspected upload and makes its image ready.
-func (s *Service) keep(ctx context.Context, actor domain.Actor, up ports.Upload, img domain.Image, file *spoolFile, limits domain.Limits) (domain.Image, error) {
+func (s *Service) keep(ctx context.Context, actor domain.Actor, up ports.Upload, img domain.Image, file *spoolFile, limits domain.Limits, share *underWay) (domain.Image, error) {
 	if err := s.store(ctx, up, img, file); err != nil {
 		s.discard(ctx, up)
 		return domain.Image{}, err
@@ -208,6 +204,7 @@ func (s *Service) keep(ctx context.Context, actor domain.Actor, up ports.Upload,
 		s.discard(ctx, up)
 		return domain.Image{}, err
 	}
+	share.committing()
 	err := s.rec.Uploads.Commit(ctx, up, img, ports.Quota{MaxImages: limits.MaxImages, MaxBytes: limits.MaxStorageBytes})
 	switch code := domain.CodeOf(err); code {
 	case domain.Denied:
@@ -248,23 +245,45 @@ func (s *Service) stillMay(ctx context.Context, actor domain.Actor) (domain.Acto
 
 // takeQuota counts an image, and its bytes where they are known, against the quota, before anything
 // is received. Commit does so exactly; this refuses early, and bounds what is unfinished.
-func (s *Service) takeQuota(ctx context.Context, share *underWay, l domain.Limits, size int64) error {
+func (s *Service) takeQuota(ctx context.Context, share *underWay, l domain.Limits, in UploadInput) error {
 	if l.MaxImages == domain.NoLimit && l.MaxStorageBytes == domain.NoLimit {
 		return nil
 	}
-	read := share.read()
+	err := s.takeBytes(ctx, share, l, 1, max(in.Size, 0))
+	if err == nil && in.Size < 0 {
+		err = share.take(l, 0, 1) // at least one byte has to fit, or nothing need be sent
+	}
+	if err == nil || in.IdempotencyKey == "" || domain.CodeOf(err) != domain.QuotaExceeded {
+		return err
+	}
+	// The image that fills the quota may be the one that this request asks for again.
+	share.repeats, err = s.repeats(ctx, share.user, in.IdempotencyKey, err)
+	return err
+}
+
+// takeBytes asks what is stored, and counts this upload beside it.
+func (s *Service) takeBytes(ctx context.Context, share *underWay, l domain.Limits, images, bytes int64) error {
 	used, err := s.rec.Images.Usage(ctx, share.user)
 	if err != nil {
 		return err
 	}
-	share.stored(used, read)
-	if err := share.take(l, 1, max(size, 0)); err != nil {
-		return err
+	share.stored(used)
+	return share.take(l, images, bytes)
+}
+
+// repeats reports whether the key is that of an upload that was made or is under way, or else returns refusal.
+func (s *Service) repeats(ctx context.Context, owner domain.ID, key string, refusal error) (bool, error) {
+	now := s.now()
+	up := ports.Upload{ImageID: s.cfg.NewID(), OwnerID: owner, UploadedAt: now, LeaseUntil: now.Add(uploadLease), Key: hashSecret(key)}
+	claim, err := s.rec.Uploads.Begin(ctx, up, now)
+	if err != nil {
+		return false, err
 	}
-	if size < 0 {
-		return share.take(l, 0, 1) // at least one byte has to fit, or nothing need be sent
+	if claim.State == ports.ClaimWon {
+		s.abort(ctx, up)
+		return false, refusal
 	}
-	return nil
+	return true, nil
 }
 
 // receive takes the body into the spool, hashing and counting, while the scan judges it.
@@ -287,13 +306,16 @@ func (s *Service) receive(ctx context.Context, file *spoolFile, share *underWay,
 			return 0, digest, domain.Errorf(domain.Invalid, "the upload has more than the %d bytes announced", in.Size)
 		case size > counted:
 			if err := share.take(limits, 0, size-counted); err != nil {
-				return 0, digest, err
+				// An image may have been deleted since.
+				if err := s.takeBytes(ctx, share, limits, 0, size-counted); err != nil {
+					return 0, digest, err
+				}
 			}
 			counted = size
 		}
 		filled += n
 		// What begins no accepted format is refused before anything is written anywhere.
-		if !sniffed && (size >= domain.ForeignLength || rerr == io.EOF) { //nolint:errorlint // as below
+		if !sniffed && (size >= domain.ForeignLength || rerr == io.EOF) {
 			head := (*buf)[:min(filled, domain.ForeignLength)]
 			if format, ok := domain.Sniff(head); !ok || !slices.Contains(s.cfg.Accept, format) {
 				return 0, digest, domain.RefuseFormat(head, s.cfg.Accept)
@@ -313,7 +335,7 @@ func (s *Service) receive(ctx context.Context, file *spoolFile, share *underWay,
 			}
 			filled, scanned = 0, 0
 		}
-		if rerr == io.EOF { //nolint:errorlint // a wrapped one is a body that was cut short
+		if rerr == io.EOF { // a wrapped one is a body that was cut short
 			break
 		}
 		if rerr != nil {

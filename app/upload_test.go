@@ -207,6 +207,39 @@ func promiseD4(t *testing.T) {
 	}
 }
 
+// The image that fills the quota is answered again for its Idempotency-Key; another key is one too many.
+func TestARepetitionNeedsNoPlaceInTheQuota(t *testing.T) {
+	t.Parallel()
+	size := int64(len(drawing()))
+	for name, limits := range map[string]map[string]*int64{
+		"Count": {"max_images": ptr(int64(1))},
+		"Bytes": {"max_storage_bytes": ptr(size)},
+	} {
+		for _, announced := range []int64{-1, size} {
+			t.Run(fmt.Sprint(name, announced), func(t *testing.T) {
+				w := newWorld(t)
+				_, err := w.svc.CreateTier(ctx, w.root, name, app.TierChange{Limits: limits})
+				require.NoError(t, err)
+				anna := w.user("anna", name)
+				upload := func(key string) (domain.Image, error) {
+					return w.svc.Upload(ctx, anna, app.UploadInput{Body: bytes.NewReader(drawing()), Size: announced, IdempotencyKey: key})
+				}
+				img, err := upload("one")
+				require.NoError(t, err)
+				again, err := upload("one")
+				require.NoError(t, err)
+				assert.Equal(t, img.ID, again.ID)
+				_, err = upload("two")
+				assert.Equal(t, domain.QuotaExceeded, domain.CodeOf(err))
+				require.NoError(t, w.svc.DeleteImage(ctx, anna, img.ID))
+				_, err = upload("two")
+				require.NoError(t, err, "the refusal left the key free")
+				assert.Equal(t, 1, w.keys())
+			})
+		}
+	}
+}
+
 // patiently uploads, and comes again where too many uploads are under way.
 func patiently(svc *app.Service, a domain.Actor, in func() app.UploadInput) (domain.Image, error) {
 	for {

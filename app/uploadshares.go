@@ -28,9 +28,7 @@ type uploadShare struct {
 	uploads int
 	images  int64 // of uploads, those whose place in the quota is taken
 	bytes   int64
-	used    domain.Usage // what is stored, as last read and with what was committed since
-	known   bool
-	commits int // since the share was made
+	used    domain.Usage // what is stored, as last read
 }
 
 // underWay is one upload that was admitted. It must be ended.
@@ -40,6 +38,8 @@ type underWay struct {
 	share  *uploadShare
 	images int64
 	bytes  int64
+	// repeats says that it has the Idempotency-Key of another, whose place in the quota is its own.
+	repeats bool
 }
 
 // admit lets an upload begin, or refuses it as one too many.
@@ -67,27 +67,19 @@ func (u *uploadShares) admit(user domain.ID) (*underWay, error) {
 	return &underWay{all: u, user: user, share: s}, nil
 }
 
-// stored takes note of what the records say that the user stores; read was called before they were asked.
-func (w *underWay) stored(used domain.Usage, read int) {
+// stored takes note of what the records say that the user stores.
+func (w *underWay) stored(used domain.Usage) {
 	w.all.mu.Lock()
 	defer w.all.mu.Unlock()
-	if w.share.known && read != w.share.commits {
-		// An upload was committed while they were asked, and may be in the answer or not.
-		used.Images, used.Bytes = max(used.Images, w.share.used.Images), max(used.Bytes, w.share.used.Bytes)
-	}
-	w.share.used, w.share.known = used, true
-}
-
-// read begins a question to the records.
-func (w *underWay) read() int {
-	w.all.mu.Lock()
-	defer w.all.mu.Unlock()
-	return w.share.commits
+	w.share.used = used
 }
 
 // take counts images and bytes of this upload against the quota: what is stored, what is
 // under way and what is asked for have to fit into it.
 func (w *underWay) take(l domain.Limits, images, bytes int64) error {
+	if w.repeats {
+		return nil
+	}
 	w.all.mu.Lock()
 	defer w.all.mu.Unlock()
 	s := w.share
@@ -109,13 +101,11 @@ func (w *underWay) take(l domain.Limits, images, bytes int64) error {
 	return nil
 }
 
-// committed turns what was under way into what is stored.
-func (w *underWay) committed(size int64) {
+// committing gives back what the upload has taken before it is committed: from then on what is stored may
+// count it, and Commit counts exactly. Counted twice it would refuse another that fits.
+func (w *underWay) committing() {
 	w.all.mu.Lock()
 	defer w.all.mu.Unlock()
-	w.share.commits++
-	w.share.used.Images++
-	w.share.used.Bytes += size
 	w.giveBack()
 }
 

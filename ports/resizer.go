@@ -59,8 +59,9 @@ type Scan interface {
 	// file, by the errors of Inspect, at the first byte by which that can be
 	// known without decoding; the error stays.
 	Write(p []byte) (int, error)
-	// Finish says that the file is over: the error of Write, or the one of a file that
-	// is cut short, or nil.
+	// Finish says that the file is over: the error of Write, or the one of a file that is
+	// cut short, or nil. Where the file ends amid the data of its pixels, only decoding
+	// can tell whether one is missing: then it may be nil, and Inspect refuses the file.
 	Finish() error
 }
 

@@ -109,11 +109,8 @@ func (s *Store) leave(folder []string) error {
 	if err := s.syncFolder(path.Join(folder...)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fail(err)
 	}
-	for i := len(folder); i > 0; i-- {
-		// It fails if something is in there, or came in this moment: that stays.
-		if err := s.root.Remove(path.Join(folder[:i]...)); err != nil {
-			break
-		}
+	// It fails if something is in there, or came in this moment: that stays.
+	for i := len(folder); i > 0 && s.root.Remove(path.Join(folder[:i]...)) == nil; i-- {
 	}
 	return nil
 }

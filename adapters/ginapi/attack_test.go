@@ -164,7 +164,7 @@ func promiseX5(t *testing.T) {
 			e := endings(t, w, img, "original")[i]
 			u, err := url.Parse(e.path)
 			require.NoError(t, err)
-			req, err := http.NewRequest("GET", "http://"+strings.TrimPrefix(w.url, "http://")+u.RequestURI(), nil)
+			req, err := http.NewRequest(http.MethodGet, "http://"+strings.TrimPrefix(w.url, "http://")+u.RequestURI(), nil)
 			require.NoError(t, err)
 			e.who(req)
 			conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))

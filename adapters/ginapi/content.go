@@ -254,7 +254,7 @@ func (w *contentWriter) ReadFrom(src io.Reader) (sent int64, err error) {
 	defer watch.stop()
 	_, local := body.R.(*os.File) // read without a wait, and sent by the kernel
 	for first := true; body.N > 0; first = false {
-		piece := io.Reader(body.R)
+		piece := body.R
 		if !first {
 			w.mayGoOn(watch)
 		} else if !local {

@@ -80,11 +80,7 @@ func (q *request) signInPath() string {
 	if q.r.Method != http.MethodGet && q.r.Method != http.MethodHead {
 		return "/api-auth/login"
 	}
-	next := localPath(q.r.URL.RequestURI()) // bounded, as it is repeated here
-	if next == "/" {
-		return "/api-auth/login"
-	}
-	return "/api-auth/login?next=" + url.QueryEscape(next)
+	return "/api-auth/login?next=" + url.QueryEscape(localPath(q.r.URL.RequestURI())) // bounded, as it is repeated here
 }
 
 // localPath returns next if it is a path on this server, else "/": a sign-in must not lead elsewhere.

@@ -291,10 +291,10 @@ func promiseX14(t *testing.T) {
 		db := s.fresh(t, sent)
 		ctx, r, owner := t.Context(), db.Records(), newID()
 		require.NoError(t, r.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
-			return errors.Join(tx.SaveTier(ctx, domain.Tier{Name: "gold"}), tx.SaveUser(ctx, domain.User{ID: owner, Username: "anna", Tiers: []string{"gold"}}))
+			return errors.Join(tx.SaveTier(ctx, domain.Tier{Name: "gold"}), tx.SaveUser(ctx, domain.User{ID: owner, Username: "anna", Tiers: []string{"gold"}, IsActive: true}))
 		}))
 		changes := changesOf(r, owner)
-		for what, most := range map[string]int64{"downgrade": 6, "tier": 5, "image": 10, "token": 4, "link": 8} {
+		for what, most := range map[string]int64{"downgrade": 6, "tier": 5, "image": 11, "token": 4, "link": 8} {
 			require.NoError(t, changes[what](ctx))
 			before := sent.n.Load()
 			require.NoError(t, changes[what](ctx))

@@ -3,10 +3,11 @@ package nativeresizer_test
 import (
 	"bytes"
 	"encoding/binary"
-	"github.com/imagify-api/imagify/ports"
 	"image/color"
 	"image/jpeg"
 	"testing"
+
+	"github.com/imagify-api/imagify/ports"
 
 	"github.com/stretchr/testify/require"
 

@@ -99,8 +99,10 @@ func openFormat(ctx context.Context, src io.Reader, budget *work.Budget) (file, 
 // classify gives a codec's error its code; what no codec says stays as it is.
 func classify(err error) error {
 	if errors.Is(err, work.ErrExceeded) {
-		return &domain.Error{Code: domain.TooLarge, Err: err, Limit: new(int64(work.Max)),
-			Msg: "the file takes more work than allowed for what it shows; save it again with an ordinary encoder, or smaller"}
+		return &domain.Error{
+			Code: domain.TooLarge, Err: err, Limit: new(int64(work.Max)),
+			Msg: "the file takes more work than allowed for what it shows; save it again with an ordinary encoder, or smaller",
+		}
 	}
 	for _, f := range []func(error) error{classifyJPEG, classifyPNG, classifyWebP, classifyGIF, classifyHEIC} {
 		if c := f(err); c != nil {

@@ -87,7 +87,10 @@ func expected(r corpustest.Row, code domain.Code) bool {
 		return code == ""
 	case "reject":
 		return refused
-	case "accept-if-format-advertised": // and it is not
+	case "accept-if-format-advertised":
+		if advertised := slices.ContainsFunc(domain.Formats(), func(f domain.Format) bool { return f.Name() == r.Format }); advertised {
+			return code == ""
+		}
 		return code == domain.UnsupportedImage
 	}
 	return code == "" || refused

@@ -483,7 +483,7 @@ type blocked struct {
 
 func (b *blocked) Read(p []byte) (int, error) {
 	n, err := b.ReadSeeker.Read(p)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		close(b.reached)
 		<-b.wait
 	}

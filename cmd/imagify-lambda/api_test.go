@@ -65,7 +65,7 @@ func TestAPI(t *testing.T) {
 			dir := t.TempDir()
 			l := lambdatest.New(lambdatest.Function{Path: path, Env: []string{
 				"IMAGIFY_STORAGE_URL=file://" + filepath.Join(dir, "blobs"), "IMAGIFY_DATABASE_URL=sqlite:" + filepath.Join(dir, "imagify.db"),
-				"IMAGIFY_SECRET_KEY=a secret key of the tests", "IMAGIFY_ADMIN_PASSWORD=admin password", "IMAGIFY_PUBLIC_URL=https://img.example.org",
+				"IMAGIFY_DATA=" + dir, "IMAGIFY_SECRET_KEY=a secret key of the tests", "IMAGIFY_ADMIN_PASSWORD=admin password", "IMAGIFY_PUBLIC_URL=https://img.example.org",
 			}})
 			t.Cleanup(l.Close)
 			server := httptest.NewServer(l.Handler(front))

@@ -348,8 +348,8 @@ func (c *commitCutter) serve(client net.Conn) {
 		if err != nil {
 			return
 		}
-		// A command's packet: length, sequence number, COM_QUERY, text.
-		if bytes.Contains(buf[:n], []byte("\x03COMMIT")) {
+		// It may be the last of several statements in one command.
+		if bytes.Contains(buf[:n], []byte("COMMIT")) {
 			switch mode := c.mode.Load(); {
 			case mode == cutBefore && c.mode.CompareAndSwap(mode, 0):
 				c.cuts.Add(1)

@@ -325,7 +325,7 @@ func (c *cluster) promiseR7(t *testing.T) {
 		user, token := c.user(t, tier)
 		var kept, over atomic.Int64
 		atOnce(50, func(i int) {
-			a := c.nodes[i%2].upload(t, token, "", photo(10000+i, 320, 240)) // of about the same size
+			a := c.nodes[i%2].patientUpload(t, token, "", photo(10000+i, 320, 240)) // of about the same size
 			switch {
 			case a.status == 201:
 				kept.Add(1)
@@ -360,7 +360,7 @@ func (c *cluster) promiseR8(t *testing.T) {
 		key, data := fmt.Sprint("key ", round), photo(int(c.seed.Add(1)), 640, 480)
 		views := make([]imageView, 20)
 		atOnce(len(views), func(i int) {
-			a := c.nodes[i%2].upload(t, token, key, data)
+			a := c.nodes[i%2].patientUpload(t, token, key, data)
 			if assert.Equal(t, 201, a.status, a) {
 				a.into(t, &views[i])
 			}

@@ -353,6 +353,17 @@ func (n *node) upload(t *testing.T, token, key string, data []byte) answer {
 	return n.do(t, http.MethodPost, "/v1/images", token, data, header)
 }
 
+// patientUpload is upload by a client that comes again where too many of its own are under way.
+func (n *node) patientUpload(t *testing.T, token, key string, data []byte) answer {
+	t.Helper()
+	for {
+		if a := n.upload(t, token, key, data); a.status != http.StatusTooManyRequests {
+			return a
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
 // picture uploads one picture of a few KB that must be kept.
 func (n *node) picture(t *testing.T, token string) (imageView, []byte) {
 	t.Helper()

@@ -111,7 +111,8 @@ func TestListFlagsKeepEveryValue(t *testing.T) {
 	record := func(args ...string) (v struct {
 		Tiers, Permissions []string
 		Limits             map[string]*int64
-	}) {
+	},
+	) {
 		t.Helper()
 		code, out, errs := s.program(append(args, "--json")...)
 		require.Equal(t, 0, code, "%v: %s%s", args, out, errs)

@@ -377,7 +377,7 @@ func TestCommands(t *testing.T) {
 	assert.Equal(t, 1, code)
 	var up uploaded
 	require.NoError(t, json.Unmarshal([]byte(out), &up))
-	assert.Contains(t, errs, "not a picture of an accepted format")
+	assert.Contains(t, errs, "the file is PDF, which is not accepted")
 	assert.Contains(t, errs, "1 of 2 files were not uploaded")
 
 	assert.Contains(t, s.must("explain", "--user", "anna", "--image", up.ID, "thumbnail:640"), "allowed by tier Gold")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -225,6 +226,11 @@ func (c doctorCmd) Run(p *program) (err error) {
 }
 
 func checkSpool(_ context.Context, b *wiring.Backends) (string, error) {
+	if parent := filepath.Dir(b.SpoolDir); b.SpoolDir != "" {
+		if _, err := os.Stat(parent); errors.Is(err, fs.ErrNotExist) {
+			return parent + " is made when 'imagify serve' starts", nil // a look makes no folder
+		}
+	}
 	return "can be written, and there is room", app.CheckSpool(b.Config)
 }
 

@@ -159,6 +159,15 @@ func brokenResizers() []broken {
 		resizers("a scan does not miss the end", "Resizer/Scan", func(r ports.Resizer) ports.Resizer {
 			return resizerFault{Resizer: r, scan: func(lim domain.ImageLimits) ports.Scan { return carelessScan{r.Scan(lim)} }}
 		}),
+		resizers("a file that a scan let through is not decoded", "Resizer/Scan", func(r ports.Resizer) ports.Resizer {
+			return resizerFault{Resizer: r, inspect: func(ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error) {
+				info, err := r.Inspect(ctx, src, q)
+				if q.Scanned != nil && q.Scanned.Finish() == nil {
+					err = nil
+				}
+				return info, err
+			}}
+		}),
 		resizers("a scan does not look at the limits", "Resizer/ScanRefusesEarly", func(r ports.Resizer) ports.Resizer {
 			return resizerFault{Resizer: r, scan: func(domain.ImageLimits) ports.Scan {
 				return r.Scan(domain.ImageLimits{MaxPixels: domain.NoLimit, MaxFrames: domain.NoLimit})

@@ -103,7 +103,7 @@ func blobsMoveRacers(t *testing.T, b ports.Blobs) {
 	errs := make([]error, racers)
 	race(racers, func(i int) {
 		for range 3 {
-			err := error(nil)
+			var err error
 			if i%2 == 0 {
 				err = b.Move(t.Context(), "live/a", "trash/a")
 			} else {

@@ -56,7 +56,7 @@ func (t *tx) deferInsert(ctx context.Context, model any) error {
 
 func (t *tx) deferText(ctx context.Context, text string) error {
 	if !t.packed {
-		_, err := t.IDB.ExecContext(ctx, text)
+		_, err := t.ExecContext(ctx, text)
 		return err
 	}
 	t.later = append(t.later, text)
@@ -74,7 +74,7 @@ func (t *tx) flush(ctx context.Context) error {
 	}
 	text := strings.Join(t.later, "; ")
 	t.later, t.size = nil, 0
-	_, err := t.IDB.ExecContext(ctx, text)
+	_, err := t.ExecContext(ctx, text)
 	return err
 }
 

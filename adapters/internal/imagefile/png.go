@@ -172,10 +172,10 @@ func (p *pngParser) header(n int64, name string) (look int64, err error) {
 		switch info.PNG.ColorType {
 		case Palette:
 			ok = ok && n > 0 && n <= p.colours
-		default:
-			ok = ok && n == 2*int64(info.PNG.ColorType.Samples())
 		case GrayAlpha, RGBAlpha:
 			ok = false
+		default:
+			ok = ok && n == 2*int64(info.PNG.ColorType.Samples())
 		}
 		if ok {
 			info.PNG.Transparency, info.Alpha = true, true

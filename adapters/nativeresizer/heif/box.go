@@ -81,7 +81,6 @@ type extent struct{ offset, length uint64 }
 type item struct {
 	id       uint32
 	kind     string
-	inIdat   bool
 	method   int // of construction
 	external bool
 	extents  []extent

@@ -3,6 +3,7 @@ package heif
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"slices"
 
@@ -153,7 +154,7 @@ func (d *Decoder) readHeader() (*Header, error) {
 		boundary := d.pos
 		size, kind, header, err := d.boxHeader()
 		if err != nil {
-			if err == ErrTruncated && !first && int64(len(d.early)) == boundary {
+			if errors.Is(err, ErrTruncated) && !first && int64(len(d.early)) == boundary {
 				err = FormatError("file without metadata")
 			}
 			return nil, err

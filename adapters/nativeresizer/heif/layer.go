@@ -283,7 +283,8 @@ func (r *resolver) tiles(ids []uint32, columns, rows int) (*layer, error) {
 		case "grid", "iden", "iovl":
 			return nil, UnsupportedError("grid of pictures that are derived")
 		default:
-			if len(it.kind) == 4 && strings.Contains(" av01 j2k1 unci avc1 vvc1 jpeg ", it.kind) {
+			switch it.kind {
+			case "av01", "j2k1", "unci", "avc1", "vvc1", "jpeg":
 				return nil, CodingError(codingName(it.kind))
 			}
 			return nil, FormatError("tile that is no picture")

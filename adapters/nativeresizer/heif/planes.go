@@ -47,9 +47,9 @@ type reduction struct {
 	filters bool
 }
 
-// Shrink tells how reductions are numbered: 1 is the picture as it is, 2 the picture without
-// deblocking and sample adaptive offset, and 2k that averaged over boxes of k × k samples.
-// Largest returns the greatest that is at most most and that tiles allow.
+// Largest returns the greatest reduction that is at most most and that tiles allow. Reductions
+// are numbered so: 1 is the picture as it is, 2 the picture without deblocking and sample
+// adaptive offset, and 2k that averaged over boxes of k × k samples.
 func (h *Header) Largest(most float64) int {
 	if most < 2 || h.Alpha || h.Overlay {
 		return 1
@@ -320,7 +320,7 @@ type feed struct {
 	*target
 	left, top     int // of the tile, in samples of the component
 	sums          []uint32
-	pending, atY  int // rows in sums, and the row of the plane that they are for
+	pending       int // rows in sums
 	width, height int // of the tile
 }
 

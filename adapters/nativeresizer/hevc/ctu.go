@@ -287,7 +287,7 @@ func (d *Decoder) predictionModes(u *unit) {
 			}
 			likely = [3]int{a, b, third}
 		}
-		mode := 0
+		var mode int
 		if prev[i] {
 			k := 0
 			if c.bypass() == 1 {

@@ -416,13 +416,13 @@ func (d *Decoder) segment(ctx context.Context, g *segment) error {
 		d.neighbours(rx, ry)
 		switch {
 		case tileStart:
-			d.models.reset(d.slice.qp)
+			d.reset(d.slice.qp)
 		case rowStart && d.availUR:
 			d.models = d.wpp
 		case first && g.dependent:
 			d.models = d.dependent
 		case first || rowStart:
-			d.models.reset(d.slice.qp)
+			d.reset(d.slice.qp)
 		}
 		if first {
 			d.cuCbOffset, d.cuCrOffset = 0, 0

@@ -10,7 +10,6 @@ const (
 // sps is a sequence parameter set (7.3.2.2), as far as intra pictures need it.
 type sps struct {
 	chroma                   int // ChromaArrayType
-	separatePlanes           bool
 	width, height            int
 	left, right, top, bottom int // the conformance window's offsets in luma samples
 	depth, depthC            int
@@ -37,7 +36,6 @@ type sps struct {
 	colour                   Colour
 	subW, subH               int // log2 of SubWidthC and SubHeightC
 	widthCtbs, heightCtbs    int
-	fieldSeq                 bool
 }
 
 // pps is a picture parameter set (7.3.2.3).

@@ -75,8 +75,8 @@ func (d *Decoder) residual(c, x, y, log2, mode int, scale int32) {
 		sx, sy := int(sub.x[i])&7, int(sub.y[i])&7
 		near := coded[sy][sx+1] | coded[sy+1][sx]<<1
 		infer := false
-		switch {
-		case i == lastSub || i == 0:
+		switch i {
+		case lastSub, 0:
 			coded[sy][sx] = 1
 		default:
 			coded[sy][sx] = uint8(cb.bin(&d.ctx[ctxSubBlock+2*chroma+b2i(near != 0)]))

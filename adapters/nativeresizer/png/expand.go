@@ -74,7 +74,7 @@ func (e *expander) paletteRow(in []byte, width int) []byte {
 	}
 	out := e.out[:width*n]
 	for i, o := 0, 0; i < width; i, o = i+1, o+n {
-		index := byte(0)
+		var index byte
 		if e.depth == 8 {
 			index = in[i]
 		} else {

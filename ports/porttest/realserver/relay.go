@@ -29,7 +29,7 @@ type relayed struct {
 // NewRelay starts a relay to the server at upstream, host:port.
 func NewRelay(t testing.TB, upstream string) *Relay {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ends with the test
+	l, err := net.Listen("tcp", "127.0.0.1:0") // ends with the test
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func NewRelay(t testing.TB, upstream string) *Relay {
 			if err != nil {
 				return
 			}
-			server, err := net.Dial("tcp", upstream) //nolint:noctx // ends with the test
+			server, err := net.Dial("tcp", upstream) // ends with the test
 			if err != nil {
 				_ = client.Close()
 				continue

@@ -138,17 +138,6 @@ func (w *bitWriter) symbol(lengths []uint8, s int) {
 	w.code(codes[s], int(lengths[s]))
 }
 
-// storedBlocks are as long as such blocks can be.
-func storedBlocks(n int) []byte {
-	w := newStream()
-	for range n {
-		w.bits(0, 8)
-		w.bits(0x0000ffff, 32)
-		w.out = append(w.out, make([]byte, 65535)...)
-	}
-	return w.out
-}
-
 // costly are streams that cost as much as can be, each in a way of its own: n times
 // the thing, and what a reader finds in them.
 func costly(n int) map[string][]byte {

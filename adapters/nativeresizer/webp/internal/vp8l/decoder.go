@@ -91,7 +91,6 @@ type decoder struct {
 	alphabet     [maxAlphabet]uint8
 
 	transforms []transform // in the order of the bitstream
-	perRow     int64       // units
 	sink       func(y int, row []uint32) error
 }
 

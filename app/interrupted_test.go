@@ -1,0 +1,227 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imagify-api/imagify/app"
+	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
+)
+
+// patient is a store that keeps an original until it is told to stop.
+type patient struct{ ports.Blobs }
+
+func (p patient) Put(ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {
+	if key == ports.InstallationKey {
+		return p.Blobs.Put(ctx, key, r, o)
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// renewals answers each renewal of a lease.
+type renewals struct {
+	ports.Uploads
+	answer func(n int64) error
+	n      atomic.Int64
+}
+
+func (r *renewals) Renew(context.Context, ports.Upload, time.Time) error { return r.answer(r.n.Add(1)) }
+
+// An upload that takes long in the store renews its lease; one whose lease was lost stops, and says so.
+func TestUploadEndsWithItsLease(t *testing.T) {
+	lost := domain.Errorf(domain.Conflict, "the sweep has it")
+	for name, c := range map[string]struct {
+		answer   func(n int64) error
+		renewals int64
+		says     string
+	}{
+		"lost":                   {func(int64) error { return lost }, 1, "took too long to store"},
+		"unavailable, then lost": {func(n int64) error { return []error{fmt.Errorf("connection refused"), nil, lost}[n-1] }, 3, "took too long to store"},
+		"panic":                  {func(int64) error { panic("index out of range") }, 1, "internal"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &renewals{answer: c.answer}
+				w := newWorld(t, func(cfg *app.Config) {
+					cfg.Blobs = patient{cfg.Blobs}
+					r.Uploads, cfg.Records.Uploads = cfg.Records.Uploads, r
+				})
+				_, err := w.svc.Upload(t.Context(), w.user("anna"), app.UploadInput{Body: bytes.NewReader(photo()), Size: -1})
+				require.Error(t, err)
+				assert.Contains(t, err.Error(), c.says)
+				assert.Equal(t, c.renewals, r.n.Load())
+				assert.Zero(t, w.keys())
+				w.svc.Close()
+			})
+		})
+	}
+}
+
+// An upload that takes too long in all is a 408 by its own clock, wherever it is.
+func TestUploadTakesTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(cfg *app.Config) {
+			cfg.Blobs = patient{cfg.Blobs}
+			cfg.Caps.UploadTime = time.Minute
+		})
+		_, err := w.svc.Upload(t.Context(), w.user("anna"), app.UploadInput{Body: bytes.NewReader(photo()), Size: -1})
+		assert.Equal(t, domain.Timeout, domain.CodeOf(err), "%v", err)
+		w.svc.Close()
+	})
+}
+
+// An Idempotency-Key that is under way elsewhere is waited for, and then told.
+func TestKeyUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(cfg *app.Config) { cfg.Blobs = patient{cfg.Blobs} })
+		anna := w.user("anna")
+		first, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		in := func() app.UploadInput {
+			return app.UploadInput{Body: bytes.NewReader(photo()), Size: -1, IdempotencyKey: "one"}
+		}
+		go func() {
+			_, err := w.svc.Upload(first, anna, in())
+			done <- err
+		}()
+		synctest.Wait()
+		_, err := w.svc.Upload(t.Context(), anna, in())
+		e := domain.AsError(err)
+		assert.Equal(t, domain.Conflict, e.Code, "%v", err)
+		assert.Equal(t, 5*time.Second, e.RetryAfter)
+		cancel()
+		require.Error(t, <-done)
+		w.svc.Close()
+	})
+}
+
+// dying is a directory whose node dies after so many batches of a tier's members.
+type dying struct {
+	ports.Directory
+	batches atomic.Int64
+}
+
+func (d *dying) Change(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
+	return d.Directory.Change(ctx, func(tx ports.DirectoryTx) error { return fn(dyingTx{tx, d}) })
+}
+
+type dyingTx struct {
+	ports.DirectoryTx
+	d *dying
+}
+
+func (t dyingTx) RemoveMembers(ctx context.Context, tier string, limit int) (int, error) {
+	if t.d.batches.Add(-1) < 0 {
+		return 0, domain.Errorf(domain.Unavailable, "the node has died")
+	}
+	return t.DirectoryTx.RemoveMembers(ctx, tier, limit)
+}
+
+// A deleted tier gives nothing from then on, though its members' records name it until the
+// sweep has cleaned them; its name is taken until then.
+func TestDeletedTierIsCleanedByTheSweep(t *testing.T) {
+	d := &dying{}
+	w := newWorld(t, func(cfg *app.Config) { d.Directory, cfg.Records.Directory = cfg.Records.Directory, d })
+	d.batches.Store(1) // a new tier looks whether any are left of one of its name
+	_, err := w.svc.CreateTier(ctx, w.root, "Gold", app.TierChange{Permissions: &[]string{"can_access_original_image"}})
+	require.NoError(t, err)
+	anna := w.user("anna", "Gold")
+	img := w.upload(anna)
+	_, err = w.svc.Open(ctx, anna, img.ID, domain.Original)
+	require.NoError(t, err)
+
+	require.NoError(t, w.svc.DeleteTier(ctx, w.root, "Gold"))
+	assert.Contains(t, w.logs.String(), "left to the sweep")
+	_, err = w.svc.Open(ctx, w.actor("anna"), img.ID, domain.Original)
+	assert.ErrorIs(t, err, domain.Denied)
+	_, err = w.svc.CreateTier(ctx, w.root, "Gold", app.TierChange{})
+	assert.ErrorIs(t, err, domain.Unavailable)
+
+	_, err = w.svc.Sweep(ctx, w.root, app.SweepOptions{})
+	require.ErrorIs(t, err, domain.Unavailable, "the sweep's node dies as well")
+	d.batches.Store(10)
+	_, err = w.svc.Sweep(ctx, w.root, app.SweepOptions{})
+	require.NoError(t, err)
+	u, err := w.svc.User(ctx, w.root, "anna")
+	require.NoError(t, err)
+	assert.Empty(t, u.Tiers)
+	_, err = w.svc.CreateTier(ctx, w.root, "Gold", app.TierChange{Permissions: &[]string{"can_access_original_image"}})
+	require.NoError(t, err)
+	_, err = w.svc.Open(ctx, w.actor("anna"), img.ID, domain.Original)
+	assert.ErrorIs(t, err, domain.Denied, "who was a member of the old one is none of the new one")
+}
+
+// fullOfLinks refuses one more link than a user may have.
+type fullOfLinks struct{ ports.Links }
+
+func (fullOfLinks) Create(context.Context, domain.Link, int) error {
+	return domain.LimitError(domain.QuotaExceeded, domain.MaxLiveLinks, "as many as there may be")
+}
+
+func TestTooManyLinks(t *testing.T) {
+	w := newWorld(t, func(cfg *app.Config) { cfg.Records.Links = fullOfLinks{cfg.Records.Links} })
+	anna := w.user("anna", domain.EnterpriseTier)
+	_, _, err := w.svc.CreateLink(ctx, anna, w.upload(anna).ID, app.LinkInput{ExpiresIn: 300})
+	e := domain.AsError(err)
+	assert.Equal(t, domain.RateLimited, e.Code, "%v", err)
+	require.NotNil(t, e.Limit)
+	assert.EqualValues(t, domain.MaxLiveLinks, *e.Limit)
+	assert.NotZero(t, e.RetryAfter)
+}
+
+// A process that stands still between requests follows the changes of others by Step.
+func TestStepFollowsTheFeed(t *testing.T) {
+	w := newWorld(t)
+	anna := w.user("anna", domain.EnterpriseTier)
+	img := w.upload(anna)
+	node := w.node()
+	require.NoError(t, node.Step(ctx))
+	_, err := node.Open(ctx, anna, img.ID, domain.Original)
+	require.NoError(t, err)
+	w.setTiers("anna", domain.BasicTier)
+	w.clock.advance(time.Minute)
+	require.NoError(t, node.Step(ctx))
+	_, err = node.Open(ctx, w.actor("anna"), img.ID, domain.Original)
+	assert.ErrorIs(t, err, domain.Denied)
+}
+
+// A body can be read from wherever its reader wants, what was read ahead included.
+func TestBodySeeks(t *testing.T) {
+	w := newWorld(t)
+	anna := w.user("anna", domain.EnterpriseTier)
+	c, err := w.svc.Open(ctx, anna, w.upload(anna).ID, domain.Original)
+	require.NoError(t, err)
+	defer c.Body.Close()
+	whole := photo()
+	head := make([]byte, 10)
+	_, err = io.ReadFull(c.Body, head)
+	require.NoError(t, err)
+	for _, s := range []struct {
+		offset int64
+		whence int
+		want   int
+	}{{5, io.SeekStart, 5}, {3, io.SeekCurrent, 8 + 10}, {-20, io.SeekEnd, len(whole) - 20}} {
+		at, err := c.Body.Seek(s.offset, s.whence)
+		require.NoError(t, err)
+		if s.whence == io.SeekCurrent {
+			assert.EqualValues(t, s.want, at, "from where the reader is, not from what was read ahead")
+		} else {
+			assert.EqualValues(t, s.want, at)
+		}
+		got := make([]byte, 10)
+		_, err = io.ReadFull(c.Body, got)
+		require.NoError(t, err)
+		assert.Equal(t, whole[at:at+10], got)
+	}
+}
