@@ -149,7 +149,7 @@ func classifyWebP(err error) error {
 	case errors.As(err, &format):
 		return domain.Wrap(domain.CorruptImage, err, "the WebP cannot be decoded")
 	case errors.As(err, &unsupported):
-		return domain.Wrap(domain.UnsupportedImage, err, "the WebP uses a part of the format that is not accepted; save it anew")
+		return domain.Wrap(domain.UnsupportedImage, err, "the WebP uses a part of the format that is not accepted; save it again")
 	}
 	return nil
 }
