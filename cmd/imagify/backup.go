@@ -147,8 +147,11 @@ func realPath(path string) (string, error) {
 		return "", err
 	}
 	there, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		return there, nil
+	}
 	if !errors.Is(err, fs.ErrNotExist) || filepath.Dir(path) == path {
-		return there, err
+		return "", fmt.Errorf("%s: %w", path, fileError(err))
 	}
 	parent, err := realPath(filepath.Dir(path))
 	return filepath.Join(parent, filepath.Base(path)), err

@@ -117,13 +117,13 @@ func (j *restoreJob) begin() error {
 		}
 	}
 	for _, e := range entries {
-		switch {
-		case slices.Contains(names, e.Name()):
-		case e.Name() == filepath.Base(j.cfg.DatabaseFile()):
-			return fmt.Errorf("%s holds an installation already, and restore writes over nothing: name a new folder by --data", dir)
-		default:
-			return fmt.Errorf("%s is not empty (%s), and restore writes over nothing: name a new folder by --data", dir, e.Name())
+		if slices.Contains(names, e.Name()) {
+			continue
 		}
+		if _, err := os.Lstat(j.cfg.DatabaseFile()); err == nil {
+			return fmt.Errorf("%s holds an installation already, and restore writes over nothing: name a new folder by --data", dir)
+		}
+		return fmt.Errorf("%s is not empty (%s), and restore writes over nothing: name a new folder by --data", dir, e.Name())
 	}
 	if len(names) > 1 {
 		fmt.Fprintln(j.p.err, "a restore into this folder was interrupted: beginning again")
