@@ -283,7 +283,7 @@ func promiseD6(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var (
-		wg                 sync.WaitGroup
+		wg                sync.WaitGroup
 		uploaded, deleted atomic.Int64
 	)
 	for client := range 8 {
