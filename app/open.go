@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -201,7 +202,13 @@ func (s *Service) openThumbnail(ctx context.Context, img domain.Image, height in
 	if !errors.Is(err, domain.NotFound) {
 		return b, err
 	}
-	data, err := s.making.do(ctx, key, func(ctx context.Context) ([]byte, error) {
+	making := key
+	if slowToDecode(img) {
+		making.height = 0 // all heights are made at once
+	}
+	ours := false
+	data, err := s.making.do(ctx, making, func(ctx context.Context) ([]byte, error) {
+		ours = true
 		// It may have been made since the store was asked, by a flight that has landed.
 		b, err := s.storedThumbnail(ctx, img, height)
 		if err == nil {
@@ -210,15 +217,59 @@ func (s *Service) openThumbnail(ctx context.Context, img domain.Image, height in
 		if !errors.Is(err, domain.NotFound) {
 			return nil, err
 		}
-		return s.makeThumbnail(ctx, img, height)
+		heights := []int{height}
+		if slowToDecode(img) {
+			heights = append(heights, s.missingHeights(ctx, img, height)...)
+		}
+		return s.makeThumbnails(ctx, img, heights)
 	})
 	if err != nil {
 		return ports.Blob{}, err
+	}
+	if making != key && !ours {
+		// What was waited for was asked for another height, and made this one too if it is the owner's.
+		if b, err := s.storedThumbnail(ctx, img, height); !errors.Is(err, domain.NotFound) {
+			return b, err
+		}
+		if data, err = s.making.do(ctx, key, func(ctx context.Context) ([]byte, error) {
+			return s.makeThumbnails(ctx, img, []int{height})
+		}); err != nil {
+			return ports.Blob{}, err
+		}
 	}
 	if len(data) <= bodyCacheMax {
 		s.bodies.Set(key, thumbnail{data, etag})
 	}
 	return inMemory(data), nil
+}
+
+// slowPixels is from how many pixels on a WebP takes a tenth of a second and more to decode, like every HEIC.
+const slowPixels = 4_000_000
+
+// slowToDecode reports whether decoding an image costs so much more than a thumbnail of what was
+// decoded that all its thumbnails are made at once.
+func slowToDecode(img domain.Image) bool {
+	return img.Format == domain.HEIC || img.Format == domain.WebP && int64(img.Width)*int64(img.Height) >= slowPixels
+}
+
+// missingHeights are the other heights that the image's owner may have, as far as none is
+// stored. They are made beside the one that was asked for: where this fails, later, when they are asked for.
+func (s *Service) missingHeights(ctx context.Context, img domain.Image, height int) (missing []int) {
+	acc, err := s.account(ctx, img.OwnerID)
+	if err != nil {
+		return nil
+	}
+	stored, err := s.cfg.Blobs.List(ctx, imagePrefix(img.OwnerID, img.ID)+"thumbnails/", "", 4*domain.MaxHeightsPerUser)
+	if err != nil {
+		return nil
+	}
+	for _, h := range acc.effective.Permissions.Heights() {
+		key := s.thumbnailKey(img, h)
+		if h != height && !slices.ContainsFunc(stored, func(b ports.BlobInfo) bool { return b.Key == key }) {
+			missing = append(missing, h)
+		}
+	}
+	return missing
 }
 
 // storedThumbnail opens a thumbnail that the store has, after it was compared with its
@@ -270,26 +321,25 @@ type readSeekNopCloser struct {
 
 func (readSeekNopCloser) Close() error { return nil }
 
-// makeThumbnail makes a thumbnail, keeps it and returns it. If the image was
+// makeThumbnails makes thumbnails, keeps them and returns the first. If the image was
 // deleted meanwhile, what was kept is removed again.
 //
-// It is made of the original, never of a larger thumbnail that happens to be stored: its strong
+// They are made of the original, never of a larger thumbnail that happens to be stored: its strong
 // ETag names the original, the pipeline and the height, so its bytes must not depend on what was
 // asked for before, on this node or another. A reduced decode of the original costs little more anyway.
-func (s *Service) makeThumbnail(ctx context.Context, img domain.Image, height int) (data []byte, err error) {
+func (s *Service) makeThumbnails(ctx context.Context, img domain.Image, heights []int) (data []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.ErrorContext(ctx, "the resizer panicked", "image", img.ID.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			data, err = nil, domain.Errorf(domain.Internal, "the thumbnail cannot be made")
 		}
 	}()
-	key := s.thumbnailKey(img, height)
 	if s.cfg.StoredResizer == nil {
-		data, err = s.resizeHere(ctx, img, height, key)
-	} else if data, err = s.resizeThere(ctx, img, height, key); domain.CodeOf(err) == domain.Conflict {
+		data, err = s.resizeHere(ctx, img, heights)
+	} else if data, err = s.resizeThere(ctx, img, heights); domain.CodeOf(err) == domain.Conflict {
 		// Another release runs there, as while one is rolled out: its pixels are not ours.
-		s.log.WarnContext(ctx, "a thumbnail is made here", "image", img.ID.String(), "height", height, "error", err)
-		data, err = s.resizeHere(ctx, img, height, key)
+		s.log.WarnContext(ctx, "thumbnails are made here", "image", img.ID.String(), "heights", heights, "error", err)
+		data, err = s.resizeHere(ctx, img, heights)
 	}
 	if err != nil {
 		return nil, err
@@ -298,8 +348,12 @@ func (s *Service) makeThumbnail(ctx context.Context, img domain.Image, height in
 	if errors.Is(err, domain.NotFound) || err == nil && state != domain.ImageReady {
 		c, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		if err := s.cfg.Blobs.Delete(c, key); err != nil {
-			s.log.WarnContext(ctx, "a deleted image's thumbnail is left to the sweep", "image", img.ID.String(), "error", err)
+		keys := make([]string, len(heights))
+		for i, h := range heights {
+			keys[i] = s.thumbnailKey(img, h)
+		}
+		if err := s.cfg.Blobs.Delete(c, keys...); err != nil {
+			s.log.WarnContext(ctx, "a deleted image's thumbnails are left to the sweep", "image", img.ID.String(), "error", err)
 		}
 		return nil, domain.NoSuchImage()
 	}
@@ -309,15 +363,15 @@ func (s *Service) makeThumbnail(ctx context.Context, img domain.Image, height in
 	return data, nil
 }
 
-// resizeHere makes a thumbnail by this process's Resizer and puts it under the key. It
-// takes of the owner's share, whoever asks: the owner chose what it costs, and readers, who may
+// resizeHere makes thumbnails by this process's Resizer, puts them under their keys and returns the
+// first. It takes of the owner's share, whoever asks: the owner chose what it costs, and readers, who may
 // have any number of addresses, can ask for each thumbnail only once.
-func (s *Service) resizeHere(ctx context.Context, img domain.Image, height int, key string) ([]byte, error) {
+func (s *Service) resizeHere(ctx context.Context, img domain.Image, heights []int) ([]byte, error) {
 	src, err := s.openOriginal(ctx, img)
 	if err != nil {
 		return nil, err
 	}
-	thumbs, err := s.cfg.Resizer.Resize(ctx, src.Body, ports.ResizeRequest{Heights: []int{height}, Share: img.OwnerID.String()})
+	thumbs, err := s.cfg.Resizer.Resize(ctx, src.Body, ports.ResizeRequest{Heights: heights, Share: img.OwnerID.String()})
 	if checked, ok := src.Body.(*ports.CheckedBody); ok && err == nil {
 		err = checked.Finish() // of another's picture no thumbnail is kept
 	}
@@ -325,26 +379,32 @@ func (s *Service) resizeHere(ctx context.Context, img domain.Image, height int, 
 	if err != nil {
 		return nil, err
 	}
-	data := thumbs[0].Data
-	sealed := ports.Seal(key, data)
-	err = s.cfg.Blobs.Put(ctx, key, bytes.NewReader(sealed), ports.PutOptions{
-		Size: int64(len(sealed)), IfAbsent: true, ContentType: thumbs[0].Format.ContentType(),
-	})
-	if err != nil && !errors.Is(err, domain.Conflict) {
-		if ctx.Err() != nil {
-			return nil, err
+	for i, h := range heights {
+		key := s.thumbnailKey(img, h)
+		sealed := ports.Seal(key, thumbs[i].Data)
+		err = s.cfg.Blobs.Put(ctx, key, bytes.NewReader(sealed), ports.PutOptions{
+			Size: int64(len(sealed)), IfAbsent: true, ContentType: thumbs[i].Format.ContentType(),
+		})
+		if err != nil && !errors.Is(err, domain.Conflict) {
+			if ctx.Err() != nil {
+				return nil, err
+			}
+			// It could not be kept; it can still be shown.
+			s.log.WarnContext(ctx, "a thumbnail could not be kept", "image", img.ID.String(), "height", h, "error", err)
+			break
 		}
-		// It could not be kept; it can still be shown.
-		s.log.WarnContext(ctx, "a thumbnail could not be kept", "image", img.ID.String(), "height", height, "error", err)
 	}
-	return data, nil
+	return thumbs[0].Data, nil
 }
 
-// resizeThere has the StoredResizer make a thumbnail under the key, and reads it.
-func (s *Service) resizeThere(ctx context.Context, img domain.Image, height int, key string) ([]byte, error) {
+// resizeThere has the StoredResizer make thumbnails under their keys, and reads the first.
+func (s *Service) resizeThere(ctx context.Context, img domain.Image, heights []int) ([]byte, error) {
 	job := ports.StoredJob{
 		Source: originalKey(img.OwnerID, img.ID), Size: img.Size, SHA256: img.SHA256, Pipeline: s.cfg.Resizer.Pipeline(),
-		Thumbnails: []ports.StoredThumbnail{{Height: height, Key: key}}, Share: img.OwnerID.String(),
+		Share: img.OwnerID.String(),
+	}
+	for _, h := range heights[:min(len(heights), ports.MaxStoredThumbnails)] {
+		job.Thumbnails = append(job.Thumbnails, ports.StoredThumbnail{Height: h, Key: s.thumbnailKey(img, h)})
 	}
 	err := s.cfg.StoredResizer.ResizeStored(ctx, job)
 	if domain.CodeOf(err) == domain.NotFound && s.restoreOriginal(ctx, img) == nil {
@@ -352,11 +412,11 @@ func (s *Service) resizeThere(ctx context.Context, img domain.Image, height int,
 	}
 	if err == nil {
 		var b ports.Blob
-		if b, err = s.storedThumbnail(ctx, img, height); err == nil {
+		if b, err = s.storedThumbnail(ctx, img, heights[0]); err == nil {
 			return readAll(b)
 		}
 		if errors.Is(err, errBadSeal) { // without one, as an older release makes it
-			return s.resizeHere(ctx, img, height, key)
+			return s.resizeHere(ctx, img, heights)
 		}
 	}
 	if domain.CodeOf(err) == domain.NotFound {

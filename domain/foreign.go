@@ -26,8 +26,16 @@ func Foreign(head []byte) (name, advice string, ok bool) {
 			return "a raw photo (Canon CR3)", develop, true
 		case "jp2 ", "jpx ", "jpm ":
 			return "JPEG 2000", asJPEG, true
-		case "jpeg", "j2ki", "avci", "avcs", "vvic":
-			return "HEIF without HEVC (" + strings.TrimSpace(brand) + ")", asJPEG, true
+		case "avci", "avcs":
+			return "HEIF coded as H.264 (AVC)", asJPEG, true
+		case "vvic", "vvis":
+			return "HEIF coded as H.266 (VVC)", asJPEG, true
+		case "j2ki", "j2is":
+			return "HEIF coded as JPEG 2000", asJPEG, true
+		case "jpeg", "jpgs":
+			return "HEIF coded as JPEG", asJPEG, true
+		case "mif3": // the brand of what is coded comes in place of its version
+			return "a minimized HEIF or AVIF", asJPEG, true
 		case "isom", "iso2", "iso3", "iso4", "iso5", "iso6", "iso7", "iso8", "iso9", "mp41", "mp42", "mp71", "avc1", "qt  ", "M4V ", "M4A ", "M4P ",
 			"MSNV", "dash", "mmp4", "XAVC", "f4v ", "3gp4", "3gp5", "3gp6", "3gp7", "3g2a", "3g2b", "3g2c":
 			return "a video or audio file (" + strings.TrimSpace(brand) + ")", still, true
@@ -95,7 +103,7 @@ func RefuseFormat(head []byte, accepted []Format) error {
 		return Errorf(UnsupportedImage, "the file is %s, which this server does not accept: send %s", f.Name(), Names(accepted))
 	}
 	if name, advice, ok := Foreign(head); ok {
-		return Errorf(UnsupportedImage, "the file is %s, which is not accepted: %s. %s are accepted", name, advice, Names(accepted))
+		return Errorf(UnsupportedImage, "the file is %s, which is not accepted: %s. This server takes %s", name, advice, Names(accepted))
 	}
 	return Errorf(UnsupportedImage, "the file is not a picture of an accepted format: send %s", Names(accepted))
 }

@@ -123,7 +123,8 @@ type BlobSweeper interface {
 // begin afresh for each.
 type BlobWalker interface {
 	// Walk gives the blobs that List would, in the same order, and ends with an error
-	// if there is one. What is in the store under a name that no key has is passed
+	// if there is one. Blobs that come and go meanwhile may be given or not; every
+	// other one is. What is in the store under a name that no key has is passed
 	// over, and its name is given to foreign, if that is not nil.
 	Walk(ctx context.Context, prefix, after string, foreign func(name string)) iter.Seq2[BlobInfo, error]
 }

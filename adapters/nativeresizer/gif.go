@@ -69,7 +69,7 @@ func classifyGIF(err error) error {
 	case errors.Is(err, gif.ErrTruncated):
 		return cutShort(err)
 	case errors.As(err, &format):
-		return domain.Wrap(domain.CorruptImage, err, "the GIF cannot be decoded: "+string(format))
+		return domain.Wrap(domain.CorruptImage, err, "the GIF is damaged: "+string(format))
 	}
 	return nil
 }

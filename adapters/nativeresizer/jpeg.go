@@ -134,11 +134,11 @@ func classifyJPEG(err error) error {
 	var unsupported jpeg.UnsupportedError
 	switch {
 	case errors.As(err, &format):
-		return domain.Wrap(domain.CorruptImage, err, "the JPEG cannot be decoded")
+		return domain.Wrap(domain.CorruptImage, err, "the JPEG is damaged: "+string(format))
 	case errors.As(err, &unsupported):
-		return domain.Wrap(domain.UnsupportedImage, err, "the JPEG uses a part of the standard that is not accepted; save it as baseline or progressive JPEG")
+		return domain.Wrap(domain.UnsupportedImage, err, "the JPEG uses a part of the standard that is not accepted ("+string(unsupported)+"): save it as baseline or progressive JPEG")
 	case errors.Is(err, jpeg.ErrTooMuchWork):
-		return domain.LimitError(domain.TooLarge, jpeg.DefaultMaxWork, "decoding the JPEG would take too much work for what it shows; save it anew with fewer passes")
+		return domain.LimitError(domain.TooLarge, jpeg.DefaultMaxWork, "decoding the JPEG would take too much work for what it shows; save it again with fewer passes")
 	}
 	return nil
 }

@@ -140,7 +140,7 @@ func classifyPNG(err error) error {
 	case errors.Is(err, png.ErrTruncated):
 		return cutShort(err)
 	case errors.As(err, &format):
-		return domain.Wrap(domain.CorruptImage, err, "the PNG cannot be decoded: "+string(format))
+		return domain.Wrap(domain.CorruptImage, err, "the PNG is damaged: "+string(format))
 	case errors.As(err, &unsupported):
 		return domain.Wrap(domain.UnsupportedImage, err, "the PNG uses a part of a standard that is not accepted: "+string(unsupported)+"; save it again")
 	}

@@ -16,6 +16,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -535,5 +536,37 @@ func TestGolden(t *testing.T) {
 		colour, alpha := difference(toNRGBA(want), toNRGBA(got))
 		assert.LessOrEqual(t, colour, 0.5, "%s: mean ΔE2000", name)
 		assert.LessOrEqual(t, alpha, 0.5, name)
+	}
+}
+
+// TestRefusalsSayWhatIsBroken: a damaged file's refusal names the part that is damaged, whichever codec finds it.
+func TestRefusalsSayWhatIsBroken(t *testing.T) {
+	t.Parallel()
+	r := resizer(t, nativeresizer.Options{})
+	jpegFile, pngFile := encodeJPEG(t, scene(64, 64)), encodePNG(t, scene(64, 64))
+	// with returns a file in which the bytes at a mark's end plus an offset are others.
+	with := func(file []byte, mark string, at int, b ...byte) []byte {
+		file = bytes.Clone(file)
+		i := bytes.Index(file, []byte(mark))
+		require.GreaterOrEqual(t, i, 0)
+		copy(file[i+len(mark)+at:], b)
+		return file
+	}
+	scan := bytes.Index(jpegFile, []byte("\xff\xda"))
+	for name, c := range map[string]struct {
+		file []byte
+		code domain.Code
+		want string
+	}{
+		"JPEG: a Huffman table of too many codes": {with(jpegFile, "\xff\xc4", 3, 9, 9, 9), domain.CorruptImage, "the JPEG is damaged: Huffman table"},
+		"JPEG: no such quantization table":        {with(jpegFile, "\xff\xdb", 2, 0x2f), domain.CorruptImage, "quantization table"},
+		"JPEG: a stray marker of lossless frames": {slices.Concat(jpegFile[:scan], []byte("\xff\xc3\x00\x04\x01\x02"), jpegFile[scan:]), domain.CorruptImage, "marker is out of place: 0xc3"},
+		"JPEG: lossless":                          {with(jpegFile, "\xff", 0, 0xd8, 0xff, 0xc3, 0, 4, 1, 2), domain.UnsupportedImage, "lossless"},
+		"PNG: wrong checksum":                     {with(pngFile, "IDAT", 5, 0xaa, 0xaa), domain.CorruptImage, "the checksum of its IDAT chunk is wrong"},
+		"WebP: no lossless bitstream":             {imagefiletest.WebP(imagefiletest.RIFFChunk("VP8L", []byte("\x2f\x08\x00\x00\x00\xff\xff\xff\xff\xff"))), domain.CorruptImage, "the WebP is damaged: VP8L: "},
+	} {
+		_, err := r.Inspect(t.Context(), bytes.NewReader(c.file), ports.InspectRequest{Limits: limits})
+		assert.Equal(t, c.code, domain.CodeOf(err), "%s: %v", name, err)
+		assert.ErrorContains(t, err, c.want, name)
 	}
 }

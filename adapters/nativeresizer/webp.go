@@ -147,9 +147,9 @@ func classifyWebP(err error) error {
 	case errors.Is(err, webp.ErrTruncated):
 		return cutShort(err)
 	case errors.As(err, &format):
-		return domain.Wrap(domain.CorruptImage, err, "the WebP cannot be decoded")
+		return domain.Wrap(domain.CorruptImage, err, "the WebP is damaged: "+string(format))
 	case errors.As(err, &unsupported):
-		return domain.Wrap(domain.UnsupportedImage, err, "the WebP uses a part of the format that is not accepted; save it anew")
+		return domain.Wrap(domain.UnsupportedImage, err, "the WebP uses a part of the format that is not accepted ("+string(unsupported)+"): save it again")
 	}
 	return nil
 }

@@ -47,7 +47,9 @@ func Blobs(t *testing.T, newBlobs func(t *testing.T) ports.Blobs) {
 		{"MoveTime", blobsMoveTime},
 		{"Copy", blobsCopy},
 		{"MoveRacers", blobsMoveRacers},
+		{"MoveSeen", blobsMoveSeen},
 		{"Walk", blobsWalk},
+		{"WalkMeanwhile", blobsWalkMeanwhile},
 		{"Sweeper", blobsSweeper},
 		{"EndedContext", blobsEnded},
 	})

@@ -25,6 +25,22 @@ type blobsFault struct {
 	open   func(ctx context.Context, key string) (ports.Blob, error)
 	remove func(ctx context.Context, keys ...string) error
 	list   func(ctx context.Context, prefix, after string, limit int) ([]ports.BlobInfo, error)
+	move   func(ctx context.Context, from, to string) error
+	again  func(ctx context.Context, from, to string) error // Copy
+}
+
+func (f blobsFault) Move(ctx context.Context, from, to string) error {
+	if f.move != nil {
+		return f.move(ctx, from, to)
+	}
+	return f.Blobs.Move(ctx, from, to)
+}
+
+func (f blobsFault) Copy(ctx context.Context, from, to string) error {
+	if f.again != nil {
+		return f.again(ctx, from, to)
+	}
+	return f.Blobs.Copy(ctx, from, to)
 }
 
 func (f blobsFault) Put(ctx context.Context, key string, r io.ReadSeeker, o ports.PutOptions) error {

@@ -110,6 +110,23 @@ type deletionsFault struct {
 	mark   func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error
 	finish func(ctx context.Context, owner, id domain.ID, now time.Time) (bool, error)
 	due    func(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error)
+
+	states    func(ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error)
+	ownerless func(ctx context.Context, after domain.ID, limit int) ([]ports.DueImage, domain.ID, error)
+}
+
+func (f deletionsFault) States(ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
+	if f.states != nil {
+		return f.states(ctx, owner, ids)
+	}
+	return f.Deletions.States(ctx, owner, ids)
+}
+
+func (f deletionsFault) Ownerless(ctx context.Context, after domain.ID, limit int) ([]ports.DueImage, domain.ID, error) {
+	if f.ownerless != nil {
+		return f.ownerless(ctx, after, limit)
+	}
+	return f.Deletions.Ownerless(ctx, after, limit)
 }
 
 func (f deletionsFault) Mark(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {

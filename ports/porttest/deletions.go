@@ -222,11 +222,12 @@ func deletionsStates(w *world) {
 	for range 1200 { // more than a statement may name
 		ids = append(ids, w.id(epoch))
 	}
-	ids = append(ids, ready.ID)
+	last := w.ready(owner, moment(5))
+	ids = append(ids, ready.ID, last.ID)
 	got, err := w.Deletions.States(w.ctx, owner, ids)
 	require.NoError(w.t, err)
 	require.Equal(w.t, map[domain.ID]domain.ImageState{
-		pending.ImageID: domain.ImagePending, ready.ID: domain.ImageReady, marked.ID: domain.ImageDeleting,
+		pending.ImageID: domain.ImagePending, ready.ID: domain.ImageReady, marked.ID: domain.ImageDeleting, last.ID: domain.ImageReady,
 	}, got)
 	got, err = w.Deletions.States(w.ctx, owner, nil)
 	require.NoError(w.t, err)

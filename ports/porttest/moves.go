@@ -1,6 +1,7 @@
 package porttest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -120,6 +121,64 @@ func blobsMoveRacers(t *testing.T, b ports.Blobs) {
 	} else {
 		wantCode(t, domain.NotFound, err)
 	}
+}
+
+// blobsMoveSeen looks at a blob while it is moved: it is under one key or the other,
+// whole, at every moment.
+func blobsMoveSeen(t *testing.T, b ports.Blobs) {
+	data := noise(8, 30000)
+	for range 10 {
+		put(t, b, "live/a", data)
+		moved := make(chan error, 1)
+		go func() { moved <- b.Move(t.Context(), "live/a", "trash/a") }()
+		for done := false; !done; {
+			select {
+			case err := <-moved:
+				require.NoError(t, err)
+				done = true
+			default:
+			}
+			got, err := read(t.Context(), b, "live/a")
+			if err != nil && domain.CodeOf(err) == domain.NotFound {
+				got, err = read(t.Context(), b, "trash/a") // after it went from the first
+				require.NoError(t, err, "the blob is under neither key")
+			}
+			if err == nil {
+				require.True(t, bytes.Equal(data, got), "other bytes while it is moved")
+			}
+		}
+		require.NoError(t, b.Delete(t.Context(), "trash/a"))
+	}
+}
+
+// blobsWalkMeanwhile takes away what it meets, as the sweep does, among more blobs
+// than a store gives at once: it meets every one of them.
+func blobsWalkMeanwhile(t *testing.T, b ports.Blobs) {
+	const n = 1100
+	key := func(i int) string { return fmt.Sprintf("images/%02d/%04d", i%7, i) }
+	errs := make([]error, racers)
+	race(racers, func(r int) {
+		for i := r; i < n; i += racers {
+			errs[r] = errors.Join(errs[r], b.Put(t.Context(), key(i), strings.NewReader("x"), ports.PutOptions{Size: 1}))
+		}
+	})
+	require.NoError(t, errors.Join(errs...))
+	met, kept := map[string]bool{}, []string{}
+	for info, err := range ports.WalkBlobs(t.Context(), b, "images/", "", nil) {
+		require.NoError(t, err)
+		met[info.Key] = true
+		if len(met)%20 == 0 {
+			kept = append(kept, info.Key)
+			continue
+		}
+		if len(met)%2 == 0 || len(met) > 300 {
+			require.NoError(t, b.Delete(t.Context(), info.Key))
+		} else {
+			require.NoError(t, b.Move(t.Context(), info.Key, "trash/"+info.Key))
+		}
+	}
+	require.Len(t, met, n)
+	wantListing(t, b, "images/", kept)
 }
 
 func blobsWalk(t *testing.T, b ports.Blobs) {

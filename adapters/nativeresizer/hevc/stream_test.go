@@ -10,8 +10,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -47,14 +49,33 @@ func TestTestdataIsBitExact(t *testing.T) {
 	}
 }
 
-// raw are the planes as ffmpeg writes them.
-func (g *gathered) raw() (out []byte) {
+// add takes the samples of a plane as files hold them.
+func (g *gathered) add(file []byte, c int) {
+	size := 1 + b2i(g.depth[c] > 8)
+	var pix []uint16
+	for i := 0; i < len(file); i += size {
+		v := uint16(file[i])
+		if size == 2 {
+			v |= uint16(file[i+1]) << 8
+		}
+		pix = append(pix, v)
+	}
+	g.pix = append(g.pix, pix)
+}
+
+// rows are the planes as files hold them, of each row at most so many bytes for each sample.
+func (g *gathered) rows(most int) (out []byte) {
 	for c, pix := range g.pix {
-		for _, v := range pix {
-			out = append(out, byte(v))
-			if g.depth[c] > 8 {
-				out = append(out, byte(v>>8))
+		for len(pix) > 0 {
+			var row []byte
+			for _, v := range pix[:g.width[c]] {
+				row = append(row, byte(v))
+				if g.depth[c] > 8 {
+					row = append(row, byte(v>>8))
+				}
 			}
+			out = append(out, row[:min(len(row), most*g.width[c])]...)
+			pix = pix[g.width[c]:]
 		}
 	}
 	return out
@@ -70,22 +91,10 @@ func run(t testing.TB, name string, args ...string) []byte {
 	return out
 }
 
-// distance is the mean square difference of the samples of two pictures.
-func distance(a, b []byte, depth string) float64 {
-	size := 1 + b2i(depth != "8")
-	var sum float64
-	for i := 0; i+size <= min(len(a), len(b)); i += size {
-		d := float64(a[i]) - float64(b[i])
-		if size == 2 {
-			d += 256 * (float64(a[i+1]) - float64(b[i+1]))
-		}
-		sum += d * d
-	}
-	return sum / float64(len(b)/size)
-}
-
-// TestEncodedStreamsAreBitExact makes streams with x265 by options drawn at random and compares with what
-// ffmpeg decodes them to. IMAGIFY_HEVC_STREAMS is how many; the first ones are always the same.
+// TestEncodedStreamsAreBitExact makes streams with x265 by options drawn at random and compares with the
+// picture that the encoder says a decoder gets, of which x265 3.5 writes only the left half above 8 bits; and with that
+// of ffmpeg where the two agree: version 5.1 has faults of its own in constrained intra prediction.
+// IMAGIFY_HEVC_STREAMS is how many; the first ones are always the same.
 func TestEncodedStreamsAreBitExact(t *testing.T) {
 	for _, tool := range []string{"x265", "ffmpeg"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -96,82 +105,109 @@ func TestEncodedStreamsAreBitExact(t *testing.T) {
 	if v, err := strconv.Atoi(os.Getenv("IMAGIFY_HEVC_STREAMS")); err == nil {
 		n = v
 	}
-	folder, compared, faults := t.TempDir(), 0, 0
+	var tried, compared, broken, faults int
 	for i := range n {
-		r := rand.New(rand.NewPCG(265, uint64(i)))
-		pick := func(of ...string) string { return of[r.IntN(len(of))] }
-		number := func(from, to int) string { return strconv.Itoa(from + r.IntN(to-from+1)) }
-		chroma := pick("400", "420", "420", "420", "422", "444")
-		depth := pick("8", "8", "8", "10", "12")
-		w, h := 32+2*r.IntN(100), 32+2*r.IntN(80)
-		format := map[string]string{"400": "gray", "420": "yuv420p", "422": "yuv422p", "444": "yuv444p"}[chroma]
-		if depth != "8" {
-			format += depth + "le"
-		}
-		source := fmt.Sprintf("mandelbrot=size=%dx%d:start_scale=%g", w, h, 0.2+2*r.Float64())
-		if r.IntN(3) == 0 {
-			source = fmt.Sprintf("testsrc2=size=%dx%d", w, h)
-		}
-		yuv, stream := filepath.Join(folder, "in.yuv"), filepath.Join(folder, "out.hevc")
-		run(t, "ffmpeg", "-loglevel", "error", "-y", "-f", "lavfi", "-i", source,
-			"-vf", "noise=alls="+number(0, 40)+":all_seed="+number(1, 1000)+",rotate="+number(0, 6)+",format="+format,
-			"-frames:v", "1", "-f", "rawvideo", yuv)
-		ctu := pick("16", "32", "64")
-		if w < 64 || h < 64 {
-			ctu = pick("16", "32")
-		}
-		args := []string{
-			"--input", yuv, "--input-res", fmt.Sprintf("%dx%d", w, h), "--fps", "1", "--input-csp", "i" + chroma, "--input-depth", depth, "-D", depth,
-			"--frames", "1", "-I", "1", "--no-info", "--log-level", "none", "--no-progress", "-o", stream,
-			"--ctu", ctu, "--qp", number(0, 51), "--tu-intra-depth", number(1, 4), "--rd", number(1, 6),
-			"--cbqpoffs", number(-12, 12), "--crqpoffs", number(-12, 12), pick("--wpp", "--no-wpp"), pick("--sao", "--no-sao"),
-			pick("--strong-intra-smoothing", "--no-strong-intra-smoothing"), pick("--signhide", "--no-signhide"),
-			pick("--tskip", "--no-tskip"), pick("--constrained-intra", "--no-constrained-intra"),
-			"--deblock", number(-6, 6) + ":" + number(-6, 6),
-		}
-		if r.IntN(4) == 0 {
-			args = append(args, "--no-deblock")
-		}
-		if r.IntN(3) == 0 {
-			args = append(args, "--scaling-list", "default")
-		}
-		if r.IntN(3) == 0 {
-			args = append(args, "--aq-mode", number(1, 3), "--qg-size", pick("8", "16", ctu), "--aq-strength", number(1, 3), "--crf", number(10, 45))
-		}
-		if r.IntN(8) == 0 {
-			args = append(args, "--lossless")
-		}
-		if r.IntN(4) == 0 && h > 64 {
-			args = append(args, "--slices", "2")
-		}
-		if r.IntN(4) == 0 {
-			args = append(args, "--min-cu-size", "16")
-		}
-		_ = os.Remove(stream)
-		out, err := exec.CommandContext(t.Context(), "x265", args...).CombinedOutput()
-		if made, statErr := os.Stat(stream); err != nil || statErr != nil || made.Size() == 0 {
-			t.Logf("x265 does not take %q: %s", args, out)
-			continue
-		}
-		compared++
-		want := run(t, "ffmpeg", "-loglevel", "error", "-flags", "unaligned", "-f", "hevc", "-i", stream, "-frames:v", "1", "-f", "rawvideo", "-")
-		data, err := os.ReadFile(stream)
-		require.NoError(t, err)
-		g, err := decode(t, split(data), Options{})
-		require.NoError(t, err, "%q", args)
-		if got := g.raw(); !bytes.Equal(want, got) {
-			// ffmpeg 5.1 has faults of its own. Such a picture is far from the source, where a right one is near.
-			source, err := os.ReadFile(yuv)
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			tried++
+			stream, encoder, args := encodeAtRandom(t, uint64(i))
+			if stream == "" {
+				return
+			}
+			ffmpeg := run(t, "ffmpeg", "-loglevel", "error", "-flags", "unaligned", "-f", "hevc", "-i", stream, "-frames:v", "1", "-f", "rawvideo", "-")
+			data, err := os.ReadFile(stream)
 			require.NoError(t, err)
-			ours, theirs := distance(source, got, depth), distance(source, want, depth)
-			require.Less(t, 2*ours, theirs, "stream %d differs: %q", i, args)
-			t.Logf("stream %d: ffmpeg's picture is %.0f away from the source, ours %.0f: %q", i, theirs, ours, args)
-			faults++
-		}
+			g, err := decode(t, split(data), Options{})
+			if ok := err == nil && bytes.Equal(encoder, g.rows(1)); !ok && !bytes.Equal(encoder, ffmpeg) && slices.Contains(args, "--slices") {
+				t.Logf("neither we (%v) nor ffmpeg can make the encoder's picture of %q", err, args)
+				broken++
+				return
+			}
+			require.NoError(t, err, "%q", args)
+			require.True(t, bytes.Equal(encoder, g.rows(1)), "%q", args)
+			compared++
+			theirs := &gathered{width: g.width, depth: g.depth}
+			for c, pix := range g.pix {
+				size := len(pix) * (1 + b2i(g.depth[c] > 8))
+				require.GreaterOrEqual(t, len(ffmpeg), size)
+				theirs.add(ffmpeg[:size], c)
+				ffmpeg = ffmpeg[size:]
+			}
+			if bytes.Equal(encoder, theirs.rows(1)) {
+				require.Equal(t, theirs.pix, g.pix, "%q", args)
+			} else {
+				faults++
+			}
+		})
 	}
-	require.Greater(t, compared, n/3)
-	require.LessOrEqual(t, faults, 1+compared/20, "so many cannot be ffmpeg's")
-	t.Logf("%d streams compared, %d of them with a fault of ffmpeg", compared, faults)
+	require.Greater(t, compared, tried/3)
+	require.LessOrEqual(t, broken, 1+tried/20, "so many cannot be the encoder's fault: x265 3.5 loses rows of some slices")
+	t.Logf("%d streams compared, %d of which ffmpeg decodes to another picture than the encoder", compared, faults)
+}
+
+// encodeAtRandom makes a stream and returns its file and the encoder's own reconstruction of it, or
+// nothing where x265 does not take the options that were drawn.
+func encodeAtRandom(t *testing.T, seed uint64) (stream string, reconstruction []byte, args []string) {
+	r := rand.New(rand.NewPCG(265, seed))
+	pick := func(of ...string) string { return of[r.IntN(len(of))] }
+	number := func(from, to int) string { return strconv.Itoa(from + r.IntN(to-from+1)) }
+	folder := t.TempDir()
+	chroma := pick("400", "420", "420", "420", "422", "444")
+	depth := pick("8", "8", "8", "10", "12")
+	w, h := 32+2*r.IntN(100), 32+2*r.IntN(80)
+	format := map[string]string{"400": "gray", "420": "yuv420p", "422": "yuv422p", "444": "yuv444p"}[chroma]
+	if depth != "8" {
+		format += depth + "le"
+	}
+	source := fmt.Sprintf("mandelbrot=size=%dx%d:start_scale=%g", w, h, 0.2+2*r.Float64())
+	if r.IntN(3) == 0 {
+		source = fmt.Sprintf("testsrc2=size=%dx%d", w, h)
+	}
+	yuv, coded, shown := filepath.Join(folder, "in.yuv"), filepath.Join(folder, "out.hevc"), filepath.Join(folder, "out.yuv")
+	run(t, "ffmpeg", "-loglevel", "error", "-y", "-f", "lavfi", "-i", source,
+		"-vf", "noise=alls="+number(0, 40)+":all_seed="+number(1, 1000)+",rotate="+number(0, 6)+",format="+format,
+		"-frames:v", "1", "-f", "rawvideo", yuv)
+	ctu := pick("16", "32", "64")
+	if w < 64 || h < 64 {
+		ctu = pick("16", "32")
+	}
+	args = []string{
+		"--input", yuv, "--input-res", fmt.Sprintf("%dx%d", w, h), "--fps", "1", "--input-csp", "i" + chroma, "--input-depth", depth, "-D", depth,
+		"--frames", "1", "-I", "1", "--no-info", "--log-level", "none", "--no-progress", "-o", coded, "--recon", shown, "--recon-depth", depth,
+		"--ctu", ctu, "--qp", number(0, 51), "--tu-intra-depth", number(1, 4), "--rd", number(1, 6),
+		"--cbqpoffs", number(-12, 12), "--crqpoffs", number(-12, 12), pick("--wpp", "--no-wpp"), pick("--sao", "--no-sao"),
+		pick("--strong-intra-smoothing", "--no-strong-intra-smoothing"), pick("--signhide", "--no-signhide"),
+		pick("--tskip", "--no-tskip"), pick("--constrained-intra", "--no-constrained-intra"),
+		"--deblock", number(-6, 6) + ":" + number(-6, 6),
+	}
+	if r.IntN(4) == 0 {
+		args = append(args, "--no-deblock")
+	}
+	if r.IntN(3) == 0 {
+		args = append(args, "--scaling-list", "default")
+	}
+	if r.IntN(3) == 0 {
+		args = append(args, "--aq-mode", number(1, 3), "--qg-size", pick("8", "16", ctu), "--aq-strength", number(1, 3), "--crf", number(10, 45))
+	}
+	if r.IntN(8) == 0 {
+		args = append(args, "--lossless")
+	}
+	if r.IntN(4) == 0 && h > 64 {
+		args = append(args, "--slices", "2")
+	}
+	if r.IntN(4) == 0 {
+		args = append(args, "--min-cu-size", "16")
+	}
+	// Some options make x265 wait for itself for ever.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "x265", args...).CombinedOutput()
+	if made, statErr := os.Stat(coded); err != nil || statErr != nil || made.Size() == 0 {
+		t.Logf("x265 does not take %q: %s", args, out)
+		return "", nil, nil
+	}
+	reconstruction, err = os.ReadFile(shown)
+	require.NoError(t, err)
+	return coded, reconstruction, args
 }
 
 // TestRawIsThePictureWithoutFilters: what is handed out beside the filtered picture is what NoFilters gives.

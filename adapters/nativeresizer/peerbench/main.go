@@ -36,7 +36,7 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	once := flag.String("once", "", "run this candidate in this process: ours, ours2, inspect, bild, std; then FILE HEIGHT COUNT OUT")
+	once := flag.String("once", "", "run this candidate in this process: ours, ours2, ours3, inspect, bild, std; then FILE HEIGHT COUNT OUT")
 	profile := flag.String("cpuprofile", "", "with -once: write a CPU profile to this file")
 	dir := flag.String("dir", "", "folder with the prepared pictures, the libvips loop and pillow.py's folder linked in")
 	rounds := flag.Int("rounds", 5, "rounds of which the medians are taken")
@@ -131,7 +131,7 @@ func child(candidate, profile string, args []string) error {
 func maker(candidate string, height int) (func([]byte) ([]byte, error), error) {
 	ctx := context.Background()
 	switch candidate {
-	case "ours", "ours2", "inspect":
+	case "ours", "ours2", "ours3", "inspect":
 		r, err := nativeresizer.New(nativeresizer.Options{})
 		if err != nil {
 			return nil, err
@@ -139,6 +139,9 @@ func maker(candidate string, height int) (func([]byte) ([]byte, error), error) {
 		heights := []int{height}
 		if candidate == "ours2" {
 			heights = append(heights, 2*height)
+		}
+		if candidate == "ours3" {
+			heights = []int{200, 400, 1080}
 		}
 		return func(data []byte) ([]byte, error) {
 			if candidate == "inspect" {
