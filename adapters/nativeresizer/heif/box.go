@@ -110,8 +110,8 @@ type metadata struct {
 	// refersTo has what each item refers to, referrers what refers to it, in the order of the file.
 	refersTo, referrers map[referenceKey][]uint32
 	referred            int // how many references there are
-	props      []property
-	idat       []byte
+	props               []property
+	idat                []byte
 }
 
 // Bounds of a meta box, whatever it claims.
