@@ -54,6 +54,7 @@ promises: servers ## The guarantees at their full figures: hours of kills, soaks
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## Check style, the layers' imports and common mistakes
 	$(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION) run --build-tags $(TAGS) ./...
+	$(GO) vet -tags $(TAGS),noheic ./...
 	@test -z "$$($(GO) mod tidy -diff)" || { echo "go.mod is not tidy: run 'go mod tidy'"; exit 1; }
 
 .PHONY: fmt
@@ -72,7 +73,7 @@ cover: ## Coverage of the core; fails under 90 % in domain and app
 fuzz: ## Fuzz every parser for FUZZTIME each (20s)
 	@for pkg in $$($(GO) list -tags $(TAGS) ./...); do \
 		for f in $$($(GO) test -tags $(TAGS) -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz' || true); do \
-			echo "== $$pkg $$f"; $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
+			echo "== $$pkg $$f"; $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$pkg; \
 		done; \
 	done
 
@@ -91,7 +92,7 @@ mutate-quick: ## A fixed sample of 60 faults in domain and app; fails below its 
 worst-inputs: ## Search for the inputs that cost a codec the most, WORSTTIME each (10m)
 	@for pkg in $$($(GO) list -tags $(TAGS) ./adapters/nativeresizer/...); do \
 		for f in $$($(GO) test -tags $(TAGS) -list '^FuzzWorst' $$pkg 2>/dev/null | grep '^FuzzWorst' || true); do \
-			echo "== $$pkg $$f"; $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(WORSTTIME) $$pkg; \
+			echo "== $$pkg $$f"; $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(WORSTTIME) -fuzzminimizetime 20x $$pkg; \
 		done; \
 	done
 

@@ -155,7 +155,7 @@ func (f *feed) run(ctx context.Context, notices ports.Notices) {
 	if notices != nil {
 		var err error
 		if news, err = notices.Subscribe(ctx); err != nil {
-			f.log.Warn("change notices are away, polling alone", "error", err)
+			f.log.Warn("change notices are unavailable, so other nodes' changes come by polling alone", "error", err)
 		}
 	}
 	poll := time.NewTicker(pollEvery)

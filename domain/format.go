@@ -14,8 +14,14 @@ const (
 	HEIC Format = "heic"
 )
 
-// Formats lists them.
-func Formats() []Format { return []Format{JPEG, PNG, WebP, GIF, HEIC} }
+// Formats lists those that this build can decode.
+func Formats() []Format {
+	f := []Format{JPEG, PNG, WebP, GIF}
+	if withHEIC {
+		f = append(f, HEIC)
+	}
+	return f
+}
 
 // Name is what people call the format.
 func (f Format) Name() string {

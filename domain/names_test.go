@@ -121,7 +121,8 @@ func TestSniff(t *testing.T) {
 		_, ok := domain.Sniff([]byte(in))
 		assert.False(t, ok, "%q", in)
 	}
-	assert.Len(t, domain.Formats(), 5)
+	assert.Subset(t, []domain.Format{domain.JPEG, domain.PNG, domain.WebP, domain.GIF, domain.HEIC}, domain.Formats())
+	assert.GreaterOrEqual(t, len(domain.Formats()), 4) // HEIC may be left out of a build
 	assert.Equal(t, "image/heic", domain.HEIC.ContentType())
 	assert.Equal(t, "image/webp", domain.WebP.ContentType())
 	assert.Equal(t, domain.PNG, domain.ImageInfo{Alpha: true}.ThumbnailFormat())

@@ -215,7 +215,7 @@ func (rt *route) responses() obj {
 		out["429"] = obj{"description": "Too many requests", "content": problem, "headers": retry}
 	}
 	if _, there := out["503"]; !there && !d.page {
-		out["503"] = obj{"description": "A backend is away, or the server is busy", "content": problem, "headers": retry}
+		out["503"] = obj{"description": "A backend is unavailable, or the server is busy", "content": problem, "headers": retry}
 	}
 	if out["401"] != nil && !d.page || d.tag == "sign-in" && rt.method == http.MethodPost {
 		out["303"] = obj{"description": "A browser is led to the sign-in page, or on from it", "headers": obj{"Location": obj{"required": true, "schema": text()}}}

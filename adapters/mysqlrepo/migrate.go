@@ -118,6 +118,11 @@ func (db *DB) migrating(ctx context.Context, fn func(context.Context) error) (er
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
+		defer func() {
+			if p := recover(); p != nil {
+				cancel(fmt.Errorf("renewing the right to migrate panicked: %v", p))
+			}
+		}()
 		db.keepLease(ctx, cancel, holder)
 	}()
 	defer func() {

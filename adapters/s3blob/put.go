@@ -226,7 +226,8 @@ func (p *put) sendParts(ctx context.Context, upload string, begin ...part) ([]ty
 	return completed, context.Cause(ctx)
 }
 
-func (p *put) sendPart(ctx context.Context, upload string, number int32, one part) (types.CompletedPart, error) {
+func (p *put) sendPart(ctx context.Context, upload string, number int32, one part) (_ types.CompletedPart, err error) {
+	defer recovered(&err)
 	out, err := within(ctx, p.timeout, p.client.UploadPart, &s3.UploadPartInput{
 		Bucket: &p.bucket, Key: p.object, UploadId: &upload, PartNumber: &number, Body: one.data, ContentLength: &one.size, ChecksumCRC32: &one.checksum,
 	}, nil)

@@ -48,7 +48,7 @@ type web struct{ handler http.Handler }
 
 // unavailable answers while what the API works with cannot be opened.
 var unavailable = web{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-	a := problem(r.Context(), http.StatusServiceUnavailable, domain.Unavailable, "The service is away, try again.")
+	a := problem(r.Context(), http.StatusServiceUnavailable, domain.Unavailable, "The service is unavailable, try again.")
 	maps.Copy(w.Header(), a.header)
 	w.Header().Set("Retry-After", "5")
 	w.WriteHeader(a.status)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -81,6 +82,7 @@ func (p *program) fillDemo(svc *app.Service, address string) error {
 		errs := make([]error, len(pictures))
 		for i, pic := range pictures {
 			wg.Go(func() {
+				defer recovered(&errs[i])
 				var img domain.Image
 				img, errs[i] = svc.Upload(p.ctx, actor, app.UploadInput{Body: bytes.NewReader(pic.data), Size: int64(len(pic.data)), Filename: pic.name})
 				if i == 0 {
@@ -95,6 +97,13 @@ func (p *program) fillDemo(svc *app.Service, address string) error {
 	}
 	p.printDemo(address, password, tokens, first, len(pictures))
 	return nil
+}
+
+// recovered makes a panic on a goroutine of a command's own an error; it is deferred.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("a bug in imagify, please report it: %v\n%s", p, debug.Stack())
+	}
 }
 
 func (p *program) printDemo(address, password string, tokens map[string]string, first domain.Image, pictures int) {

@@ -165,7 +165,8 @@ func (o output) write(name string, data []byte) error {
 }
 
 // one makes all thumbnails of one file, from one decode.
-func (c thumbnailCmd) one(p *program, r ports.Resizer, file string, out output, heights []int) error {
+func (c thumbnailCmd) one(p *program, r ports.Resizer, file string, out output, heights []int) (err error) {
+	defer recovered(&err)
 	thumbs, err := resizeFile(p.ctx, r, p.in, file, heights)
 	if err != nil {
 		return fileError(err)

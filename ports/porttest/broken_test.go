@@ -34,7 +34,7 @@ const control = "no fault at all"
 
 func everyBroken() []broken {
 	var all []broken
-	for _, list := range [][]broken{brokenDirectories(), brokenImages(), brokenLinks(), brokenFeeds(), brokenBlobs(), brokenStates(), brokenSweeps(), brokenResizers(), brokenStored()} {
+	for _, list := range [][]broken{brokenDirectories(), brokenImages(), brokenLinks(), brokenFeeds(), brokenBlobs(), brokenStates(), brokenSweeps(), brokenWrappers(), brokenResizers(), brokenStored()} {
 		all = append(all, list...)
 	}
 	return all

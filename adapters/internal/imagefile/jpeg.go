@@ -267,7 +267,7 @@ func (j *jpegParser) scan(b []byte) error {
 		return corrupt("a JPEG scan header has a wrong length")
 	}
 	if info.JPEG.Scans++; info.JPEG.Scans > MaxScans {
-		return domain.LimitError(domain.TooLarge, MaxScans, "the JPEG has more than %d scans, too much work for what it shows; save it anew", MaxScans)
+		return domain.LimitError(domain.TooLarge, MaxScans, "the JPEG has more than %d scans, too much work for what it shows; save it again", MaxScans)
 	}
 	blocks := 0
 	most := info.JPEG.MaxSampling()

@@ -338,7 +338,7 @@ func (s *Scanner) frames(n int) error {
 func (s *Scanner) work(n int64) error {
 	s.info.Work += n
 	if s.info.Work > s.lim.MaxWork {
-		return domain.LimitError(domain.TooLarge, s.lim.MaxWork, "decoding the file would take too much work for what it shows; save it anew with fewer passes")
+		return domain.LimitError(domain.TooLarge, s.lim.MaxWork, "decoding the file would take too much work for what it shows; save it again with fewer passes")
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package heif
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"github.com/imagify-api/imagify/adapters/nativeresizer/hevc"
@@ -165,9 +167,19 @@ func (d *Decoder) layer(ctx context.Context, l *layer, spans []span, reductions 
 	var mu sync.Mutex
 	var failed error
 	failedAt, next := len(l.tiles), 0
+	var panicked any
 	var wg sync.WaitGroup
 	for range min(d.o.Workers, len(l.tiles)) {
 		wg.Go(func() {
+			// On this goroutine it would end the process; the caller's recovers.
+			defer func() {
+				if p := recover(); p != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					panicked = fmt.Sprintf("%v\n%s", p, debug.Stack())
+					cancel()
+				}
+			}()
 			t := tileDecoder{d: d, l: l, spans: spans, targets: targets}
 			for {
 				mu.Lock()
@@ -191,6 +203,9 @@ func (d *Decoder) layer(ctx context.Context, l *layer, spans []span, reductions 
 		})
 	}
 	wg.Wait()
+	if panicked != nil {
+		panic(panicked)
+	}
 	if failed != nil {
 		return nil, failed
 	}
@@ -216,7 +231,12 @@ type tileDecoder struct {
 // decode decodes a tile.
 func (t *tileDecoder) decode(ctx context.Context, at int) error {
 	l := t.l
-	nals, err := units(t.d.data(l.tiles[at], t.spans), l.lengths[at])
+	data := t.d.data(l.tiles[at], t.spans)
+	// What is no slice costs little, but many tiles may share it, and extents name it again and again.
+	if err := t.d.o.Work.Spend(int64(len(data))); err != nil {
+		return err
+	}
+	nals, err := units(data, l.lengths[at])
 	if err != nil {
 		return err
 	}

@@ -198,7 +198,7 @@ func encodeAtRandom(t *testing.T, seed uint64) (stream string, reconstruction []
 		args = append(args, "--min-cu-size", "16")
 	}
 	// Some options make x265 wait for itself for ever.
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "x265", args...).CombinedOutput()
 	if made, statErr := os.Stat(coded); err != nil || statErr != nil || made.Size() == 0 {

@@ -127,7 +127,7 @@ func Load(getenv func(name string) string) (Config, error) {
 	for _, text := range fields(value["IMAGIFY_ACCEPT"]) {
 		f := domain.Format(strings.ToLower(text))
 		if !slices.Contains(domain.Formats(), f) {
-			return c, domain.Errorf(domain.Invalid, "IMAGIFY_ACCEPT: %q is not a format: choose from jpeg, png, webp, gif and heic", text)
+			return c, domain.Errorf(domain.Invalid, "IMAGIFY_ACCEPT: %q is not a format of this build: choose from %v", text, domain.Formats())
 		}
 		c.Accept = append(c.Accept, f)
 	}

@@ -1,0 +1,5 @@
+//go:build noheic
+
+package domain
+
+const withHEIC = false
