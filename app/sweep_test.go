@@ -158,7 +158,7 @@ func TestTrash(t *testing.T) {
 
 // A clock that is ahead, the database's or a node's, removes nothing for good: both must say that its time is over.
 func TestPromiseX13ClockAheadRemovesNothing(t *testing.T) {
-	var ahead atomic.Int64 // the database's clock, in days
+	var ahead atomic.Int64                     // the database's clock, in days
 	start := time.Now().UTC().Add(time.Minute) // after the blobs of the world
 	w := newWorld(t, func(c *app.Config) {
 		c.Records = memory.NewRecords(memory.Options{Now: func() time.Time { return start.AddDate(0, 0, int(ahead.Load())) }})
