@@ -148,8 +148,11 @@ func (s *Service) CheckInstallation(ctx context.Context) error {
 	return s.rec.Installation.Confirm(ctx, p.store)
 }
 
+// installationText is what the store's half of the pair holds.
+func installationText(id domain.ID) string { return id.String() + "\n" }
+
 func (s *Service) putInstallation(ctx context.Context, id domain.ID, ifAbsent bool) error {
-	text := id.String() + "\n"
+	text := installationText(id)
 	return s.cfg.Blobs.Put(ctx, ports.InstallationKey, strings.NewReader(text), ports.PutOptions{
 		Size: int64(len(text)), IfAbsent: ifAbsent, ContentType: "text/plain; charset=utf-8",
 	})

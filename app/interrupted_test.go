@@ -68,6 +68,30 @@ func TestUploadEndsWithItsLease(t *testing.T) {
 	}
 }
 
+// commitsTwice commits, and answers as a second try of the same commit is answered whose
+// receipt is no more: after a step of the database's clock, or a restored copy.
+type commitsTwice struct{ ports.Uploads }
+
+func (c commitsTwice) Commit(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+	if err := c.Uploads.Commit(ctx, u, img, q); err != nil {
+		return err
+	}
+	return c.Uploads.Commit(ctx, u, img, q)
+}
+
+// The bytes of an image whose record is ready are never taken for those of a refused upload.
+func TestUploadThatWasCommittedIsKept(t *testing.T) {
+	w := newWorld(t, func(cfg *app.Config) { cfg.Records.Uploads = commitsTwice{cfg.Records.Uploads} })
+	anna := w.user("anna", domain.EnterpriseTier)
+	for _, key := range []string{"", "a key"} {
+		img, err := w.svc.Upload(ctx, anna, app.UploadInput{Body: bytes.NewReader(photo()), Size: -1, IdempotencyKey: key})
+		require.NoError(t, err)
+		data, err := read(w.svc.Open(ctx, anna, img.ID, domain.Variant{}))
+		require.NoError(t, err)
+		assert.Equal(t, photo(), data)
+	}
+}
+
 // An upload that takes too long in all is a 408 by its own clock, wherever it is.
 func TestUploadTakesTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

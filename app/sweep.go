@@ -152,42 +152,52 @@ type sweepProgress struct {
 }
 
 // leased runs work while no other node sweeps, if the database and the store belong together.
-func (s *Service) leased(ctx context.Context, work func(ctx context.Context, w *sweeper) error) (_ SweepReport, err error) {
+func (s *Service) leased(ctx context.Context, work func(ctx context.Context, w *sweeper) error) (SweepReport, error) {
+	w := &sweeper{Service: s}
+	busy, err := s.holding(ctx, "sweep", sweepLease, func(ctx context.Context, extend func(context.Context) error) error {
+		w.began, w.extend = s.now(), extend
+		return work(ctx, w)
+	})
+	w.r.AlreadyBusy = busy
+	return w.r, err
+}
+
+// holding runs work while no other process holds the lease of this name, if the database
+// and the store belong together; busy: another does, and nothing was done. work calls
+// extend more often than the lease is long. A process that dies keeps others out for that time.
+func (s *Service) holding(ctx context.Context, name string, lease time.Duration, work func(ctx context.Context, extend func(context.Context) error) error) (busy bool, err error) {
 	// Leases are judged by the database's clock, also where no Run follows it.
 	if err := s.feed.sync(ctx); err != nil {
-		return SweepReport{}, err
+		return false, err
 	}
 	if err := s.CheckInstallation(ctx); err != nil {
-		return SweepReport{}, err
+		return false, err
 	}
 	holder := s.cfg.NewID().String()
 	var extended time.Time
 	acquire := func(ctx context.Context) (bool, error) {
 		extended = time.Now()
 		now := s.now()
-		return s.rec.Leases.Acquire(ctx, "sweep", holder, now, now.Add(sweepLease))
+		return s.rec.Leases.Acquire(ctx, name, holder, now, now.Add(lease))
 	}
 	if ok, err := acquire(ctx); err != nil || !ok {
-		return SweepReport{AlreadyBusy: err == nil}, err
+		return err == nil, err
 	}
 	defer func() {
 		c, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		err = errors.Join(err, s.rec.Leases.Release(c, "sweep", holder))
+		err = errors.Join(err, s.rec.Leases.Release(c, name, holder))
 	}()
-	w := &sweeper{Service: s, began: s.now()}
-	w.extend = func(ctx context.Context) error {
+	return false, work(ctx, func(ctx context.Context) error {
 		if time.Since(extended) < extendEvery {
 			return nil
 		}
 		ok, err := acquire(ctx)
 		if err == nil && !ok {
-			err = domain.Errorf(domain.Unavailable, "another node took over the sweep")
+			err = domain.Errorf(domain.Unavailable, "another node took over the %s", name)
 		}
 		return err
-	}
-	err = work(ctx, w)
-	return w.r, err
+	})
 }
 
 func (s *Service) sweep(ctx context.Context, o SweepOptions, background bool) (SweepReport, error) {

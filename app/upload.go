@@ -210,7 +210,7 @@ func (s *Service) keep(ctx context.Context, actor domain.Actor, up ports.Upload,
 	case domain.Denied:
 		err = notActive()
 		fallthrough
-	case domain.QuotaExceeded, domain.Conflict:
+	case domain.QuotaExceeded:
 		s.discard(ctx, up)
 		return domain.Image{}, err
 	}
@@ -381,14 +381,15 @@ func (s *Service) store(ctx context.Context, up ports.Upload, img domain.Image, 
 	return err
 }
 
-// settle finds out what became of a commit whose answer was lost.
+// settle finds out what became of a commit whose answer was lost, or that was refused because
+// the record is gone: an earlier try of the same commit may have been what took it.
 func (s *Service) settle(ctx context.Context, up ports.Upload, img domain.Image, lost error) (domain.Image, error) {
 	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	switch state, err := s.rec.Deletions.State(c, up.OwnerID, up.ImageID); {
 	case err == nil && state == domain.ImageReady:
 		return img, nil
-	case err == nil && state == domain.ImagePending:
+	case err == nil && state == domain.ImagePending, errors.Is(err, domain.NotFound) && domain.CodeOf(lost) == domain.Conflict:
 		s.discard(ctx, up)
 	}
 	// Else nobody knows: the record stays, and whoever comes next (a repetition,

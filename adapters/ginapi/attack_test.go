@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -362,4 +363,96 @@ func TestThumbnailTag(t *testing.T) {
 		}
 	}
 	assert.Len(t, tags, 4, "the same bytes of two images cannot be recognised by their tags")
+}
+
+// A GET has no use for a body: it is read before the request takes a place among the
+// downloads, and not waited for longer than a refused one.
+func TestABodyOfAGetHoldsNoPlace(t *testing.T) {
+	metrics := prometheus.NewRegistry()
+	w := newWorld(t, func(s *setup) { s.api.MaxByteRequests, s.api.Registry = 1, metrics })
+	anna := w.user("anna", domain.EnterpriseTier)
+	img := w.upload(anna)
+	link := strings.TrimPrefix(w.link(anna, img.ID, `{"expires_in":300}`).URL, w.url)
+	stalled := map[string]net.Conn{}
+	for _, body := range []string{"Transfer-Encoding: chunked\r\n\r\n5\r\nab", "Content-Length: 5\r\n\r\nab", "Content-Length: 500000\r\n\r\nab"} {
+		for _, path := range []string{link, strings.TrimPrefix(img.Original, w.url)} {
+			for _, method := range []string{http.MethodGet, http.MethodHead} {
+				conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+				require.NoError(t, err)
+				defer conn.Close()
+				_, err = io.WriteString(conn, method+" "+path+" HTTP/1.1\r\nHost: x\r\n"+body)
+				require.NoError(t, err)
+				stalled[method+" "+path+" "+body] = conn
+			}
+		}
+	}
+	require.Eventually(t, func() bool { return inFlight(t, metrics) >= 8 }, 10*time.Second, time.Millisecond, "four are refused at once")
+	w.get(nobody, link).want(200)
+	for name, conn := range stalled {
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(time.Minute)))
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err, name)
+		assert.Contains(t, []int{http.StatusRequestTimeout, http.StatusRequestEntityTooLarge}, res.StatusCode, name)
+	}
+	// One that comes whole does no harm, to a long body either.
+	req, err := http.NewRequest(http.MethodGet, w.url+link, strings.NewReader("{}"))
+	require.NoError(t, err)
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	assert.Equal(t, http.StatusOK, res.StatusCode)
+}
+
+// inFlight is how many requests are being answered.
+func inFlight(t *testing.T, metrics *prometheus.Registry) float64 {
+	t.Helper()
+	all, err := metrics.Gather()
+	require.NoError(t, err)
+	for _, m := range all {
+		if m.GetName() == "imagify_http_requests_in_flight" {
+			return m.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatal("there is no such metric")
+	return 0
+}
+
+// A method that a link does not answer to opens it all the same, to tell a dead one: that
+// takes a place too.
+func TestOtherMethodsOfALinkTakeAPlace(t *testing.T) {
+	held := &heldBlobs{}
+	w := newWorld(t, func(s *setup) {
+		held.Blobs = s.app.Blobs
+		s.app.Blobs, s.api.MaxByteRequests = held, 1
+	})
+	anna := w.user("anna", domain.EnterpriseTier)
+	img := w.upload(anna)
+	link := strings.TrimPrefix(w.link(anna, img.ID, `{"expires_in":300}`).URL, w.url)
+	release := held.hold()
+	done := make(chan answer)
+	go func() { done <- w.do(nobody, http.MethodPost, link, nil) }()
+	require.Eventually(t, func() bool { return held.came.Load() == 1 }, 10*time.Second, time.Millisecond)
+	res, err := http.Post(w.url+link, "", nil)
+	require.NoError(t, err)
+	res.Body.Close()
+	assert.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+	release()
+	(<-done).fail(http.StatusMethodNotAllowed, domain.MethodNotAllowed)
+}
+
+// What a client writes into the log is bounded, whatever the error repeats of it.
+func TestLogLinesAreBounded(t *testing.T) {
+	w := newWorld(t)
+	anna := w.user("anna")
+	before := len(w.logs.String())
+	long := strings.Repeat("x", 200<<10)
+	w.do(with(anna, "Content-Type: multipart/form-data; boundary=B"), http.MethodPost, "/v1/images",
+		strings.NewReader("--B\r\n"+long+"\r\n\r\nx\r\n--B--\r\n")).fail(http.StatusBadRequest, domain.Invalid)
+	req, err := http.NewRequest(strings.Repeat("M", 20<<10), w.url+"/v1/images", nil)
+	require.NoError(t, err)
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	res.Body.Close()
+	require.Eventually(t, func() bool { return strings.Count(w.logs.String()[before:], `"msg":"request"`) == 2 }, 10*time.Second, time.Millisecond)
+	assert.Less(t, len(w.logs.String())-before, 8<<10)
 }

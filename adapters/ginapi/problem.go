@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/imagify-api/imagify/app"
 	"github.com/imagify-api/imagify/domain"
 )
 
@@ -163,7 +164,7 @@ func (q *request) drainBody() {
 	if !q.drain || http.NewResponseController(q.w).Flush() != nil {
 		return
 	}
-	who := q.address
+	who := app.ClientPrefix(q.address)
 	if !q.actor.User.ID.IsZero() {
 		who = q.actor.User.ID.String()
 	}
@@ -175,7 +176,7 @@ func (q *request) drainBody() {
 }
 
 // maxDrains is how many bodies are read on for at a time, maxDrainsEach how many of one user, or of
-// one address that is not signed in: reading costs the processor, and who sends hundreds of requests that are
+// one client (app.ClientPrefix) that is not signed in: reading costs the processor, and who sends hundreds of requests that are
 // refused looks at no answer.
 const (
 	maxDrains     = 128

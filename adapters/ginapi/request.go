@@ -141,6 +141,10 @@ func (q *request) run() error {
 		if q.r.ContentLength != 0 {
 			q.readDeadline(q.begun.Add(q.s.o.RequestTimeout))
 		}
+	} else if q.r.Method == http.MethodGet || q.r.Method == http.MethodHead {
+		if err := q.dropBody(); err != nil {
+			return err
+		}
 	}
 	if rt.access == open {
 		return rt.handle(q)
@@ -210,8 +214,13 @@ func (q *request) finish(m *routeMetrics) {
 	}
 }
 
-// maxLoggedPath bounds what a client can write into the log with a path.
-const maxLoggedPath = 256
+// What a client can write into the log with a request, in bytes: its path, its method, and an
+// error's words, in which what was sent may stand.
+const (
+	maxLoggedPath   = 256
+	maxLoggedMethod = 32
+	maxLoggedError  = 2 << 10
+)
 
 func (q *request) logLine(took time.Duration, stack []byte) {
 	level := slog.LevelInfo
@@ -230,12 +239,9 @@ func (q *request) logLine(took time.Duration, stack []byte) {
 	if strings.HasPrefix(path, "/l/") {
 		path = "/l/…" // the token is the secret
 	}
-	if len(path) > maxLoggedPath {
-		path = strings.ToValidUTF8(path[:maxLoggedPath], "") + "…"
-	}
 	attrs := [12]slog.Attr{
-		slog.String("request_id", q.id), slog.String("method", q.r.Method), slog.String("route", q.route.path),
-		slog.String("path", path), slog.Int("status", q.status), slog.Int64("bytes", q.sent),
+		slog.String("request_id", q.id), slog.String("method", clip(q.r.Method, maxLoggedMethod)), slog.String("route", q.route.path),
+		slog.String("path", clip(path, maxLoggedPath)), slog.Int("status", q.status), slog.Int64("bytes", q.sent),
 		slog.Duration("duration", took), slog.String("address", q.address),
 	}
 	n := 8
@@ -244,7 +250,7 @@ func (q *request) logLine(took time.Duration, stack []byte) {
 		n++
 	}
 	if q.err != nil {
-		attrs[n] = slog.String("error", q.err.Error())
+		attrs[n] = slog.String("error", clip(q.err.Error(), maxLoggedError))
 		n++
 	}
 	if stack != nil {
@@ -426,6 +432,11 @@ func noRoute(*request) error { return domain.Errorf(domain.NotFound, "there is n
 // noMethod answers for paths that exist. A dead link is dead for every method.
 func noMethod(q *request) error {
 	if token, ok := strings.CutPrefix(q.r.URL.Path, "/l/"); ok {
+		release, err := q.admit() // opening costs the store what it costs a GET
+		if err != nil {
+			return err
+		}
+		defer release()
 		c, err := q.s.svc.OpenLink(q.ctx(), token)
 		if err != nil {
 			return err
@@ -440,6 +451,17 @@ func noMethod(q *request) error {
 func (q *request) bodyRead() {
 	q.bodyEnded = true
 	q.readDeadline(time.Time{})
+}
+
+// dropBody reads a body that means nothing, as that of a GET, before anything is taken for the request.
+// net/http would otherwise wait for it when the answer begins, for as long as the client likes.
+func (q *request) dropBody() error {
+	if q.r.ContentLength == 0 {
+		return nil
+	}
+	q.readDeadline(q.begun.Add(drainTimeout))
+	_, err := q.readAll(maxJSON)
+	return err
 }
 
 // bodyLeft reports whether more of a body may come than net/http reads away after an answer.

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -388,5 +390,60 @@ func TestServerSilent(t *testing.T) {
 		proxy.Heal(t)
 		_, err = db.Records().Images.Get(t.Context(), owner, img.ID)
 		require.NoError(t, err)
+	})
+}
+
+// What the server's operator has set for everybody changes nothing that a node relies on.
+func TestServersSettings(t *testing.T) {
+	servers(t, func(t *testing.T, s *server) {
+		for _, setting := range []string{
+			"sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT'", "autocommit = 0", "completion_type = 1", "completion_type = 2",
+			"sql_select_limit = 1", "sql_safe_updates = 1", "max_join_size = 1", "time_zone = '+09:00'", "innodb_lock_wait_timeout = 1", "wait_timeout = 1",
+		} {
+			t.Run(setting, func(t *testing.T) {
+				address := s.empty(t)
+				name, _, _ := strings.Cut(setting, " ")
+				var before string
+				require.NoError(t, s.admin.QueryRowContext(t.Context(), "SELECT @@GLOBAL."+name).Scan(&before))
+				if _, err := strconv.ParseUint(before, 10, 64); err != nil {
+					before = "'" + before + "'"
+				}
+				set := func(setting string) {
+					_, err := s.admin.ExecContext(context.Background(), "SET GLOBAL "+setting)
+					require.NoError(t, err)
+				}
+				set(setting)
+				defer set(name + " = " + before)
+				one, other := s.open(t, address, Options{MaxConns: 4}), s.open(t, address, Options{MaxConns: 4})
+				for range 2 { // the second time there is nothing to do
+					_, err := one.MigrateUp(t.Context())
+					require.NoError(t, err)
+				}
+				ctx, here, there := t.Context(), one.Records(), other.Records()
+				name = `o'neill "\\" || x`
+				require.NoError(t, here.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+					return errors.Join(tx.SaveTier(ctx, domain.Tier{Name: "gold", Title: name}), tx.SaveTier(ctx, domain.Tier{Name: "silver"}))
+				}))
+				tiers, err := there.Tiers.List(ctx)
+				require.NoError(t, err)
+				require.Len(t, tiers, 2)
+				assert.Equal(t, name, tiers[0].Title)
+
+				// A sign-out is one statement, on a connection that has ended a transaction.
+				session := domain.Session{Hash: domain.SecretHash{1}, UserID: newID(), CreatedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)}
+				for range 4 {
+					require.NoError(t, here.Sessions.Create(ctx, session))
+					require.NoError(t, here.Sessions.Delete(ctx, session.Hash))
+					_, err = there.Sessions.Get(ctx, session.Hash)
+					require.ErrorIs(t, err, domain.NotFound)
+				}
+				mark := time.Now().UTC().Truncate(time.Microsecond)
+				require.NoError(t, here.Changes.Raise(ctx, mark))
+				f, err := there.Changes.Since(ctx, "")
+				require.NoError(t, err)
+				assert.Equal(t, mark, f.Mark)
+				assert.WithinDuration(t, time.Now(), f.Now, time.Minute)
+			})
+		}
 	})
 }

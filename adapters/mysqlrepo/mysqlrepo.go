@@ -248,6 +248,11 @@ func parse(address string) (*mysql.Config, error) {
 		// Strict: a text that is too long is an error and not cut. Without
 		// NO_BACKSLASH_ESCAPES, which would change what the client's quoting means.
 		"sql_mode": "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+		// Not what the server's own settings make of them: a statement outside of a transaction
+		// is committed at once, a COMMIT begins no other transaction and keeps the connection,
+		// and a list is whole.
+		"autocommit": "1", "completion_type": "'NO_CHAIN'", "sql_select_limit": "18446744073709551615",
+		"sql_safe_updates": "0", "sql_big_selects": "1",
 		// Seconds. Transactions here are short: who waits for longer had better try again.
 		"innodb_lock_wait_timeout": "2",
 		// Nor is a node that stops in the middle of a packet or an answer waited for.

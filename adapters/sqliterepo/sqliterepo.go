@@ -35,12 +35,16 @@ type Options struct {
 	Readers int
 	// Hooks see every statement, for metrics and traces.
 	Hooks []bun.QueryHook
+	// Rollback keeps a rollback journal in place of a write-ahead log: for a file that one
+	// process works on, such as a copy, also where the file system shares no memory (a network's).
+	Rollback bool
 }
 
 // DB is an open database. Writes go through one connection, one after the
 // other; reads run beside them on others.
 type DB struct {
 	path    string
+	options Options
 	write   *bun.DB
 	read    *bun.DB
 	schema  *bunrepo.Schema
@@ -75,7 +79,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if err := makeFile(path); err != nil {
 		return nil, fmt.Errorf("sqlite: cannot make the database %s: %w; choose a folder that can be written, or change its permissions", path, err)
 	}
-	db := &DB{path: path}
+	db := &DB{path: path, options: o}
 	// The writer begins its transactions with the write lock, so that none fails
 	// half-way because another process wrote in between.
 	if db.write, err = open(path, o, 1, "_txlock=immediate"); err != nil {
@@ -143,9 +147,13 @@ func dataSource(path string, params ...string) string {
 }
 
 func open(path string, o Options, conns int, extra string) (*bun.DB, error) {
+	journal := "WAL"
+	if o.Rollback {
+		journal = "DELETE"
+	}
 	connector, err := sqlite.NewConnector(dataSource(path,
 		"_pragma=busy_timeout("+strconv.FormatInt(o.BusyTimeout.Milliseconds(), 10)+")",
-		"_pragma=journal_mode(WAL)",
+		"_pragma=journal_mode("+journal+")",
 		// FULL: what was committed outlives the loss of power, not only of the process.
 		"_pragma=synchronous(FULL)",
 		"_pragma=fullfsync(1)", // the same on macOS, where fsync alone does not reach the disk

@@ -63,7 +63,25 @@ func (i installation) config(p *program) (wiring.Config, error) {
 }
 
 // service runs fn with a Service on the configured backends, beside a server that may be running.
-func (i installation) service(p *program, fn func(*app.Service) error) (err error) {
+func (i installation) service(p *program, fn func(*app.Service) error) error {
+	return i.opened(p, func(_ wiring.Config, b *wiring.Backends) error {
+		if err := b.Migrate(p.ctx); err != nil {
+			return err
+		}
+		svc, err := app.New(b.Config)
+		if err != nil {
+			return err
+		}
+		// Tiers must be there before a user can be put into one; the admin is the server's to make.
+		if err := svc.BootstrapTiers(p.ctx); err != nil {
+			return err
+		}
+		return errors.Join(fn(svc), svc.Close())
+	})
+}
+
+// opened runs fn with the configured backends of an installation that is there.
+func (i installation) opened(p *program, fn func(wiring.Config, *wiring.Backends) error) (err error) {
 	c, err := i.config(p)
 	if err != nil {
 		return err
@@ -76,16 +94,5 @@ func (i installation) service(p *program, fn func(*app.Service) error) (err erro
 	if err := b.Installed(p.ctx); err != nil {
 		return err
 	}
-	if err := b.Migrate(p.ctx); err != nil {
-		return err
-	}
-	svc, err := app.New(b.Config)
-	if err != nil {
-		return err
-	}
-	// Tiers must be there before a user can be put into one; the admin is the server's to make.
-	if err := svc.BootstrapTiers(p.ctx); err != nil {
-		return err
-	}
-	return errors.Join(fn(svc), svc.Close())
+	return fn(c, b)
 }

@@ -96,8 +96,8 @@ func TestDocumentsCommands(t *testing.T) {
 	}
 	settings = append(settings, clientSettings...)
 	var (
-		command   = regexp.MustCompile(`(?m)^\s*(?:\$ )?(?:[A-Z_]+=\S+ )*(?:\./bin/|docker compose exec \w+ /)?imagify ((?:user|tier|token|serve|demo|migrate|upload|thumbnail|explain|sweep|doctor|ready|version)\b[^#\n|<>]*)`)
-		inline    = regexp.MustCompile("`(?:\\./bin/)?imagify ((?:user|tier|token|serve|demo|migrate|upload|thumbnail|explain|sweep|doctor|ready|version)\\b[^`]*)`")
+		command   = regexp.MustCompile(`(?m)^\s*(?:\$ )?(?:[A-Z_]+=\S+ )*(?:\./bin/|docker compose exec \w+ /)?imagify ((?:user|tier|token|serve|demo|migrate|upload|thumbnail|explain|backup|restore|sweep|doctor|ready|version)\b[^#\n|<>]*)`)
+		inline    = regexp.MustCompile("`(?:\\./bin/)?imagify ((?:user|tier|token|serve|demo|migrate|upload|thumbnail|explain|backup|restore|sweep|doctor|ready|version)\\b[^`]*)`")
 		target    = regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)")
 		setting   = regexp.MustCompile(`\bIMAGIFY_[A-Z_]+[A-Z]\b`)
 		commands  = 0
@@ -170,4 +170,33 @@ func TestReadmeTour(t *testing.T) {
 	thumbnail, err := os.ReadFile(filepath.Join(dir, "thumbnail.jpg"))
 	require.NoError(t, err)
 	assert.Equal(t, "\xff\xd8", string(thumbnail[:2]))
+}
+
+// The commands of the section on backup and restore are run as they stand.
+func TestBackupSection(t *testing.T) {
+	_, rest, found := strings.Cut(documents(t)["examples/compose/README.md"], "```sh backup\n")
+	require.True(t, found)
+	script, _, _ := strings.Cut(rest, "```")
+	for _, needs := range []string{"bash", "gzip", "sha256sum"} {
+		if _, err := exec.LookPath(needs); err != nil {
+			if os.Getenv("CI") != "" {
+				t.Fatalf("the section needs %s", needs)
+			}
+			t.Skipf("the section needs %s", needs)
+		}
+	}
+	s, bin, dir := newSite(t), t.TempDir(), t.TempDir()
+	anna := s.user("anna", "--tier", "EnterpriseTierUsers")
+	status, img := s.serve().upload(anna, photo(1, 100, 100))
+	require.Equal(t, 201, status)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	require.NoError(t, os.Symlink(self, filepath.Join(bin, "imagify")))
+	cmd := exec.CommandContext(t.Context(), "bash", "-e", "-u", "-o", "pipefail", "-c", script)
+	cmd.Env = append(os.Environ(), "IMAGIFY_TEST_MAIN=1", "PATH="+bin+":"+os.Getenv("PATH"), "DATA="+s.data, "BACKUP="+dir)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	for _, name := range []string{"restored", "elsewhere"} {
+		assert.Equal(t, []string{img.ID}, site{t, filepath.Join(dir, name)}.originals())
+	}
 }

@@ -210,7 +210,7 @@ func contents(t *testing.T) map[string]string {
 	return out
 }
 
-// No command but serve and demo makes an installation: in the wrong folder it says so, and leaves nothing there.
+// No command but serve and demo, and restore of a backup, makes an installation: in the wrong folder it says so, and leaves nothing there.
 func TestCommandsMakeNoInstallation(t *testing.T) {
 	lines := map[string][]string{
 		"migrate up": nil, "migrate down": nil, "migrate status": nil, "user create": {"anna"}, "user list": nil, "user show": {"anna"},
@@ -218,10 +218,11 @@ func TestCommandsMakeNoInstallation(t *testing.T) {
 		"tier show": {"T"}, "tier set": {"T", "--title", "t"}, "tier delete": {"T"}, "token create": {"--user", "anna"},
 		"token list": {"--user", "anna"}, "token revoke": {"--user", "anna", "0190c7a2-0000-7000-8000-000000000000"},
 		"explain": {"--user", "anna", "--image", "0190c7a2-0000-7000-8000-000000000000", "link"}, "sweep": nil, "doctor": nil,
+		"backup": {"a-backup"},
 	}
 	for name, command := range commands(t) {
 		opens := slices.ContainsFunc(command.Flags, func(f *kong.Flag) bool { return f.Name == "data" })
-		if !opens || name == "serve" {
+		if !opens || name == "serve" || strings.HasPrefix(name, "restore") {
 			continue
 		}
 		name, _, _ = strings.Cut(name, " <")
@@ -243,6 +244,7 @@ func TestCommandsMakeNoInstallation(t *testing.T) {
 			}
 			assert.Empty(t, contents(t))
 			assert.NoDirExists(t, "data")
+			assert.NoDirExists(t, "a-backup")
 		})
 	}
 	assert.Empty(t, lines, "commands that have no --data")

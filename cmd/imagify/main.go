@@ -75,6 +75,8 @@ type cli struct {
 	Token     tokenCmd     `cmd:"" help:"Manage API tokens."`
 	Upload    uploadCmd    `cmd:"" help:"Upload pictures to a server."`
 	Thumbnail thumbnailCmd `cmd:"" help:"Make thumbnails of local files, without a server."`
+	Backup    backupCmd    `cmd:"" help:"Copy an installation on SQLite and files, while it serves."`
+	Restore   restoreCmd   `cmd:"" help:"Make an installation of a backup."`
 	Explain   explainCmd   `cmd:"" help:"Say why a user may do a thing with an image, or not."`
 	Sweep     sweepCmd     `cmd:"" help:"Remove what no record points at."`
 	Doctor    doctorCmd    `cmd:"" help:"Check the configuration and every backend."`

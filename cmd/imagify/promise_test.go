@@ -38,6 +38,7 @@ func scaled(quick, whole int) int {
 
 func TestPromise(t *testing.T) {
 	t.Run("D1,D2", promiseD1)
+	t.Run("D6", promiseD6)
 	t.Run("H1,H5,H6", promiseH1)
 	t.Run("H7", promiseH7)
 	t.Run("L7", promiseL7)

@@ -17,4 +17,13 @@
 // Everything of a format that imagify does not accept (arithmetic coded,
 // lossless, 12-bit and two-component JPEG) is domain.UnsupportedImage, so that
 // all resizers agree on it. What comes after the end marker is not looked at.
+//
+// It is a second reader of each format's structure beside the decoders' own, and on purpose.
+// A decoder pulls, needs its tables and rows (up to megabytes a file), and stops where its
+// picture ends; a Scanner is pushed what an upload has sent so far, holds 17 KB for each
+// upload that is waited for, and reads 2.5 GB a second of GIF, 5 of PNG and 21 of JPEG
+// (BenchmarkScan), so that a file is refused in the middle of its upload before anything
+// is decoded. It is also what makes the plain resizer, which decodes with the standard
+// library, refuse exactly what the fast one refuses. HEIC has no such twin: its container
+// has all that is to be judged in its first boxes, and heif reads those alone.
 package imagefile

@@ -1,9 +1,6 @@
 package heif
 
-import (
-	"encoding/binary"
-	"slices"
-)
+import "encoding/binary"
 
 // fields reads big-endian numbers from the front of a box. Beyond the end it reads zeros
 // and remembers that it did.
@@ -98,10 +95,10 @@ type property struct {
 	body []byte
 }
 
-type reference struct {
+// referenceKey is an item at one end of references of a kind.
+type referenceKey struct {
 	kind string
-	from uint32
-	to   []uint32
+	id   uint32
 }
 
 // metadata is what a meta box tells (ISO/IEC 14496-12, 8.11; ISO/IEC 23008-12, 6).
@@ -110,22 +107,31 @@ type metadata struct {
 	primary    uint32
 	hasPrimary bool
 	items      map[uint32]*item
-	refs       []reference
-	props      []property
-	idat       []byte
+	// refersTo has what each item refers to, referrers what refers to it, in the order of the file.
+	refersTo, referrers map[referenceKey][]uint32
+	referred            int // how many references there are
+	props               []property
+	idat                []byte
 }
 
 // Bounds of a meta box, whatever it claims.
 const (
 	maxExtents      = 1 << 16
 	maxAssociations = 1 << 18
+	maxProperties   = 1<<15 - 1 // no association has more bits for an index
+	maxReferences   = 1 << 17
+	// maxItemProperties are those of one item, which are looked through for each tile that it
+	// is. Cameras write about ten.
+	maxItemProperties = 64
 )
 
 func parseMeta(body []byte, maxItems int) (*metadata, error) {
 	if len(body) < 4 {
 		return nil, FormatError("meta box is too short")
 	}
-	m := &metadata{items: make(map[uint32]*item)}
+	m := &metadata{
+		items: make(map[uint32]*item), refersTo: make(map[referenceKey][]uint32), referrers: make(map[referenceKey][]uint32),
+	}
 	var locations, associations [][]byte
 	err := each(body[4:], func(kind string, body []byte) error {
 		switch kind {
@@ -145,7 +151,7 @@ func parseMeta(body []byte, maxItems int) (*metadata, error) {
 		case "iloc":
 			locations = append(locations, body)
 		case "iref":
-			return m.references(body)
+			return m.readReferences(body)
 		case "idat":
 			m.idat = body
 		case "iprp":
@@ -153,6 +159,9 @@ func parseMeta(body []byte, maxItems int) (*metadata, error) {
 				switch kind {
 				case "ipco":
 					return each(body, func(kind string, body []byte) error {
+						if len(m.props) == maxProperties {
+							return UnsupportedError("file with too many properties")
+						}
 						m.props = append(m.props, property{kind, body})
 						return nil
 					})
@@ -276,8 +285,8 @@ func (m *metadata) locations(body []byte, total *int) error {
 	return nil
 }
 
-// references reads iref (8.11.12).
-func (m *metadata) references(body []byte) error {
+// readReferences reads iref (8.11.12).
+func (m *metadata) readReferences(body []byte) error {
 	f := fields{data: body}
 	version, _ := f.full()
 	if f.over {
@@ -285,8 +294,7 @@ func (m *metadata) references(body []byte) error {
 	}
 	return each(f.data, func(kind string, body []byte) error {
 		f := fields{data: body}
-		r := reference{kind: kind, from: f.id(version > 0)}
-		n := f.u16()
+		from, n := referenceKey{kind, f.id(version > 0)}, f.u16()
 		width := 2
 		if version > 0 {
 			width = 4
@@ -294,11 +302,14 @@ func (m *metadata) references(body []byte) error {
 		if f.over || n*width > len(f.data) {
 			return FormatError("item references are cut")
 		}
-		r.to = make([]uint32, n)
-		for i := range r.to {
-			r.to[i] = f.id(version > 0)
+		if m.referred += n; m.referred > maxReferences {
+			return UnsupportedError("file with too many references")
 		}
-		m.refs = append(m.refs, r)
+		for range n {
+			to := referenceKey{kind, f.id(version > 0)}
+			m.refersTo[from] = append(m.refersTo[from], to.id)
+			m.referrers[to] = append(m.referrers[to], from.id)
+		}
 		return nil
 	})
 }
@@ -331,6 +342,9 @@ func (m *metadata) associations(body []byte, total *int) error {
 				return FormatError("property that does not exist")
 			}
 			if it != nil && index > 0 {
+				if len(it.props) == maxItemProperties {
+					return UnsupportedError("item with too many properties")
+				}
 				it.props = append(it.props, association{index, v>>bits != 0})
 			}
 		}
@@ -349,21 +363,7 @@ func (m *metadata) property(it *item, kind string) ([]byte, bool) {
 }
 
 // from returns what the references of a kind of an item lead to.
-func (m *metadata) from(id uint32, kind string) (to []uint32) {
-	for _, r := range m.refs {
-		if r.from == id && r.kind == kind {
-			to = append(to, r.to...)
-		}
-	}
-	return to
-}
+func (m *metadata) from(id uint32, kind string) []uint32 { return m.refersTo[referenceKey{kind, id}] }
 
 // to returns the items that have a reference of a kind to an item, in the order of the file.
-func (m *metadata) to(id uint32, kind string) (from []uint32) {
-	for _, r := range m.refs {
-		if r.kind == kind && slices.Contains(r.to, id) {
-			from = append(from, r.from)
-		}
-	}
-	return from
-}
+func (m *metadata) to(id uint32, kind string) []uint32 { return m.referrers[referenceKey{kind, id}] }

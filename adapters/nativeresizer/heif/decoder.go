@@ -472,6 +472,10 @@ func (d *Decoder) data(it *item, spans []span) []byte {
 	return out
 }
 
+// maxUnits is how many NAL units a picture may have. No level of HEVC allows more than 600
+// slice segments (ITU-T H.265, table A.8).
+const maxUnits = 1 << 12
+
 // units cuts an item's data into NAL units (ISO/IEC 14496-15, 4.3.3).
 func units(data []byte, length int) ([][]byte, error) {
 	var nals [][]byte
@@ -488,6 +492,9 @@ func units(data []byte, length int) ([][]byte, error) {
 			return nil, FormatError("NAL unit is longer than its picture")
 		}
 		if n > 0 {
+			if len(nals) == maxUnits {
+				return nil, UnsupportedError("picture of too many NAL units")
+			}
 			nals = append(nals, data[:n])
 		}
 		data = data[n:]

@@ -199,6 +199,9 @@ func (r *resolver) config(it *item) (*config, error) {
 			}
 		}
 		for _, nal := range pictures {
+			if err := r.o.Work.Spend(hevc.UnitsPerParameterSet); err != nil {
+				return nil, err
+			}
 			if err := c.sets.Add(nal); err != nil {
 				return nil, err
 			}
@@ -476,10 +479,14 @@ func (r *resolver) alpha(id uint32, l *layer) (*layer, bool, error) {
 		return nil, false, nil
 	}
 	ids := make([]uint32, len(l.tiles))
+	known := make(map[*item]uint32) // one item may be many tiles
 	for i, t := range l.tiles {
-		from, ok := find(t.id)
+		from, ok := known[t]
 		if !ok {
-			return nil, false, nil
+			if from, ok = find(t.id); !ok {
+				return nil, false, nil
+			}
+			known[t] = from
 		}
 		ids[i] = from
 	}

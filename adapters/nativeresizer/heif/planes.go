@@ -231,7 +231,12 @@ type tileDecoder struct {
 // decode decodes a tile.
 func (t *tileDecoder) decode(ctx context.Context, at int) error {
 	l := t.l
-	nals, err := units(t.d.data(l.tiles[at], t.spans), l.lengths[at])
+	data := t.d.data(l.tiles[at], t.spans)
+	// What is no slice costs little, but many tiles may share it, and extents name it again and again.
+	if err := t.d.o.Work.Spend(int64(len(data))); err != nil {
+		return err
+	}
+	nals, err := units(data, l.lengths[at])
 	if err != nil {
 		return err
 	}

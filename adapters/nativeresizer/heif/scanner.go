@@ -12,9 +12,13 @@ type ScanInfo struct {
 	Alpha, ICC  bool
 }
 
+// maxHeld bounds the metadata that a Scanner holds while a client is waited for, in bytes. That of
+// a photograph has some 10 kB; what is longer is left to the decoder.
+const maxHeld = 96 << 10
+
 // Scanner is an io.Writer that checks the structure of the file written to it: that there is a
 // primary picture of HEVC, and that its data is there. How the file is cut into writes makes no
-// difference. It holds the metadata, up to a limit, and passes over everything else.
+// difference. It holds the metadata, where that is short, and passes over everything else.
 type Scanner struct {
 	o    Options
 	info ScanInfo
@@ -131,6 +135,10 @@ func (s *Scanner) header() error {
 	case kind == "meta":
 		if size-header > uint64(s.o.MaxMeta) {
 			return UnsupportedError("file with too much metadata")
+		}
+		if size-header > maxHeld {
+			s.judged, s.needed = true, s.pos+int64(size-header)
+			return nil
 		}
 		if s.want = int64(size - header); s.want == 0 {
 			return FormatError("meta box is too short")

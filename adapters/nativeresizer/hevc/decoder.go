@@ -206,6 +206,9 @@ func (d *Decoder) Decode(ctx context.Context, ps *ParameterSets, want Info, nals
 			if last != nil && d.next == len(d.tsToRs) {
 				return d.finish()
 			}
+			if err := d.o.Work.Spend(UnitsPerParameterSet); err != nil {
+				return err
+			}
 			if !own {
 				ps, own = ps.Clone(), true
 			}
@@ -382,6 +385,9 @@ const (
 	unitsPerSample = 12
 	unitsPerByte   = 60
 )
+
+// UnitsPerParameterSet are the units of work of [ParameterSets.Add], whatever the set holds.
+const UnitsPerParameterSet = 5_000
 
 // segment decodes a slice segment (7.3.8.1).
 func (d *Decoder) segment(ctx context.Context, g *segment) error {

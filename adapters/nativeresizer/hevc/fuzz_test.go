@@ -106,7 +106,7 @@ func FuzzWorst(f *testing.F) {
 		}
 		// No more than a picture and its bytes can cost, whatever the slice says.
 		samples := int64(d.sps.widthCtbs*d.sps.heightCtbs) << (2 * d.sps.log2Ctb) * 3
-		if most := unitsPerSample*samples + unitsPerByte*int64(len(slice)); budget.Spent() > most {
+		if most := unitsPerSample*samples + unitsPerByte*int64(len(slice)) + UnitsPerParameterSet*int64(len(ps)+1); budget.Spent() > most {
 			t.Fatalf("%d units for %d bytes and %d samples", budget.Spent(), len(slice), samples)
 		}
 	})

@@ -204,10 +204,13 @@ func (c Config) openDatabase(ctx context.Context, b *Backends) error {
 		b.Records = memory.NewRecords(memory.Options{})
 		return nil
 	case "sqlite":
-		if err := c.present(c.pathOr(c.Database, "imagify.db")); err != nil {
+		if _, err := os.Lstat(c.Restoring()); err == nil {
+			return domain.Errorf(domain.Conflict, "'imagify restore' has not come to its end in %s: run it again, with the same backup or another", c.Data)
+		}
+		if err := c.present(c.DatabaseFile()); err != nil {
 			return err
 		}
-		db, err := sqliterepo.Open(ctx, c.pathOr(c.Database, "imagify.db"), sqliterepo.Options{Hooks: b.hooks(sqliterepo.Away)})
+		db, err := sqliterepo.Open(ctx, c.DatabaseFile(), sqliterepo.Options{Hooks: b.hooks(sqliterepo.Away)})
 		if err != nil {
 			return err
 		}
@@ -239,10 +242,10 @@ func (c Config) openStorage(ctx context.Context, b *Backends) error {
 	case "mem":
 		b.Blobs = memory.NewBlobs(memory.Options{})
 	case "file":
-		if err := c.present(c.pathOr(c.Storage, "blobs")); err != nil {
+		if err := c.present(c.BlobsFolder()); err != nil {
 			return err
 		}
-		store, err := fileblob.New(c.pathOr(c.Storage, "blobs"))
+		store, err := fileblob.New(c.BlobsFolder())
 		if err != nil {
 			return err
 		}
@@ -293,15 +296,42 @@ func (b *Backends) Installed(ctx context.Context) error {
 func (c Config) openSpool(_ context.Context, b *Backends) error {
 	b.Caps = app.Caps{UploadBytes: c.MaxUpload, Pixels: c.MaxPixels, MinFree: c.MinFree}
 	if Scheme(c.Database) == "sqlite" {
-		b.Disks = append(b.Disks, filepath.Dir(c.pathOr(c.Database, "imagify.db")))
+		b.Disks = append(b.Disks, filepath.Dir(c.DatabaseFile()))
 	}
 	if Scheme(c.Storage) == "file" {
-		b.Disks = append(b.Disks, c.pathOr(c.Storage, "blobs"))
+		b.Disks = append(b.Disks, c.BlobsFolder())
 	}
 	if b.SpoolDir = c.Spool; b.SpoolDir == "" && len(b.Disks) > 0 {
 		b.SpoolDir = filepath.Join(c.Data, "spool") // on the store's own disk, mostly: an upload is then renamed into it
 	}
 	return nil
+}
+
+// DatabaseFile is the file of a sqlite: database.
+func (c Config) DatabaseFile() string { return c.pathOr(c.Database, databaseFile) }
+
+// BlobsFolder is the folder of a file: storage.
+func (c Config) BlobsFolder() string { return c.pathOr(c.Storage, blobsFolder) }
+
+// SecretFile is where the secret key is kept, if none is configured.
+func (c Config) SecretFile() string { return filepath.Join(c.Data, secretFile) }
+
+// Restoring is a folder that is in the data folder from the beginning of 'imagify restore' to
+// its end: while it is there, no database is opened.
+func (c Config) Restoring() string { return filepath.Join(c.Data, ".restoring") }
+
+// The embedded default's names in the data folder.
+const (
+	databaseFile = "imagify.db"
+	blobsFolder  = "blobs"
+	secretFile   = "secret.key"
+)
+
+// Embedded is the settings of the embedded default in the same data folder, whatever
+// database, storage and keys these settings name.
+func (c Config) Embedded() Config {
+	c.Database, c.Storage, c.SecretKeys = "sqlite:", "file:", nil
+	return c
 }
 
 // pathOr is what follows the scheme of sqlite:path, sqlite:/path or sqlite:///path;

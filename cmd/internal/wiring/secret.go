@@ -17,7 +17,7 @@ func (c Config) keptKey() ([][]byte, error) {
 	if Scheme(c.Database) == "mem" && Scheme(c.Storage) == "mem" {
 		return [][]byte{[]byte(rand.Text())}, nil // nothing outlives the process
 	}
-	path := filepath.Join(c.Data, "secret.key")
+	path := c.SecretFile()
 	for {
 		b, err := os.ReadFile(path)
 		if err == nil {
