@@ -235,3 +235,15 @@ func TestOverlayPixelsAreAddedUp(t *testing.T) {
 	_, err = NewDecoder(bytes.NewReader(data), Options{MaxPixels: 3*88*72 - 1}).Header(t.Context())
 	assert.ErrorIs(t, err, ErrTooLarge)
 }
+
+// TestReductionsDivideTilesOfChroma too: 44 samples in a row are no whole boxes of 8, though 88 of luma are.
+func TestReductionsDivideTilesOfChroma(t *testing.T) {
+	for _, c := range []struct {
+		file built
+		want int
+	}{{gridFile(t, 2, 1, 176, 72), 8}, {gridFile(t, 1, 2, 88, 144), 12}} { // boxes of 4 and of 6
+		h, err := header(t, c.file.bytes())
+		require.NoError(t, err)
+		assert.Equal(t, c.want, h.Largest(17))
+	}
+}

@@ -176,7 +176,8 @@ type made struct {
 	bypass        bool  // cu_transquant_bypass
 	wavefront     bool
 	dependent     int  // CTB from which on a dependent segment goes on; 0 is none
-	deblock       bool // the filter's strongest offsets
+	deblock       bool // the filter's strongest offset of tC
+	beta          int  // and that of β, with deblock
 }
 
 func (m *made) sps() []byte {
@@ -223,7 +224,7 @@ func (m *made) pps() []byte {
 	w.flags(0, b2i(m.skip), 0).se(0).se(0).flags(1, 0, 0, b2i(m.bypass), 0, b2i(m.wavefront), 0)
 	w.flags(1, 0, b2i(!m.deblock))
 	if m.deblock {
-		w.se(6).se(6)
+		w.se(m.beta).se(6)
 	}
 	w.flags(0, 0).ue(0).flags(0, b2i(m.skip || m.offsets != nil))
 	if m.skip || m.offsets != nil {
@@ -342,7 +343,7 @@ func TestPicturesMadeByHand(t *testing.T) {
 		"wavefront":                 {columns: 4, rows: 4, chroma: 1, qp: 30, wavefront: true, bypass: true},
 		"wavefront of one column":   {columns: 1, rows: 5, chroma: 1, qp: 30, wavefront: true, bypass: true},
 		"wavefront of two columns":  {columns: 2, rows: 5, chroma: 1, qp: 30, wavefront: true, bypass: true},
-		"unfiltered between others": {columns: 4, rows: 4, chroma: 1, qp: 51, deblock: true, pcmNoFilter: 1},
+		"unfiltered between others": {columns: 4, rows: 4, chroma: 1, qp: 51, deblock: true, beta: 6, pcmNoFilter: 1},
 	} {
 		g, err := decode(t, m.encode(func(a *arithmetic, ctb int) { m.pcmUnit(a, ctb, sample) }), Options{})
 		require.NoError(t, err, name)
@@ -361,7 +362,7 @@ func TestUnfilteredBlocksAreKept(t *testing.T) {
 		}
 		return byte(100 + 16*((x>>4+y>>4)%2))
 	}
-	m := made{columns: 3, rows: 1, chroma: 1, qp: 51, deblock: true, bypass: true}
+	m := made{columns: 3, rows: 1, chroma: 1, qp: 51, deblock: true, beta: 6, bypass: true}
 	g, err := decode(t, m.encode(func(a *arithmetic, ctb int) { m.pcmUnit(a, ctb, flat) }), Options{})
 	require.NoError(t, err)
 	changed := map[int]bool{}
@@ -515,5 +516,20 @@ func TestCutSlicesAreTruncated(t *testing.T) {
 			_, err := decode(t, nals, Options{})
 			require.ErrorIs(t, err, ErrTruncated, "%s cut at %d of %d", name, n, len(whole))
 		}
+	}
+}
+
+// TestDeblockingOffsets: twice the offset of β is added to the QP (8.7.2.5.3); below a sum of 16, no luma is filtered.
+func TestDeblockingOffsets(t *testing.T) {
+	t.Parallel()
+	step := func(c, x, y int) byte { return byte(100 + 2*(x>>4)*b2i(c == 0)) }
+	for _, c := range []struct {
+		qp, beta int
+		filtered bool
+	}{{27, -6, false}, {28, -6, true}, {10, 6, true}, {10, 2, false}} {
+		m := made{columns: 2, rows: 1, chroma: 1, qp: c.qp, deblock: true, beta: c.beta}
+		g, err := decode(t, m.encode(func(a *arithmetic, ctb int) { m.pcmUnit(a, ctb, step) }), Options{})
+		require.NoError(t, err)
+		assert.Equal(t, !c.filtered, assert.ObjectsAreEqual(m.whole(0, step), g.pix[0]), "%v", c)
 	}
 }
