@@ -34,6 +34,9 @@ var (
 	userRate   = ports.Rate{Limit: 60, Per: time.Minute, Burst: 200}
 	firstRate  = ports.Rate{Limit: 10, Per: time.Minute, Burst: 50}
 	knownRate  = ports.Rate{Limit: 1, Per: 30 * 24 * time.Hour, Burst: 2}
+	// placesRate is how many clients become known to an account. Each is remembered for a month: without a bound
+	// one account's owner, who has a network of addresses, could fill what holds everybody's allowances.
+	placesRate = ports.Rate{Limit: 50, Per: 30 * 24 * time.Hour, Burst: 50}
 )
 
 // SignIn checks a user name and a password and begins a session. secret is the
@@ -171,7 +174,10 @@ func (s *Service) checkPassword(ctx context.Context, username, password, address
 	}
 	err = s.cfg.RateLimits.Reset(ctx, at.pair)
 	if err == nil && !known {
-		_, err = s.cfg.RateLimits.Allow(ctx, at.known, knownRate) // what is taken of it says that it is known
+		var place ports.RateState
+		if place, err = s.cfg.RateLimits.Allow(ctx, at.places, placesRate); err == nil && place.Allowed {
+			_, err = s.cfg.RateLimits.Allow(ctx, at.known, knownRate) // what is taken of it says that it is known
+		}
 	}
 	s.outages.limits.note(ctx, s.log, err)
 	return u, nil
@@ -181,6 +187,7 @@ func (s *Service) checkPassword(ctx context.Context, username, password, address
 type attempt struct {
 	client                   string
 	pair, user, first, known string
+	places                   string
 	clientKey, wideKey       string
 }
 
@@ -192,7 +199,7 @@ func attemptAt(username, address string) attempt {
 	return attempt{
 		client: client, clientKey: "signin:addr:" + client, wideKey: "signin:net:" + widePrefix(address),
 		pair: "signin:pair:" + client + ":" + account, user: "signin:user:" + account,
-		first: "signin:first:" + account, known: "signin:known:" + client + ":" + account,
+		first: "signin:first:" + account, places: "signin:places:" + account, known: "signin:known:" + client + ":" + account,
 	}
 }
 

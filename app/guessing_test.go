@@ -1,7 +1,9 @@
 package app_test
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 
 	"github.com/imagify-api/imagify/app"
 	"github.com/imagify-api/imagify/domain"
+	"github.com/imagify-api/imagify/ports"
 )
 
 // X7: guesses are counted by prefix and by account; who owns the account gets in.
@@ -73,6 +76,43 @@ func promiseX7(t *testing.T) {
 		}
 		assert.Equal(t, one, two, "names that are nobody's are throttled alike")
 	})
+}
+
+// countedLimits counts the keys that are in use.
+type countedLimits struct {
+	ports.RateLimits
+	keys map[string]bool
+}
+
+func (l *countedLimits) Allow(ctx context.Context, key string, r ports.Rate) (ports.RateState, error) {
+	l.keys[key] = true
+	return l.RateLimits.Allow(ctx, key, r)
+}
+
+// The places that are known to an account are remembered for a month, and so are bounded: nobody
+// fills with them what holds everybody's allowances.
+func TestPlacesKnownToAnAccountAreBounded(t *testing.T) {
+	t.Parallel()
+	limits := &countedLimits{keys: map[string]bool{}}
+	w := newWorld(t, func(c *app.Config) { limits.RateLimits, c.RateLimits = c.RateLimits, limits })
+	w.user("anna") // from 192.0.2.1
+	for i := range 200 {
+		_, _, err := w.svc.SignIn(ctx, "anna", password, fmt.Sprintf("2001:db8:1:%x::1", i))
+		require.NoError(t, err)
+		w.clock.advance(time.Minute)
+	}
+	n := 0
+	for key := range limits.keys {
+		if strings.HasPrefix(key, "signin:known:") {
+			n++
+		}
+	}
+	assert.Equal(t, 50, n)
+	for range 600 { // guesses from everywhere
+		_, _, _ = w.svc.SignIn(ctx, "anna", "a wrong guess", fmt.Sprintf("198.51.%d.7", len(limits.keys)%250))
+	}
+	_, _, err := w.svc.SignIn(ctx, "anna", password, "192.0.2.1")
+	assert.NoError(t, err, "those that are known stay known")
 }
 
 // A name is one name in any spelling, with a phone's blank behind it or not.

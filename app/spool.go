@@ -19,7 +19,8 @@ const (
 	// names the file in it that the process holds locked for as long as it lives.
 	spoolPrefix = "imagify-spool-"
 	spoolLock   = "lock"
-	// spoolStep is how much room an upload of unknown size asks for at a time, in bytes.
+	// spoolStep is how much room an upload asks for at a time, in bytes: what a client has only
+	// announced takes no room from others.
 	spoolStep = 1 << 20
 	// abandonedAfter is when a folder without a lock, which a process was about to make,
 	// counts as left behind.
@@ -222,18 +223,19 @@ type spoolFile struct {
 
 var _ ports.Movable = (*spoolFile)(nil)
 
-// create makes an empty file, and takes the room for its size where that is known (else -1).
+// create makes an empty file. Where its size is known (else -1) it is refused if there is no room for all of it; what
+// is taken of the room is what comes.
 func (s *spool) create(size int64) (*spoolFile, error) {
 	dir, err := s.open()
 	if err != nil {
 		return nil, err
 	}
 	f := &spoolFile{s: s, dir: dir}
-	if err := f.grow(max(size, 0)); err != nil {
+	if err := s.promise(dir, max(size, 0)); err != nil {
 		return nil, err
 	}
+	s.give(max(size, 0), max(size, 0))
 	if f.File, err = os.CreateTemp(dir, "upload-"); err != nil { // mode 0600
-		s.give(f.promised, f.promised)
 		return nil, noSpool(err)
 	}
 	return f, nil
@@ -248,7 +250,7 @@ func (f *spoolFile) grow(n int64) error {
 	return nil
 }
 
-// Write adds to the file, having taken the room for it where it was not promised.
+// Write adds to the file, having taken the room for it.
 func (f *spoolFile) Write(p []byte) (int, error) {
 	if more := f.written + int64(len(p)) - f.promised; more > 0 {
 		if err := f.grow(max(more, spoolStep)); err != nil {

@@ -289,10 +289,19 @@ func (w *sweeper) finish(ctx context.Context, d ports.DueImage) error {
 	return err
 }
 
+// surely is a time that both clocks, the database's and this machine's, say has come. What
+// goes for good goes by it: a step of one of them must not empty the trash.
+func (w *sweeper) surely() time.Time {
+	if local := w.cfg.Now().UTC(); local.Before(w.began) {
+		return local
+	}
+	return w.began
+}
+
 // walkStore compares the store with the records: the trash first, so that what comes back
 // from it is not missed after.
 func (w *sweeper) walkStore(ctx context.Context) error {
-	err := w.sweepTrash(ctx, w.began.Add(-w.cfg.TrashFor))
+	err := w.sweepTrash(ctx, w.surely().Add(-w.cfg.TrashFor))
 	if err == nil {
 		err = errors.Join(w.sweepOwnerless(ctx), w.sweepBlobs(ctx))
 	}
@@ -682,7 +691,7 @@ func (w *sweeper) removeOld(ctx context.Context) error {
 		return nil
 	}
 	for {
-		n, err := w.rec.Sessions.DeleteExpired(ctx, w.began, sweepPage)
+		n, err := w.rec.Sessions.DeleteExpired(ctx, w.surely(), sweepPage)
 		if w.r.Sessions += n; err != nil {
 			return err
 		}
@@ -694,7 +703,7 @@ func (w *sweeper) removeOld(ctx context.Context) error {
 		}
 	}
 	// A link that was made this long ago is dead for at least its retention.
-	old := w.began.Add(-domain.DeadLinkRetention - domain.MaxLinkSeconds*time.Second)
+	old := w.surely().Add(-domain.DeadLinkRetention - domain.MaxLinkSeconds*time.Second)
 	for {
 		n, err := w.rec.LinkChanges.DeleteOld(ctx, old, sweepPage)
 		if w.r.Links += n; err != nil {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -152,6 +153,34 @@ func TestTrash(t *testing.T) {
 		"adopt":   func() error { _, err := w.svc.AdoptStorage(ctx, anna); return err }(),
 	} {
 		assert.ErrorIs(t, err, domain.Denied, name)
+	}
+}
+
+// A clock that is ahead, the database's or a node's, removes nothing for good: both must say that its time is over.
+func TestPromiseX13ClockAheadRemovesNothing(t *testing.T) {
+	var ahead atomic.Int64                     // the database's clock, in days
+	start := time.Now().UTC().Add(time.Minute) // after the blobs of the world
+	w := newWorld(t, func(c *app.Config) {
+		c.Records = memory.NewRecords(memory.Options{Now: func() time.Time { return start.AddDate(0, 0, int(ahead.Load())) }})
+	})
+	orphan := keyOf(nthID(1), nthID(2), "original")
+	w.putBlob(orphan)
+	_, err := w.svc.Sweep(ctx, w.root, app.SweepOptions{})
+	require.NoError(t, err)
+	require.Equal(t, 1, w.trashed())
+	for _, c := range []struct {
+		database, node int
+		left           int
+	}{{365, 0, 1}, {0, 365, 1}, {8, 8, 0}} {
+		ahead.Store(int64(c.database))
+		cfg := w.cfg
+		cfg.Now = func() time.Time { return start.AddDate(0, 0, c.node) }
+		node, err := app.New(cfg) // as a command, which believes the first time that it is told
+		require.NoError(t, err)
+		_, err = node.Sweep(ctx, w.root, app.SweepOptions{MinAge: time.Hour})
+		require.NoError(t, err)
+		assert.Equal(t, c.left, w.trashed(), "the database's clock %d days ahead, the node's %d", c.database, c.node)
+		require.NoError(t, node.Close())
 	}
 }
 
