@@ -32,6 +32,10 @@ type Deletions interface {
 	// id and at most limit, and returns those whose owner has no record. next is the
 	// id to go on after, zero at the end.
 	Ownerless(ctx context.Context, after domain.ID, limit int) (found []DueImage, next domain.ID, err error)
+	// Recount sets an owner's usage to what the ready images are, in one transaction: an
+	// upload or a deletion comes before it or after it, and is counted once. It returns what
+	// the usage was.
+	Recount(ctx context.Context, ownerID domain.ID) (was domain.Usage, err error)
 }
 
 // DueImage names an image that waits for its blobs to be deleted.

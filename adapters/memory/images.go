@@ -238,3 +238,24 @@ func (p deletions) Ownerless(ctx context.Context, after domain.ID, limit int) (f
 	}
 	return found, next, nil
 }
+
+// Recount implements ports.Deletions.
+func (p deletions) Recount(ctx context.Context, ownerID domain.ID) (domain.Usage, error) {
+	if err := ended(ctx); err != nil {
+		return domain.Usage{}, err
+	}
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	was := p.r.usage[ownerID]
+	var is domain.Usage
+	for _, i := range p.r.images {
+		if i.OwnerID == ownerID && i.State == domain.ImageReady {
+			is.Images++
+			is.Bytes += i.Size
+		}
+	}
+	if p.r.usage[ownerID] = is; is.Images == 0 {
+		delete(p.r.usage, ownerID)
+	}
+	return was, nil
+}

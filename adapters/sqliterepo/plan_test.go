@@ -53,7 +53,8 @@ var wholeTables = map[string]string{
 
 // wholeOwners may read all rows of one owner, and why.
 var wholeOwners = map[string]string{
-	"DELETE FROM idempotency WHERE owner_id = ?": "the owner is being removed, and all are meant",
+	"DELETE FROM idempotency WHERE owner_id = ?":                             "the owner is being removed, and all are meant",
+	"SELECT COUNT(*), COALESCE(SUM(size), ?) FROM images WHERE owner_id = ?": "they are counted again because the count was wrong",
 }
 
 // allOfAnOwner is the step of a plan that walks all of an owner's rows.

@@ -96,8 +96,8 @@ func TestDocumentsCommands(t *testing.T) {
 	}
 	settings = append(settings, clientSettings...)
 	var (
-		command   = regexp.MustCompile(`(?m)^\s*(?:\$ )?(?:[A-Z_]+=\S+ )*(?:\./bin/|docker compose exec \w+ /)?imagify ((?:user|tier|token|serve|demo|migrate|upload|thumbnail|explain|backup|restore|sweep|doctor|ready|version)\b[^#\n|<>]*)`)
-		inline    = regexp.MustCompile("`(?:\\./bin/)?imagify ((?:user|tier|token|serve|demo|migrate|upload|thumbnail|explain|backup|restore|sweep|doctor|ready|version)\\b[^`]*)`")
+		command   = regexp.MustCompile(`(?m)^\s*(?:\$ )?(?:[A-Z_]+=\S+ )*(?:\./bin/|docker compose exec \w+ /)?imagify ((?:user|tier|token|serve|demo|migrate|upload|thumbnail|explain|backup|restore|verify|sweep|doctor|ready|version)\b[^#\n|<>]*)`)
+		inline    = regexp.MustCompile("`(?:\\./bin/)?imagify ((?:user|tier|token|serve|demo|migrate|upload|thumbnail|explain|backup|restore|verify|sweep|doctor|ready|version)\\b[^`]*)`")
 		target    = regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)")
 		setting   = regexp.MustCompile(`\bIMAGIFY_[A-Z_]+[A-Z]\b`)
 		commands  = 0

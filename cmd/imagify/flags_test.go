@@ -218,7 +218,7 @@ func TestCommandsMakeNoInstallation(t *testing.T) {
 		"tier show": {"T"}, "tier set": {"T", "--title", "t"}, "tier delete": {"T"}, "token create": {"--user", "anna"},
 		"token list": {"--user", "anna"}, "token revoke": {"--user", "anna", "0190c7a2-0000-7000-8000-000000000000"},
 		"explain": {"--user", "anna", "--image", "0190c7a2-0000-7000-8000-000000000000", "link"}, "sweep": nil, "doctor": nil,
-		"backup": {"a-backup"},
+		"backup": {"a-backup"}, "verify": nil,
 	}
 	for name, command := range commands(t) {
 		opens := slices.ContainsFunc(command.Flags, func(f *kong.Flag) bool { return f.Name == "data" })

@@ -77,6 +77,7 @@ type cli struct {
 	Thumbnail thumbnailCmd `cmd:"" help:"Make thumbnails of local files, without a server."`
 	Backup    backupCmd    `cmd:"" help:"Copy an installation on SQLite and files, while it serves."`
 	Restore   restoreCmd   `cmd:"" help:"Make an installation of a backup."`
+	Verify    verifyCmd    `cmd:"" help:"Read every original again and compare it with its record."`
 	Explain   explainCmd   `cmd:"" help:"Say why a user may do a thing with an image, or not."`
 	Sweep     sweepCmd     `cmd:"" help:"Remove what no record points at."`
 	Doctor    doctorCmd    `cmd:"" help:"Check the configuration and every backend."`

@@ -67,6 +67,14 @@ func (f imagesFault) Usage(ctx context.Context, owner domain.ID) (domain.Usage, 
 	return f.Images.Usage(ctx, owner)
 }
 
+// recountFault is a Deletions that does not tell what a usage was.
+type recountFault struct{ ports.Deletions }
+
+func (f recountFault) Recount(ctx context.Context, owner domain.ID) (domain.Usage, error) {
+	_, err := f.Deletions.Recount(ctx, owner)
+	return domain.Usage{}, err
+}
+
 // uploadsFault replaces some of Uploads.
 type uploadsFault struct {
 	ports.Uploads
@@ -249,6 +257,9 @@ func brokenImages() []broken {
 				}
 				return most[owner], err
 			}}
+		}),
+		records("a recount does not tell what the usage was", "Images/Usage", func(r *ports.Records) {
+			r.Deletions = recountFault{r.Deletions}
 		}),
 		records("forgets the placeholder", "Images/RoundTrip", func(r *ports.Records) {
 			inner := r.Uploads

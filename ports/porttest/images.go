@@ -206,6 +206,16 @@ func imagesUsage(w *world) {
 		w.wantUsage(a, int64(2-i), int64(2-i)*(1<<33))
 	}
 	w.wantUsage(b, 1, 1000)
+
+	// Counting again changes nothing that is right, also where there is nothing.
+	for owner, want := range map[domain.ID]domain.Usage{a: {}, b: {Images: 1, Bytes: 1000}, w.id(epoch): {}} {
+		was, err := w.Deletions.Recount(w.ctx, owner)
+		require.NoError(w.t, err)
+		require.Equal(w.t, want, was)
+		w.wantUsage(owner, want.Images, want.Bytes)
+	}
+	w.ready(a, moment(6))
+	w.wantUsage(a, 1, 1000)
 }
 
 func imagesCopies(w *world) {

@@ -396,6 +396,32 @@ func (s deletions) Finish(ctx context.Context, ownerID, id domain.ID, now time.T
 	return finished && err == nil, err
 }
 
+// Recount holds the owner's usage while it counts. An upload changes the usage before it adds
+// its image, so one that is not counted waits; what a deletion takes off, it takes off after.
+func (s deletions) Recount(ctx context.Context, ownerID domain.ID) (was domain.Usage, err error) {
+	err = s.write(ctx, func(ctx context.Context, t *tx) error {
+		was = domain.Usage{}
+		err := t.NewRaw(s.lock("SELECT images, bytes FROM usages WHERE owner_id = ?"), ownerID[:]).Scan(ctx, &was.Images, &was.Bytes)
+		if errors.Is(err, sql.ErrNoRows) {
+			_, err = t.exec(ctx, "INSERT INTO usages (owner_id, images, bytes) VALUES (?, 0, 0)", ownerID[:])
+			if s.duplicate(err) {
+				return errLostRace
+			}
+		}
+		if err != nil {
+			return err
+		}
+		var is domain.Usage
+		err = t.NewRaw("SELECT COUNT(*), COALESCE(SUM(size), 0) FROM images WHERE owner_id = ?", ownerID[:]).Scan(ctx, &is.Images, &is.Bytes)
+		if err != nil || is == was {
+			return err
+		}
+		_, err = t.exec(ctx, "UPDATE usages SET images = ?, bytes = ? WHERE owner_id = ?", is.Images, is.Bytes, ownerID[:])
+		return err
+	})
+	return was, err
+}
+
 func (s deletions) Due(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
