@@ -99,7 +99,7 @@ func (w *backup) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.copyInstallation(ctx); err != nil {
+	if err := w.copyInstallation(); err != nil {
 		return err
 	}
 	return w.each(ctx, func(img domain.Image) error {
@@ -143,7 +143,7 @@ func (w *backup) each(ctx context.Context, do func(domain.Image) error) error {
 }
 
 // copyInstallation copies the store's half of the installation's id.
-func (w *backup) copyInstallation(ctx context.Context) error {
+func (w *backup) copyInstallation() error {
 	text := installationText(w.r.Installation)
 	sum := sha256.Sum256([]byte(text))
 	if had, err := w.Has(ports.InstallationKey, int64(len(text)), sum); had || err != nil {
@@ -183,7 +183,8 @@ func (w *backup) put(ctx context.Context, img domain.Image, key string) (bool, e
 		}
 		// It may have come back from the trash since it was looked for.
 		if b, err = w.original(ctx, key); errors.Is(err, domain.NotFound) {
-			return false, w.missing(ctx, img, err)
+			w.missing(ctx, img, err)
+			return false, nil
 		} else if err != nil {
 			return false, err
 		}
@@ -191,13 +192,15 @@ func (w *backup) put(ctx context.Context, img domain.Image, key string) (bool, e
 		return false, err
 	}
 	if b.Size != img.Size {
-		return false, w.missing(ctx, img, errors.Join(fmt.Errorf("it has %d bytes where its record says %d", b.Size, img.Size), b.Body.Close()))
+		w.missing(ctx, img, errors.Join(fmt.Errorf("it has %d bytes where its record says %d", b.Size, img.Size), b.Body.Close()))
+		return false, nil
 	}
 	body := &watched{CheckedBody: ports.NewCheckedBody(b, img.SHA256), goOn: func() error { return errors.Join(ctx.Err(), w.extend(ctx)) }}
 	err = w.Put(key, img.Size, img.SHA256, body)
 	err = errors.Join(err, body.Close())
 	if err != nil && body.failed != nil && ctx.Err() == nil {
-		return false, w.missing(ctx, img, body.failed) // the store's fault, not the target's
+		w.missing(ctx, img, body.failed) // the store's fault, not the target's
+		return false, nil
 	}
 	return err == nil, err
 }
@@ -222,10 +225,9 @@ func (w *backup) removeFromCopy(ctx context.Context, img domain.Image) error {
 	return err
 }
 
-func (w *backup) missing(ctx context.Context, img domain.Image, cause error) error {
+func (w *backup) missing(ctx context.Context, img domain.Image, cause error) {
 	w.r.Missing = append(w.r.Missing, img.ID)
 	w.log.ErrorContext(ctx, "an image's original is missing or damaged, the backup is without it", "image", img.ID.String(), "error", cause)
-	return nil
 }
 
 // watched is an original on its way: it remembers that reading failed, and asks whether to

@@ -125,7 +125,7 @@ func walks(fault, finds string, walk func(b *memory.Blobs, ctx context.Context, 
 	})
 }
 
-func copyBlob(b ports.Blobs, ctx context.Context, from, to string, o ports.PutOptions) error {
+func copyBlob(ctx context.Context, b ports.Blobs, from, to string, o ports.PutOptions) error {
 	blob, err := b.Open(ctx, from)
 	if err != nil {
 		return err
@@ -295,7 +295,7 @@ func brokenSweeps() []broken {
 			return states, nil
 		}),
 		ownerless("an owner who is being deleted is gone", func(r ports.Records, ctx context.Context, after domain.ID, limit int) ([]ports.DueImage, domain.ID, error) {
-			return findOwnerless(r, ctx, after, limit, func(u domain.User, err error) bool { return err != nil || u.Deleting })
+			return findOwnerless(ctx, r, after, limit, func(u domain.User, err error) bool { return err != nil || u.Deleting })
 		}),
 		ownerless("a page without a find is the last", func(r ports.Records, ctx context.Context, after domain.ID, limit int) ([]ports.DueImage, domain.ID, error) {
 			found, next, err := r.Deletions.Ownerless(ctx, after, limit)
@@ -341,7 +341,7 @@ func brokenSweeps() []broken {
 			return b.Copy(ctx, from, to)
 		}),
 		moves("does not replace", "Move", func(b *memory.Blobs, ctx context.Context, from, to string) error {
-			if err := copyBlob(b, ctx, from, to, ports.PutOptions{IfAbsent: true}); err != nil && !errors.Is(err, domain.Conflict) {
+			if err := copyBlob(ctx, b, from, to, ports.PutOptions{IfAbsent: true}); err != nil && !errors.Is(err, domain.Conflict) {
 				return err
 			}
 			return b.Delete(ctx, from)
@@ -418,7 +418,7 @@ func brokenSweeps() []broken {
 			return b.Move(ctx, from, to)
 		}),
 		copies("the same again is a conflict", "Copy", func(b *memory.Blobs, ctx context.Context, from, to string) error {
-			return copyBlob(b, ctx, from, to, ports.PutOptions{IfAbsent: true})
+			return copyBlob(ctx, b, from, to, ports.PutOptions{IfAbsent: true})
 		}),
 		copies("a copy of nothing is empty", "Copy", func(b *memory.Blobs, ctx context.Context, from, to string) error {
 			err := b.Copy(ctx, from, to)
@@ -463,11 +463,11 @@ func brokenSweeps() []broken {
 			if after != "" {
 				after = after[:len(after)-1] + string(after[len(after)-1]-1) + "zzz"
 			}
-			return walkOf(b, ctx, prefix, after)
+			return walkOf(ctx, b, prefix, after)
 		}),
 		walks("passes over what lies beside a folder of its name", "Walk", func(b *memory.Blobs, ctx context.Context, prefix, after string) iter.Seq2[ports.BlobInfo, error] {
 			return func(yield func(ports.BlobInfo, error) bool) {
-				for i, err := range walkOf(b, ctx, prefix, after) {
+				for i, err := range walkOf(ctx, b, prefix, after) {
 					if !strings.HasSuffix(i.Key, "-") && !yield(i, err) {
 						return
 					}
@@ -476,7 +476,7 @@ func brokenSweeps() []broken {
 		}),
 		walks("knows no sizes", "Walk", func(b *memory.Blobs, ctx context.Context, prefix, after string) iter.Seq2[ports.BlobInfo, error] {
 			return func(yield func(ports.BlobInfo, error) bool) {
-				for i, err := range walkOf(b, ctx, prefix, after) {
+				for i, err := range walkOf(ctx, b, prefix, after) {
 					i.Size = 0
 					if !yield(i, err) {
 						return
@@ -486,7 +486,7 @@ func brokenSweeps() []broken {
 		}),
 		walks("ends when nobody waits, as if that were all", "Walk", func(b *memory.Blobs, ctx context.Context, prefix, after string) iter.Seq2[ports.BlobInfo, error] {
 			return func(yield func(ports.BlobInfo, error) bool) {
-				for i, err := range walkOf(b, ctx, prefix, after) {
+				for i, err := range walkOf(ctx, b, prefix, after) {
 					if err != nil || !yield(i, nil) {
 						return
 					}
@@ -496,7 +496,7 @@ func brokenSweeps() []broken {
 		walks("ends after a thousand", "WalkMeanwhile", func(b *memory.Blobs, ctx context.Context, prefix, after string) iter.Seq2[ports.BlobInfo, error] {
 			return func(yield func(ports.BlobInfo, error) bool) {
 				n := 0
-				for i, err := range walkOf(b, ctx, prefix, after) {
+				for i, err := range walkOf(ctx, b, prefix, after) {
 					if n++; n > 1000 || !yield(i, err) {
 						return
 					}
@@ -527,12 +527,12 @@ func brokenSweeps() []broken {
 }
 
 // walkOf walks through a store as a right one would.
-func walkOf(b *memory.Blobs, ctx context.Context, prefix, after string) iter.Seq2[ports.BlobInfo, error] {
+func walkOf(ctx context.Context, b *memory.Blobs, prefix, after string) iter.Seq2[ports.BlobInfo, error] {
 	return ports.WalkBlobs(ctx, blobsFault{Blobs: b}, prefix, after, nil)
 }
 
 // findOwnerless is Deletions.Ownerless with another judgement of owners.
-func findOwnerless(r ports.Records, ctx context.Context, after domain.ID, limit int, gone func(domain.User, error) bool) ([]ports.DueImage, domain.ID, error) {
+func findOwnerless(ctx context.Context, r ports.Records, after domain.ID, limit int, gone func(domain.User, error) bool) ([]ports.DueImage, domain.ID, error) {
 	_, next, err := r.Deletions.Ownerless(ctx, after, limit)
 	if err != nil {
 		return nil, next, err

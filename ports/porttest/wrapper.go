@@ -244,7 +244,8 @@ func wrapperWalk(t *testing.T, w *wrapped) {
 	require.Equal(t, []string{"Foreign Name"}, foreign)
 
 	w.inner.gave = 0
-	for range ports.WalkBlobs(t.Context(), w.Blobs, "p", "", nil) {
+	for _, err := range ports.WalkBlobs(t.Context(), w.Blobs, "p", "", nil) {
+		require.NoError(t, err)
 		break
 	}
 	require.Equal(t, 1, w.inner.gave, "read on though nobody wants more")

@@ -303,7 +303,7 @@ func TestLimits(t *testing.T) {
 	} {
 		d := NewDecoder(bytes.NewReader(data), c.o)
 		_, err := d.Decode(t.Context(), 1)
-		if _, ok := c.want.(UnsupportedError); ok {
+		if errors.As(c.want, new(UnsupportedError)) {
 			assert.ErrorAs(t, err, new(UnsupportedError), name)
 		} else {
 			assert.ErrorIs(t, err, c.want, name)
