@@ -249,3 +249,117 @@ func TestBodySeeks(t *testing.T) {
 		assert.Equal(t, whole[at:at+10], got)
 	}
 }
+
+// uploadsThat are uploads whose Begin or Commit do something else.
+type uploadsThat struct {
+	ports.Uploads
+	begin  func()
+	commit error
+}
+
+func (u uploadsThat) Begin(ctx context.Context, up ports.Upload, now time.Time) (ports.Claim, error) {
+	u.begin()
+	return u.Uploads.Begin(ctx, up, now)
+}
+
+func (u uploadsThat) Commit(ctx context.Context, up ports.Upload, img domain.Image, q ports.Quota) error {
+	if u.commit != nil {
+		return u.commit
+	}
+	return u.Uploads.Commit(ctx, up, img, q)
+}
+
+// Neither a record that cannot be begun nor a commit that is refused leaves anything, and an adapter's panic ends one upload.
+func TestUploadWhoseRecordFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		u    uploadsThat
+		want domain.Code
+	}{
+		"panic":        {uploadsThat{begin: func() { panic("nil map") }}, domain.Internal},
+		"owner gone":   {uploadsThat{begin: func() {}, commit: domain.Errorf(domain.Denied, "the account is not active")}, domain.Unauthenticated},
+		"quota filled": {uploadsThat{begin: func() {}, commit: domain.LimitError(domain.QuotaExceeded, 1, "full")}, domain.QuotaExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, func(cfg *app.Config) {
+				c.u.Uploads = cfg.Records.Uploads
+				cfg.Records.Uploads = c.u
+			})
+			_, err := w.svc.Upload(ctx, w.user("anna"), app.UploadInput{Body: bytes.NewReader(photo()), Size: -1})
+			assert.Equal(t, c.want, domain.CodeOf(err), "%v", err)
+			assert.Zero(t, w.keys())
+		})
+	}
+}
+
+func TestAcceptedIsACopy(t *testing.T) {
+	w := newWorld(t)
+	all := w.svc.Accepted()
+	require.NotEmpty(t, all)
+	first := all[0]
+	all[0] = "nothing"
+	assert.Equal(t, first, w.svc.Accepted()[0])
+}
+
+// closedStore opens nothing.
+type closedStore struct{ ports.Blobs }
+
+func (closedStore) Open(context.Context, string) (ports.Blob, error) {
+	return ports.Blob{}, domain.Wrap(domain.Unavailable, io.ErrClosedPipe, "the store does not answer")
+}
+
+// An operator is told the cause that clients are not.
+func TestVerifyTellsTheCause(t *testing.T) {
+	w := newWorld(t)
+	w.upload(w.user("anna"))
+	w.cfg.Blobs = closedStore{w.cfg.Blobs}
+	var details []string
+	_, err := w.node().Verify(ctx, w.root, app.VerifyOptions{}, func(f app.Finding) error {
+		details = append(details, f.Detail)
+		return nil
+	})
+	if err == nil {
+		require.Len(t, details, 1)
+		assert.Contains(t, details[0], io.ErrClosedPipe.Error())
+	} else {
+		assert.ErrorIs(t, err, domain.Unavailable, "the installation's id could not be read")
+	}
+}
+
+// failingTiers, failingUsers and failingSessions fail at one question of the sweep.
+type failingTiers struct{ ports.Tiers }
+
+func (failingTiers) Gone(context.Context) ([]string, error) {
+	return nil, domain.Errorf(domain.Unavailable, "no tiers")
+}
+
+type failingUsers struct{ ports.Users }
+
+func (failingUsers) Deleting(context.Context, int) ([]domain.User, error) {
+	return nil, domain.Errorf(domain.Unavailable, "no users")
+}
+
+type failingSessions struct{ ports.Sessions }
+
+func (failingSessions) DeleteExpired(context.Context, time.Time, int) (int, error) {
+	return 0, domain.Errorf(domain.Unavailable, "no sessions")
+}
+
+// A sweep that the database fails in the middle says so, and the next one goes on.
+func TestSweepWhoseDatabaseFails(t *testing.T) {
+	for name, breaks := range map[string]func(r *ports.Records){
+		"no tiers":    func(r *ports.Records) { r.Tiers = failingTiers{r.Tiers} },
+		"no users":    func(r *ports.Records) { r.Users = failingUsers{r.Users} },
+		"no sessions": func(r *ports.Records) { r.Sessions = failingSessions{r.Sessions} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			whole := w.cfg.Records
+			breaks(&w.cfg.Records)
+			_, err := w.node().Sweep(ctx, w.root, app.SweepOptions{})
+			require.ErrorContains(t, err, name)
+			w.cfg.Records = whole
+			_, err = w.node().Sweep(ctx, w.root, app.SweepOptions{})
+			require.NoError(t, err)
+		})
+	}
+}
