@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -227,6 +228,8 @@ func TestBodySeeks(t *testing.T) {
 	c, err := w.svc.Open(ctx, anna, w.upload(anna).ID, domain.Original)
 	require.NoError(t, err)
 	defer c.Body.Close()
+	require.NoError(t, c.Ready())
+	require.NoError(t, c.Ready(), "twice is once")
 	whole := photo()
 	head := make([]byte, 10)
 	_, err = io.ReadFull(c.Body, head)
@@ -248,7 +251,43 @@ func TestBodySeeks(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, whole[at:at+10], got)
 	}
+	at, err := c.Body.Seek(0, io.SeekStart)
+	require.NoError(t, err)
+	require.Zero(t, at)
+	require.NoError(t, c.Ready())
+	all, err := io.ReadAll(c.Body)
+	require.NoError(t, err)
+	assert.Equal(t, whole, all)
 }
+
+// A store that breaks off before the first byte is told by Ready, while a status can still say it.
+func TestReadyTellsOfABrokenStore(t *testing.T) {
+	w := newWorld(t)
+	anna := w.user("anna", domain.EnterpriseTier)
+	img := w.upload(anna)
+	w.cfg.Blobs = breaking{w.cfg.Blobs}
+	c, err := w.node().Open(ctx, anna, img.ID, domain.Original)
+	require.NoError(t, err)
+	defer c.Body.Close()
+	require.ErrorIs(t, c.Ready(), io.ErrClosedPipe)
+	_, err = c.Body.Read(make([]byte, 10))
+	require.ErrorIs(t, err, io.ErrClosedPipe)
+}
+
+// breaking is a store whose originals break off at once.
+type breaking struct{ ports.Blobs }
+
+func (b breaking) Open(ctx context.Context, key string) (ports.Blob, error) {
+	blob, err := b.Blobs.Open(ctx, key)
+	if err == nil && strings.HasSuffix(key, "/original") {
+		blob.Body = brokenBody{blob.Body}
+	}
+	return blob, err
+}
+
+type brokenBody struct{ io.ReadSeekCloser }
+
+func (brokenBody) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 // uploadsThat are uploads whose Begin or Commit do something else.
 type uploadsThat struct {
