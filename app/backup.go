@@ -13,13 +13,9 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-const (
-	// backupLease is how long a backup whose process died keeps others out: long enough to
-	// copy a large database, during which it is not extended.
-	backupLease = time.Minute
-	// backupPage is how many images are listed at once.
-	backupPage = 500
-)
+// backupLease is how long a backup whose process died keeps others out: long enough to
+// copy a large database, during which it is not extended.
+const backupLease = time.Minute
 
 // BackupTarget is where a backup goes. Its functions are called by one goroutine.
 type BackupTarget struct {
@@ -33,7 +29,7 @@ type BackupTarget struct {
 	Put func(key string, size int64, sum [32]byte, body io.ReadSeeker) error
 	// Progress is told the report so far after each image; nil: nobody is.
 	Progress func(BackupReport)
-	// Commit completes the backup. The records that Copy opened are used no more.
+	// Commit completes the backup. The records that Copy opened are not used after it is called.
 	Commit func(ctx context.Context, r BackupReport) error
 }
 
@@ -68,7 +64,7 @@ func (s *Service) Backup(ctx context.Context, actor domain.Actor, t BackupTarget
 		}
 		r.Installation = p.store
 		// The database first: an original that it names and that is gone later belongs to an
-		// image that was deleted meanwhile, and such a one can be told from a lost one.
+		// image that was deleted meanwhile, which the live database can tell from a lost one.
 		w := &backup{Service: s, BackupTarget: t, r: &r, extend: extend}
 		if w.copy, err = t.Copy(ctx); err != nil {
 			return err
@@ -113,33 +109,14 @@ func (w *backup) all(ctx context.Context) error {
 	})
 }
 
-// each gives every image of the copy.
+// each calls do for every image of the copy.
 func (w *backup) each(ctx context.Context, do func(domain.Image) error) error {
-	page := ports.Page{Limit: backupPage}
-	for {
-		imgs, next, err := w.copy.Images.ListAll(ctx, ports.TimeRange{}, page)
-		if err != nil {
+	return eachImage(ctx, w.copy.Images, domain.ID{}, domain.ID{}, func(img domain.Image) error {
+		if err := errors.Join(ctx.Err(), w.extend(ctx)); err != nil {
 			return err
 		}
-		for _, img := range imgs {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err := w.extend(ctx); err != nil {
-				return err
-			}
-			if err := do(img); err != nil {
-				return err
-			}
-		}
-		if next.IsZero() {
-			return nil
-		}
-		if !page.Before.IsZero() && next.Compare(page.Before) >= 0 {
-			return errors.New("app: the list of images repeats itself")
-		}
-		page.Before = next
-	}
+		return do(img)
+	})
 }
 
 // copyInstallation copies the store's half of the installation's id.
@@ -170,7 +147,7 @@ func (w *backup) image(ctx context.Context, img domain.Image) error {
 	return nil
 }
 
-// put copies an original, and reports false where there is none to copy.
+// put copies an original, and reports false if there was nothing to copy.
 func (w *backup) put(ctx context.Context, img domain.Image, key string) (bool, error) {
 	b, err := w.original(ctx, key)
 	if errors.Is(err, domain.NotFound) {

@@ -35,7 +35,7 @@ var (
 	firstRate  = ports.Rate{Limit: 10, Per: time.Minute, Burst: 50}
 	knownRate  = ports.Rate{Limit: 1, Per: 30 * 24 * time.Hour, Burst: 2}
 	// placesRate is how many clients become known to an account. Each is remembered for a month: without a bound
-	// one account's owner, who has a network of addresses, could fill what holds everybody's allowances.
+	// one account's owner with a whole network of addresses could fill the memory of everybody's allowances.
 	placesRate = ports.Rate{Limit: 50, Per: 30 * 24 * time.Hour, Burst: 50}
 )
 

@@ -264,3 +264,34 @@ func browse[T any](ctx context.Context, s *Service, f Filter, p ports.Page, id f
 		}
 	})
 }
+
+// eachImage calls fn for every image of an owner, or with the zero owner for everybody's, newest
+// first, from before on (zero: from the newest).
+func eachImage(ctx context.Context, all ports.Images, owner, before domain.ID, fn func(domain.Image) error) error {
+	page := ports.Page{Before: before, Limit: 500}
+	for {
+		var images []domain.Image
+		var next domain.ID // zero at the end
+		var err error
+		if owner.IsZero() {
+			images, next, err = all.ListAll(ctx, ports.TimeRange{}, page)
+		} else if images, err = all.List(ctx, owner, page); len(images) == page.Limit {
+			next = images[len(images)-1].ID
+		}
+		if err != nil {
+			return err
+		}
+		for _, img := range images {
+			if err := fn(img); err != nil {
+				return err
+			}
+		}
+		if next.IsZero() {
+			return nil
+		}
+		if !page.Before.IsZero() && next.Compare(page.Before) >= 0 {
+			return errors.New("app: the list of images repeats itself")
+		}
+		page.Before = next
+	}
+}

@@ -227,7 +227,7 @@ func (s *Service) openThumbnail(ctx context.Context, img domain.Image, height in
 		return ports.Blob{}, err
 	}
 	if making != key && !ours {
-		// What was waited for was asked for another height, and made this one too if it is the owner's.
+		// The flight that was waited for began with another height, and made this one too if the owner may have it.
 		if b, err := s.storedThumbnail(ctx, img, height); !errors.Is(err, domain.NotFound) {
 			return b, err
 		}
@@ -364,8 +364,8 @@ func (s *Service) makeThumbnails(ctx context.Context, img domain.Image, heights 
 }
 
 // resizeHere makes thumbnails by this process's Resizer, puts them under their keys and returns the
-// first. It takes of the owner's share, whoever asks: the owner chose what it costs, and readers, who may
-// have any number of addresses, can ask for each thumbnail only once.
+// first. The cost is charged to the owner's share, not to the reader's: the owner chose what the picture
+// costs, and readers, with any number of addresses, can have each thumbnail made only once.
 func (s *Service) resizeHere(ctx context.Context, img domain.Image, heights []int) ([]byte, error) {
 	src, err := s.openOriginal(ctx, img)
 	if err != nil {

@@ -222,7 +222,7 @@ func (s *Service) checkMembers(ctx context.Context, changed domain.Tier) error {
 	return eachMember(ctx, s.rec.Users, changed.Name, func(u domain.User) error { return uniteFrom(all, u).CheckHeights() })
 }
 
-// eachMember calls fn for every member of a tier.
+// eachMember calls fn for every member of a tier; of the tier "", for every user.
 func eachMember(ctx context.Context, all ports.Users, tier string, fn func(domain.User) error) error {
 	const page = 200
 	var before domain.ID

@@ -21,7 +21,7 @@ const (
 	FindingDamaged FindingKind = "damaged"
 	// FindingOrphan is a blob of an image without a record.
 	FindingOrphan FindingKind = "orphan"
-	// FindingUsage is a user whose usage is not what their images are.
+	// FindingUsage is a user whose recorded usage does not match their images.
 	FindingUsage FindingKind = "usage"
 )
 
@@ -32,19 +32,19 @@ type Finding struct {
 	Image, Owner domain.ID
 	// Detail says what is wrong.
 	Detail string
-	// Repaired says that it is so no more.
+	// Repaired says that it has been put right.
 	Repaired bool
 }
 
 // VerifyOptions says what to verify. The zero value is everything, as fast as the store reads.
 type VerifyOptions struct {
-	// Username leaves one user's; empty: everybody's.
+	// Username restricts it to one user's images; empty: everybody's.
 	Username string
 	// Rate bounds the bytes of originals that are read in a second; 0: no bound.
 	Rate int64
-	// Before goes on where a run was interrupted: only originals of images with a lower id are read.
+	// Before resumes an interrupted run: only originals of images with a lower id are read.
 	Before domain.ID
-	// RepairUsage sets a wrong usage right.
+	// RepairUsage corrects a wrong usage.
 	RepairUsage bool
 	// Progress is told the report so far after each original; nil: nobody is.
 	Progress func(VerifyReport)
@@ -104,46 +104,18 @@ type verifier struct {
 	r     VerifyReport
 }
 
-// verifyPage is how many images or users are listed at once.
-const verifyPage = 500
-
 func (w *verifier) originals(ctx context.Context) error {
-	page := ports.Page{Before: w.Before, Limit: verifyPage}
-	for {
-		imgs, next, err := w.list(ctx, w.owner, page)
-		if err != nil {
+	return eachImage(ctx, w.rec.Images, w.owner, w.Before, func(img domain.Image) error {
+		if err := w.original(ctx, img); err != nil {
 			return err
 		}
-		for _, img := range imgs {
-			if err := w.original(ctx, img); err != nil {
-				return err
-			}
-			w.r.Images++
-			w.r.Last = img.ID
-			if w.Progress != nil {
-				w.Progress(w.r)
-			}
+		w.r.Images++
+		w.r.Last = img.ID
+		if w.Progress != nil {
+			w.Progress(w.r)
 		}
-		if next.IsZero() {
-			return nil
-		}
-		if !page.Before.IsZero() && next.Compare(page.Before) >= 0 {
-			return errors.New("app: the list of images repeats itself")
-		}
-		page.Before = next
-	}
-}
-
-// list lists an owner's images, or everybody's; next is zero at the end.
-func (w *verifier) list(ctx context.Context, owner domain.ID, p ports.Page) (imgs []domain.Image, next domain.ID, err error) {
-	if owner.IsZero() {
-		return w.rec.Images.ListAll(ctx, ports.TimeRange{}, p)
-	}
-	imgs, err = w.rec.Images.List(ctx, owner, p)
-	if len(imgs) == p.Limit {
-		next = imgs[len(imgs)-1].ID
-	}
-	return imgs, next, err
+		return nil
+	})
 }
 
 func (w *verifier) original(ctx context.Context, img domain.Image) error {
@@ -270,25 +242,10 @@ func (w *verifier) usages(ctx context.Context) error {
 	if !w.owner.IsZero() {
 		return w.usage(ctx, w.owner)
 	}
-	page := ports.Page{Limit: verifyPage}
-	for {
-		users, err := w.rec.Users.List(ctx, "", page)
-		if err != nil {
-			return err
-		}
-		for _, u := range users {
-			if err := w.usage(ctx, u.ID); err != nil {
-				return err
-			}
-		}
-		if len(users) < verifyPage {
-			return nil
-		}
-		page.Before = users[len(users)-1].ID
-	}
+	return eachMember(ctx, w.rec.Users, "", func(u domain.User) error { return w.usage(ctx, u.ID) })
 }
 
-// usageTries is how often a user's images are added up who uploads or deletes meanwhile.
+// usageTries is how often the images of a user are added up while uploads and deletions of theirs go on.
 const usageTries = 5
 
 func (w *verifier) usage(ctx context.Context, owner domain.ID) error {
@@ -298,17 +255,13 @@ func (w *verifier) usage(ctx context.Context, owner domain.ID) error {
 			return err
 		}
 		var is domain.Usage
-		page := ports.Page{Limit: verifyPage}
-		for more := true; more; {
-			imgs, next, err := w.list(ctx, owner, page)
-			if err != nil {
-				return err
-			}
-			for _, img := range imgs {
-				is.Images++
-				is.Bytes += img.Size
-			}
-			page.Before, more = next, !next.IsZero()
+		err = eachImage(ctx, w.rec.Images, owner, domain.ID{}, func(img domain.Image) error {
+			is.Images++
+			is.Bytes += img.Size
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		again, err := w.rec.Images.Usage(ctx, owner)
 		if err != nil {

@@ -176,8 +176,8 @@ func (q *request) drainBody() {
 }
 
 // maxDrains is how many bodies are read on for at a time, maxDrainsEach how many of one user, or of
-// one client (app.ClientPrefix) that is not signed in: reading costs the processor, and who sends hundreds of requests that are
-// refused looks at no answer.
+// one client (app.ClientPrefix) that is not signed in: reading costs the processor, and a client that
+// sends hundreds of refused requests looks at no answer.
 const (
 	maxDrains     = 128
 	maxDrainsEach = 8

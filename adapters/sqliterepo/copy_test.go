@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A copy is whole and of one moment, whoever writes meanwhile; it is its owner's alone, and one
+// A copy is whole and of one moment while others write; only its owner can read it, and one
 // that fails or is given up leaves no file.
 func TestCopyTo(t *testing.T) {
 	db := fresh(t)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ import (
 type backupCmd struct {
 	Dest          string `arg:"" name:"dest" help:"A new folder, a new file that ends in .tar, or - for standard output."`
 	Update        bool   `help:"DEST may be the folder of an earlier backup: copy what is new, then remove what is gone."`
-	WithoutSecret bool   `help:"Leave the secret key out. Without it a restored server does not honour the URLs and sessions of before."`
+	WithoutSecret bool   `help:"Omit the secret key. Without it a restored server does not honour earlier URLs and sessions."`
 	installation
 }
 
@@ -295,7 +296,7 @@ func (j *backupJob) commit(ctx context.Context, r app.BackupReport) error {
 		if err == nil {
 			j.secret = true
 			files = append(files, archive.SecretName)
-			err = writeSynced(j.w.Scratch(archive.SecretName), key)
+			_, err = archive.WriteNew(j.w.Scratch(archive.SecretName), bytes.NewReader(key))
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("the secret key cannot be copied: %w", err)
@@ -310,16 +311,6 @@ func (j *backupJob) commit(ctx context.Context, r app.BackupReport) error {
 	}
 	j.w = nil
 	return nil
-}
-
-// writeSynced writes a new file that only its owner can read.
-func writeSynced(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // abort removes what a backup that did not come to its end has made.

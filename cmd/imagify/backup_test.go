@@ -143,7 +143,7 @@ func TestBackupAndRestore(t *testing.T) {
 			}
 			assert.Equal(t, images[0].data, get(link.URL))
 			status, _ := again.upload(anna, photo(9, 100, 100))
-			assert.Equal(t, 201, status, "the token of before, and a server that takes uploads")
+			assert.Equal(t, 201, status, "the old token, and a server that takes uploads")
 			assert.NoDirExists(t, filepath.Join(to.data, ".restoring"))
 		})
 	}
@@ -154,7 +154,7 @@ func TestBackupAndRestore(t *testing.T) {
 	assert.NoFileExists(t, filepath.Join(to.data, "secret.key"))
 }
 
-// An update copies what is new, removes what is gone, and leaves what it has; until it is whole, the backup of before is.
+// An update copies what is new, removes what is gone, and leaves what it has; until it is whole, the earlier backup stands.
 func TestBackupUpdate(t *testing.T) {
 	s := newSite(t)
 	anna := s.user("anna", "--tier", "EnterpriseTierUsers")

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -97,13 +96,6 @@ func (p *program) fillDemo(svc *app.Service, address string) error {
 	}
 	p.printDemo(address, password, tokens, first, len(pictures))
 	return nil
-}
-
-// recovered makes a panic on a goroutine of a command's own an error; it is deferred.
-func recovered(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("a bug in imagify, please report it: %v\n%s", p, debug.Stack())
-	}
 }
 
 func (p *program) printDemo(address, password string, tokens map[string]string, first domain.Image, pictures int) {

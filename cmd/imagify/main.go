@@ -76,7 +76,7 @@ type cli struct {
 	Upload    uploadCmd    `cmd:"" help:"Upload pictures to a server."`
 	Thumbnail thumbnailCmd `cmd:"" help:"Make thumbnails of local files, without a server."`
 	Backup    backupCmd    `cmd:"" help:"Copy an installation on SQLite and files, while it serves."`
-	Restore   restoreCmd   `cmd:"" help:"Make an installation of a backup."`
+	Restore   restoreCmd   `cmd:"" help:"Make an installation from a backup."`
 	Verify    verifyCmd    `cmd:"" help:"Read every original again and compare it with its record."`
 	Explain   explainCmd   `cmd:"" help:"Say why a user may do a thing with an image, or not."`
 	Sweep     sweepCmd     `cmd:"" help:"Remove what no record points at."`
@@ -190,4 +190,11 @@ type versionCmd struct{}
 func (versionCmd) Run(p *program) error {
 	_, err := fmt.Fprintln(p.out, "imagify", version)
 	return err
+}
+
+// recovered makes a panic on a goroutine of a command's own an error; it is deferred.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("a bug in imagify, please report it: %v\n%s", p, debug.Stack())
+	}
 }

@@ -25,8 +25,8 @@ type restoreCmd struct {
 
 func (restoreCmd) Help() string {
 	return `Makes an installation on SQLite and files, with the same id, users, links, tokens and
-images as the one that was backed up. Every file is compared with its SHA-256. It
-writes over nothing: where the folder has an installation, or anything else, it stops.
+images as the one that was backed up. Every file is compared with its SHA-256. Nothing
+is overwritten: where the folder has an installation, or anything else, it stops.
 
 Until all is there and right, no server starts on the folder; a restore that was
 killed is run again. Stop the old server before you start one on the restored folder.
@@ -62,7 +62,7 @@ func (c restoreCmd) Run(p *program) (err error) {
 		fmt.Fprintf(p.err, "%d images were lost before the backup, and have no original: 'imagify verify' names them\n", n)
 	}
 	if !m.SecretKey {
-		fmt.Fprintln(p.err, "the backup has no secret key: set IMAGIFY_SECRET_KEY to the one of before, or URLs and sessions of before end")
+		fmt.Fprintln(p.err, "the backup has no secret key: set IMAGIFY_SECRET_KEY to the old one, or earlier URLs and sessions end")
 	}
 	if settings.DatabaseFile() != j.cfg.DatabaseFile() || wiring.Scheme(settings.Database) != "sqlite" {
 		fmt.Fprintln(p.err, "IMAGIFY_DATABASE_URL names another database: unset it to serve this installation")
@@ -193,17 +193,13 @@ func (j *restoreJob) fill(r *archive.Reader) (archive.Manifest, error) {
 	})
 }
 
-// copy writes a new file, durable, that only its owner can read.
+// copy writes a new file of this size.
 func (j *restoreJob) copy(path string, size int64, body io.Reader) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	n, err := io.Copy(f, contextReader{j.p, body})
+	n, err := archive.WriteNew(path, contextReader{j.p, body})
 	if err == nil && n != size {
 		err = fmt.Errorf("%d bytes where %d were announced", n, size)
 	}
-	return errors.Join(err, f.Sync(), f.Close())
+	return err
 }
 
 // contextReader stops where the program is told to.

@@ -10,18 +10,18 @@ import (
 
 type verifyCmd struct {
 	User        string `help:"Verify only this user's images." placeholder:"NAME"`
-	RepairUsage bool   `help:"Set a usage right that is not what the user's images are."`
+	RepairUsage bool   `help:"Correct recorded usages that do not match the user's images."`
 	Rate        int    `help:"MiB of originals to read in a second, at most; 0: no bound." default:"64"`
-	Before      string `help:"Go on where an interrupted run stopped: the image's id that it printed." placeholder:"ID"`
+	Before      string `help:"Resume an interrupted run: the image id that it printed." placeholder:"ID"`
 	JSON        bool   `name:"json" help:"Print JSON."`
 	installation
 }
 
 func (verifyCmd) Help() string {
 	return `Reads every original again and compares its size and SHA-256 with the record; looks for
-images without their original, for blobs without a record, and for usages that are not
-what the user's images are. Prints a line for each and exits 1 if there is any. It
-changes nothing but, with --repair-usage, usages, and works beside a running server.
+images without their original, for blobs without a record, and for usages that do not
+match the user's images. Prints a line for each and exits 1 if there is any. It changes
+nothing, except usages with --repair-usage, and works beside a running server.
 
 Examples:
   imagify verify

@@ -23,7 +23,7 @@
 // picture ends; a Scanner is pushed what an upload has sent so far, holds 17 KB for each
 // upload that is waited for, and reads 2.5 GB a second of GIF, 5 of PNG and 21 of JPEG
 // (BenchmarkScan), so that a file is refused in the middle of its upload before anything
-// is decoded. It is also what makes the plain resizer, which decodes with the standard
-// library, refuse exactly what the fast one refuses. HEIC has no such twin: its container
-// has all that is to be judged in its first boxes, and heif reads those alone.
+// is decoded. It also has the plain resizer, which decodes with the standard library, judge
+// a file's structure as the fast one does. HEIC's scanner is heif.Scanner, which shares the
+// parser of the metadata with its decoder.
 package imagefile

@@ -6,7 +6,7 @@
 //	records/TIME/SHA256SUMS        the SHA-256 of all of these, in the form of sha256sum
 //	manifest.json                  which records are valid, and the SHA-256 of their SHA256SUMS
 //
-// The manifest comes last and appears whole: what has none is no backup. A folder that is
+// The manifest comes last and appears whole: without one it is not a backup. A folder that is
 // updated gets a new folder of records beside the old one, and only once the new manifest
 // stands in place of the old, whatever it does not name is removed.
 package archive
@@ -14,6 +14,8 @@ package archive
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path"
 	"strings"
 	"time"
@@ -64,16 +66,28 @@ type Manifest struct {
 	Missing []string `json:"missing,omitempty"`
 }
 
+// WriteNew writes a new file, durably and readable by its owner alone, and returns how many
+// bytes it got. A path that exists is an error that is fs.ErrExist; after another error the
+// file may be there in part.
+func WriteNew(path string, body io.Reader) (n int64, err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
+	if err != nil {
+		return 0, err
+	}
+	n, err = io.CopyBuffer(struct{ io.Writer }{f}, struct{ io.Reader }{body}, make([]byte, bufferSize))
+	return n, errors.Join(err, f.Sync(), f.Close())
+}
+
 // blobName is a blob's name in a backup.
 func blobName(key string) string { return blobsName + "/" + key }
 
-// BlobKey is the key of the blob that a file of a backup is; false if it is none.
+// BlobKey is the key of the blob that a file of a backup holds; false if it holds none.
 func BlobKey(name string) (key string, ok bool) {
 	key, ok = strings.CutPrefix(name, blobsName+"/")
 	return key, ok && ports.ValidKey(key)
 }
 
-// RecordsFile is the name of a file among the records, such as DatabaseName; false if it is none.
+// RecordsFile is the name of a file among the records, such as DatabaseName; false for any other file.
 func RecordsFile(name string) (file string, ok bool) {
 	parts := strings.Split(name, "/")
 	if len(parts) != 3 || parts[0] != recordsName || !validRecords(parts[0]+"/"+parts[1]) {
@@ -92,7 +106,7 @@ func validRecords(folder string) bool {
 	return ok && name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\\") && path.Clean(folder) == folder
 }
 
-// ErrNoBackup is why what was named is not read: it is no backup, or not a whole one.
+// ErrNoBackup says that what was named is not a backup, or not a whole one.
 var ErrNoBackup = errors.New("not a whole backup")
 
 func noBackup(format string, args ...any) error {

@@ -3,6 +3,7 @@ package archive
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -106,7 +107,7 @@ func (w *Writer) mark(installation string) error {
 	return os.WriteFile(filepath.Join(w.dir, partName), append(text, '\n'), fileMode)
 }
 
-// ownerOf tells of which installation a folder's backup is, and whether it is whole; empty: there is none.
+// ownerOf returns the installation of the backup in a folder, empty if there is no backup, and whether it is whole.
 func ownerOf(dir string) (installation string, whole bool, err error) {
 	for _, name := range []string{manifestName, partName} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
@@ -364,7 +365,7 @@ func (w *Writer) commitTar(manifest []byte) error {
 		body io.Reader
 	}{
 		{w.records + "/" + sumsName, size, w.sums},
-		{manifestName, int64(len(manifest)), strings.NewReader(string(manifest))},
+		{manifestName, int64(len(manifest)), bytes.NewReader(manifest)},
 	} {
 		if err := w.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: e.name, Size: e.size, Mode: fileMode, ModTime: w.created}); err != nil {
 			return err
@@ -380,7 +381,7 @@ func (w *Writer) commitTar(manifest []byte) error {
 		if err := errors.Join(w.out.Sync(), w.out.Close()); err != nil {
 			return err
 		}
-		// A link never replaces a file; where there are none, what was looked at before has to do.
+		// A link never replaces a file. Where the file system has no links, the check at the beginning has to do.
 		if err := os.Link(w.out.Name(), w.to); errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("%s exists: name a new file", w.to)
 		} else if err != nil {
@@ -409,12 +410,7 @@ func (w *Writer) commitFolder(manifest []byte) error {
 		}
 	}
 	next := w.Scratch(manifestName)
-	f, err := os.OpenFile(next, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, fileMode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(manifest)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if _, err := WriteNew(next, bytes.NewReader(manifest)); err != nil {
 		return err
 	}
 	if err := os.Rename(next, w.path(manifestName)); err != nil {
