@@ -51,8 +51,8 @@ func (b *sentBody) read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// ready reads the first bytes, so that a store that fails is told by a status and not
-// by an answer that is cut.
+// ready reads the first bytes and then decides again, so that a store that fails, and an
+// access that ended meanwhile, are told by a status and not by an answer that is cut.
 func (b *sentBody) ready() error {
 	if b.ahead != nil {
 		return nil
@@ -65,10 +65,11 @@ func (b *sentBody) ready() error {
 		n += k
 	}
 	b.ahead = b.ahead[:n]
-	if b.failed == io.EOF { //nolint:errorlint // the value itself, as io.Reader has it
-		return nil
+	if b.failed != nil && b.failed != io.EOF { //nolint:errorlint // the value itself, as io.Reader has it
+		return b.failed
 	}
-	return b.failed
+	b.decided = time.Now()
+	return b.recheck()
 }
 
 func (b *sentBody) Seek(offset int64, whence int) (at int64, err error) {

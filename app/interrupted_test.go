@@ -403,3 +403,40 @@ func TestSweepWhoseDatabaseFails(t *testing.T) {
 		})
 	}
 }
+
+// waitedBody lets something happen before its first bytes come.
+type waitedBody struct {
+	io.ReadSeekCloser
+	meanwhile func()
+}
+
+func (b *waitedBody) Read(p []byte) (int, error) {
+	b.meanwhile()
+	return b.ReadSeekCloser.Read(p)
+}
+
+type waitedStore struct {
+	ports.Blobs
+	meanwhile func()
+}
+
+func (s waitedStore) Open(ctx context.Context, key string) (ports.Blob, error) {
+	blob, err := s.Blobs.Open(ctx, key)
+	if err == nil && strings.HasSuffix(key, "/original") {
+		blob.Body = &waitedBody{blob.Body, s.meanwhile}
+	}
+	return blob, err
+}
+
+// What happens while a store's first bytes are waited for is told by an error before the answer begins.
+func TestReadyDecidesAgain(t *testing.T) {
+	w := newWorld(t)
+	anna := w.user("anna", domain.EnterpriseTier)
+	img := w.upload(anna)
+	w.cfg.Blobs = waitedStore{w.cfg.Blobs, func() { w.setTiers("anna", domain.BasicTier) }}
+	w.svc = w.node()
+	c, err := w.svc.Open(ctx, anna, img.ID, domain.Original)
+	require.NoError(t, err)
+	defer c.Body.Close()
+	require.ErrorIs(t, c.Ready(), domain.Denied)
+}

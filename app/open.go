@@ -85,8 +85,8 @@ type Content struct {
 	Recheck func(ctx context.Context) error
 }
 
-// Ready reads the first bytes from where Body stands, before the answer begins: its
-// error is one that a status can still tell. It is not needed, and not for several parts.
+// Ready reads the first bytes from where Body stands and decides again, before the answer begins:
+// its error is one that a status can still tell. It is not needed, and not for several parts.
 func (c *Content) Ready() error {
 	if b, ok := c.Body.(*sentBody); ok {
 		return b.ready()

@@ -9,7 +9,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -202,8 +201,7 @@ func (w *contentWriter) WriteHeader(status int) {
 	case status >= http.StatusBadRequest:
 		w.err = domain.Errorf(domain.Internal, "http.ServeContent answered %d", status)
 	case status < http.StatusMultipleChoices && q.r.Method != http.MethodHead:
-		// Of several parts ServeContent reads already, on a goroutine of its own.
-		if !strings.HasPrefix(w.Header().Get("Content-Type"), "multipart/") {
+		if !w.severalParts() {
 			w.err = w.c.Ready()
 		}
 		if w.err == nil && w.c.View != nil {
@@ -218,6 +216,12 @@ func (w *contentWriter) WriteHeader(status int) {
 	}
 	q.writeDeadline()
 	q.writeHeader(status)
+}
+
+// severalParts reports whether the answer has several ranges: of these ServeContent reads
+// already when the answer begins, on a goroutine of its own.
+func (w *contentWriter) severalParts() bool {
+	return strings.HasPrefix(w.Header().Get("Content-Type"), "multipart/")
 }
 
 func (w *contentWriter) Write(p []byte) (int, error) {
@@ -252,13 +256,12 @@ func (w *contentWriter) ReadFrom(src io.Reader) (sent int64, err error) {
 	}
 	watch := q.watch(w.c.Recheck)
 	defer watch.stop()
-	_, local := body.R.(*os.File) // read without a wait, and sent by the kernel
 	for first := true; body.N > 0; first = false {
 		piece := body.R
 		if !first {
 			w.mayGoOn(watch)
-		} else if !local {
-			// The first bytes may be long in coming: they are waited for before the decision.
+		} else if w.severalParts() {
+			// Nobody has waited for the first bytes, which may be long in coming, and decided then.
 			if piece, err = prefetch(body.R, body.N); err != nil {
 				w.cutAfter(err)
 			}
