@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -178,10 +177,7 @@ func (c *cluster) promiseA6(t *testing.T) {
 				for i := 0; time.Since(changed) < leaseTime+500*time.Millisecond; i++ {
 					gets.Add(1)
 					a := there.get(t, urls[i%len(urls)], "")
-					if a.err != nil { // the rest of a body is cut when the change is heard
-						assert.ErrorIs(t, a.err, syscall.ECONNRESET)
-						assert.Less(t, a.began.Sub(changed), leaseTime)
-					}
+					assert.NoError(t, a.err)
 					if after := a.began.Sub(changed); a.served() {
 						for old := longest.Load(); int64(after) > old && !longest.CompareAndSwap(old, int64(after)); old = longest.Load() {
 						}

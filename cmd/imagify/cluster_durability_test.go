@@ -444,7 +444,7 @@ func (c *cluster) promiseD5(t *testing.T) {
 		func(n *node) answer {
 			return n.send(t, http.MethodPost, "/v1/images/"+img.ID+"/links", token, map[string]any{"expires_in": 30})
 		},
-		func(n *node) answer { return n.upload(t, token, "", photo(int(c.seed.Add(1)), 160, 120)) },
+		func(n *node) answer { return n.patientUpload(t, token, "", photo(int(c.seed.Add(1)), 160, 120)) },
 	}
 	for _, how := range []string{"SIGKILL", "SIGTERM"} {
 		ctx, cancel := context.WithCancel(t.Context())
