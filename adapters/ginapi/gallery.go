@@ -95,7 +95,6 @@ func getGallery(q *request) error { return q.galleryPage(http.StatusOK, "") }
 // postGallery takes one picture from the form of a browser that runs no script.
 func postGallery(q *request) error {
 	if _, err := q.upload(); err != nil {
-		q.abandonBody()
 		return q.refused(err, q.galleryPage)
 	}
 	return q.redirect("/")

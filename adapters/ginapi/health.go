@@ -93,6 +93,7 @@ func (s *Server) awayBackends(ctx context.Context) ([]string, error) {
 func getMetrics(q *request) error {
 	q.writeDeadline()
 	q.w.Header()["Cache-Control"] = noStore
+	q.abandonBody()
 	q.s.metrics.page.ServeHTTP(q.c.Writer, q.r)
 	q.c.Writer.WriteHeaderNow()
 	q.status, q.sent = q.c.Writer.Status(), int64(max(q.c.Writer.Size(), 0))

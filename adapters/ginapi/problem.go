@@ -130,7 +130,6 @@ func (q *request) answerProblem(e *domain.Error, status int) {
 		q.set("Ratelimit-Remaining", "0")
 		q.set("Ratelimit-Reset", seconds(max(e.RetryAfter, retryRateLimited)))
 	}
-	q.abandonBody()
 	if q.wantsErrorPage() && q.errorPage(p) == nil {
 		return
 	}
@@ -144,7 +143,7 @@ func (q *request) answerProblem(e *domain.Error, status int) {
 	q.write(status, append(body, '\n'))
 }
 
-// abandonBody prepares for an answer before the request's body was read to its end. Of a short
+// abandonBody prepares for an answer, of any kind, before the request's body was read to its end. Of a short
 // rest net/http reads on by itself. A long one is read on and dropped after the answer, by drainBody:
 // most clients look at the answer only when they have sent everything, and a connection that is
 // closed with bytes under way takes the answer with it.

@@ -279,6 +279,7 @@ func unwrap(w http.ResponseWriter) http.ResponseWriter {
 
 // writeHeader begins the answer. gin must know of it, or it would begin another.
 func (q *request) writeHeader(status int) {
+	q.abandonBody()
 	q.status = status
 	q.c.Writer.WriteHeader(status)
 	q.c.Writer.WriteHeaderNow()
