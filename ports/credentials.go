@@ -9,8 +9,13 @@ import (
 
 // Sessions keeps browsers' sign-ins.
 type Sessions interface {
-	// Create keeps a session; domain.Conflict if its hash is taken.
-	Create(ctx context.Context, s domain.Session) error
+	// Create keeps a session; domain.Conflict if its hash is taken. A bound above 0 is
+	// how many sessions the user may have, expired ones and the new one included: the
+	// oldest by CreatedAt are removed in the same step to make room, exact under any
+	// number of racers; domain.NotFound where the user is not there or is being
+	// deleted. Where many more are there than the bound, as from before there was one,
+	// each Create may remove a part of them.
+	Create(ctx context.Context, s domain.Session, bound int) error
 	// Get returns a session, or domain.NotFound; it does not judge its expiry.
 	Get(ctx context.Context, hash domain.SecretHash) (domain.Session, error)
 	// Delete removes a session; an unknown one is no error.

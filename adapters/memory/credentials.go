@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/imagify-api/imagify/domain"
@@ -11,7 +12,7 @@ import (
 type sessions struct{ r *records }
 
 // Create implements ports.Sessions.
-func (p sessions) Create(ctx context.Context, s domain.Session) error {
+func (p sessions) Create(ctx context.Context, s domain.Session, bound int) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -20,9 +21,43 @@ func (p sessions) Create(ctx context.Context, s domain.Session) error {
 	if _, taken := p.r.sessions[s.Hash]; taken {
 		return domain.Errorf(domain.Conflict, "the session exists already")
 	}
+	if bound > 0 {
+		if !p.r.stays(s.UserID) {
+			return domain.Errorf(domain.NotFound, "no such user")
+		}
+		p.r.dropOldest(s.UserID, bound-1)
+	}
 	s.CreatedAt, s.ExpiresAt = stored(s.CreatedAt), stored(s.ExpiresAt)
-	p.r.sessions[s.Hash] = s
+	p.r.addSession(s)
 	return nil
+}
+
+func (r *records) addSession(s domain.Session) {
+	r.sessions[s.Hash] = s
+	if r.sessionsOf[s.UserID] == nil {
+		r.sessionsOf[s.UserID] = map[domain.SecretHash]bool{}
+	}
+	r.sessionsOf[s.UserID][s.Hash] = true
+}
+
+func (r *records) removeSession(s domain.Session) {
+	delete(r.sessions, s.Hash)
+	delete(r.sessionsOf[s.UserID], s.Hash)
+	if len(r.sessionsOf[s.UserID]) == 0 {
+		delete(r.sessionsOf, s.UserID)
+	}
+}
+
+// dropOldest removes a user's sessions until at most keep are left.
+func (r *records) dropOldest(user domain.ID, keep int) {
+	var mine []domain.Session
+	for hash := range r.sessionsOf[user] {
+		mine = append(mine, r.sessions[hash])
+	}
+	slices.SortFunc(mine, func(a, b domain.Session) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	for _, s := range mine[:max(0, len(mine)-keep)] {
+		r.removeSession(s)
+	}
 }
 
 // Get implements ports.Sessions.
@@ -46,7 +81,9 @@ func (p sessions) Delete(ctx context.Context, hash domain.SecretHash) error {
 	}
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
-	delete(p.r.sessions, hash)
+	if s, ok := p.r.sessions[hash]; ok {
+		p.r.removeSession(s)
+	}
 	return nil
 }
 
@@ -58,12 +95,12 @@ func (p sessions) DeleteExpired(ctx context.Context, now time.Time, limit int) (
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
 	n := 0
-	for hash, s := range p.r.sessions {
+	for _, s := range p.r.sessions {
 		if n >= limit {
 			break
 		}
 		if s.ExpiresAt.Before(now) {
-			delete(p.r.sessions, hash)
+			p.r.removeSession(s)
 			n++
 		}
 	}

@@ -432,7 +432,7 @@ func TestServersSettings(t *testing.T) {
 				// A sign-out is one statement, on a connection that has ended a transaction.
 				session := domain.Session{Hash: domain.SecretHash{1}, UserID: newID(), CreatedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)}
 				for range 4 {
-					require.NoError(t, here.Sessions.Create(ctx, session))
+					require.NoError(t, here.Sessions.Create(ctx, session, 0))
 					require.NoError(t, here.Sessions.Delete(ctx, session.Hash))
 					_, err = there.Sessions.Get(ctx, session.Hash)
 					require.ErrorIs(t, err, domain.NotFound)
