@@ -41,6 +41,8 @@ var (
 
 // SignIn checks a user name and a password and begins a session. secret is the
 // cookie's value: new at every sign-in, stored only as a hash. address is the client's.
+// Beyond domain.MaxSessions the user's oldest session ends, at once and everywhere, as by
+// a sign-out.
 func (s *Service) SignIn(ctx context.Context, username, password, address string) (secret string, session domain.Session, err error) {
 	u, err := s.checkPassword(ctx, username, password, address)
 	if err != nil {
@@ -51,7 +53,10 @@ func (s *Service) SignIn(ctx context.Context, username, password, address string
 	session = domain.Session{
 		Hash: hashSecret(secret), UserID: u.ID, Epoch: u.Epoch, CreatedAt: now, ExpiresAt: now.Add(SessionLife),
 	}
-	if err := s.rec.Accounts.CreateSession(ctx, session); err != nil {
+	switch err := s.rec.Accounts.CreateSession(ctx, session, domain.MaxSessions); {
+	case errors.Is(err, domain.NotFound):
+		return "", domain.Session{}, wrongPassword() // deleted meanwhile
+	case err != nil:
 		return "", domain.Session{}, err
 	}
 	s.log.InfoContext(ctx, "signed in", "user", u.Username, "address", address)
@@ -170,7 +175,7 @@ func (s *Service) checkPassword(ctx context.Context, username, password, address
 	}
 	if !ok || !u.IsActive {
 		s.log.InfoContext(ctx, "sign-in refused", "address", address)
-		return domain.User{}, domain.Errorf(domain.Unauthenticated, "wrong user name or password")
+		return domain.User{}, wrongPassword()
 	}
 	err = s.cfg.RateLimits.Reset(ctx, at.pair)
 	if err == nil && !known {
@@ -181,6 +186,10 @@ func (s *Service) checkPassword(ctx context.Context, username, password, address
 	}
 	s.outages.limits.note(ctx, s.log, err)
 	return u, nil
+}
+
+func wrongPassword() error {
+	return domain.Errorf(domain.Unauthenticated, "wrong user name or password")
 }
 
 // attempt is an attempt at signing in: the client, and the keys under which it is counted.

@@ -19,8 +19,13 @@ type Accounts interface {
 	// feed for each user and tier written become visible together. fn may run more than once.
 	Change(ctx context.Context, fn func(tx AccountsTx) error) error
 
-	// CreateSession keeps a browser's sign-in; domain.Conflict if its hash is taken.
-	CreateSession(ctx context.Context, s domain.Session) error
+	// CreateSession keeps a browser's sign-in; domain.Conflict if its hash is taken. A bound
+	// above 0 is how many sessions the user may have, expired ones and the new one included:
+	// the oldest by CreatedAt are removed in the same step to make room, exact under any
+	// number of racers; domain.NotFound where the user is not there or is being
+	// deleted. Where many more are there than the bound, as from before there was one,
+	// each CreateSession may remove a part of them.
+	CreateSession(ctx context.Context, s domain.Session, bound int) error
 	// Session returns a session by its secret's hash, or domain.NotFound; it does not judge its expiry.
 	Session(ctx context.Context, hash domain.SecretHash) (domain.Session, error)
 	// DeleteSession removes a session; an unknown one is no error.

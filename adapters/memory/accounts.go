@@ -278,11 +278,10 @@ func (tx *accountsTx) DeleteUser(ctx context.Context, id domain.ID) error {
 	if !tx.dropUser(id) {
 		return nil
 	}
-	for hash, s := range tx.r.sessions {
-		if s.UserID == id {
-			delete(tx.r.sessions, hash)
-			tx.undo = append(tx.undo, func() { tx.r.sessions[hash] = s })
-		}
+	for hash := range tx.r.sessionsOf[id] {
+		s := tx.r.sessions[hash]
+		tx.r.removeSession(s)
+		tx.undo = append(tx.undo, func() { tx.r.addSession(s) })
 	}
 	for _, tokenID := range slices.Clone(tx.r.tokensOf[id]) {
 		t := tx.r.tokens[tokenID]

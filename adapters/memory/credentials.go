@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/imagify-api/imagify/domain"
@@ -9,7 +10,7 @@ import (
 )
 
 // CreateSession implements ports.Accounts.
-func (p accounts) CreateSession(ctx context.Context, s domain.Session) error {
+func (p accounts) CreateSession(ctx context.Context, s domain.Session, bound int) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -18,9 +19,43 @@ func (p accounts) CreateSession(ctx context.Context, s domain.Session) error {
 	if _, taken := p.r.sessions[s.Hash]; taken {
 		return domain.Errorf(domain.Conflict, "the session exists already")
 	}
+	if bound > 0 {
+		if !p.r.stays(s.UserID) {
+			return domain.Errorf(domain.NotFound, "no such user")
+		}
+		p.r.dropOldest(s.UserID, bound-1)
+	}
 	s.CreatedAt, s.ExpiresAt = stored(s.CreatedAt), stored(s.ExpiresAt)
-	p.r.sessions[s.Hash] = s
+	p.r.addSession(s)
 	return nil
+}
+
+func (r *records) addSession(s domain.Session) {
+	r.sessions[s.Hash] = s
+	if r.sessionsOf[s.UserID] == nil {
+		r.sessionsOf[s.UserID] = map[domain.SecretHash]bool{}
+	}
+	r.sessionsOf[s.UserID][s.Hash] = true
+}
+
+func (r *records) removeSession(s domain.Session) {
+	delete(r.sessions, s.Hash)
+	delete(r.sessionsOf[s.UserID], s.Hash)
+	if len(r.sessionsOf[s.UserID]) == 0 {
+		delete(r.sessionsOf, s.UserID)
+	}
+}
+
+// dropOldest removes a user's sessions until at most keep are left.
+func (r *records) dropOldest(user domain.ID, keep int) {
+	var mine []domain.Session
+	for hash := range r.sessionsOf[user] {
+		mine = append(mine, r.sessions[hash])
+	}
+	slices.SortFunc(mine, func(a, b domain.Session) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	for _, s := range mine[:max(0, len(mine)-keep)] {
+		r.removeSession(s)
+	}
 }
 
 // Session implements ports.Accounts.
@@ -44,7 +79,9 @@ func (p accounts) DeleteSession(ctx context.Context, hash domain.SecretHash) err
 	}
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
-	delete(p.r.sessions, hash)
+	if s, ok := p.r.sessions[hash]; ok {
+		p.r.removeSession(s)
+	}
 	return nil
 }
 
@@ -56,12 +93,12 @@ func (p accounts) DeleteExpiredSessions(ctx context.Context, now time.Time, limi
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
 	n := 0
-	for hash, s := range p.r.sessions {
+	for _, s := range p.r.sessions {
 		if n >= limit {
 			break
 		}
 		if s.ExpiresAt.Before(now) {
-			delete(p.r.sessions, hash)
+			p.r.removeSession(s)
 			n++
 		}
 	}

@@ -110,7 +110,7 @@ func (p links) ListAll(ctx context.Context, tr ports.TimeRange, pg ports.Page) (
 
 // room refuses one thing more of a user who has as many as the bound allows, or who is going. The mutex is held.
 func (r *records) room(user domain.ID, have, bound int) error {
-	if u, ok := r.users[user]; !ok || u.Deleting {
+	if !r.stays(user) {
 		return domain.Errorf(domain.NotFound, "no such user")
 	}
 	if have < bound {
@@ -119,6 +119,12 @@ func (r *records) room(user domain.ID, have, bound int) error {
 	e, used := domain.LimitError(domain.QuotaExceeded, int64(bound), "there are %d already", have), int64(have)
 	e.Used = &used
 	return e
+}
+
+// stays reports whether a user is there and not being deleted.
+func (r *records) stays(user domain.ID) bool {
+	u, ok := r.users[user]
+	return ok && !u.Deleting
 }
 
 // Revoke implements ports.Links. Where the link was revoked already nothing

@@ -36,6 +36,7 @@ type records struct {
 	audit       map[domain.ID]domain.AuditEntry
 	auditOrder  order
 	sessions    map[domain.SecretHash]domain.Session
+	sessionsOf  map[domain.ID]map[domain.SecretHash]bool // by user
 	tokens      map[domain.ID]domain.Token
 	tokenByHash map[domain.SecretHash]domain.ID
 	tokensOf    index[domain.ID] // by user
@@ -80,6 +81,7 @@ func NewRecords(o Options) ports.Records {
 		linksOfIn:   index[[2]domain.ID]{},
 		audit:       map[domain.ID]domain.AuditEntry{},
 		sessions:    map[domain.SecretHash]domain.Session{},
+		sessionsOf:  map[domain.ID]map[domain.SecretHash]bool{},
 		tokens:      map[domain.ID]domain.Token{},
 		tokenByHash: map[domain.SecretHash]domain.ID{},
 		tokensOf:    index[domain.ID]{},

@@ -432,7 +432,7 @@ func TestServersSettings(t *testing.T) {
 				// A sign-out is one statement, on a connection that has ended a transaction.
 				session := domain.Session{Hash: domain.SecretHash{1}, UserID: newID(), CreatedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)}
 				for range 4 {
-					require.NoError(t, here.Accounts.CreateSession(ctx, session))
+					require.NoError(t, here.Accounts.CreateSession(ctx, session, 0))
 					require.NoError(t, here.Accounts.DeleteSession(ctx, session.Hash))
 					_, err = there.Accounts.Session(ctx, session.Hash)
 					require.ErrorIs(t, err, domain.NotFound)

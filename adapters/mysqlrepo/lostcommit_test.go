@@ -150,7 +150,7 @@ func TestLostAnswerToCommit(t *testing.T) {
 				token := domain.Token{ID: newID(), Hash: domain.SecretHash(append(bytes16(), bytes16()...)), UserID: owner, CreatedAt: now}
 				steal("token", func() error { return r.Accounts.CreateToken(ctx, token, 5) })
 				session := domain.Session{Hash: token.Hash, UserID: owner, CreatedAt: now, ExpiresAt: now}
-				steal("session", func() error { return r.Accounts.CreateSession(ctx, session) })
+				steal("session", func() error { return r.Accounts.CreateSession(ctx, session, 0) })
 				link := domain.Link{ID: newID(), Hash: token.Hash, OwnerID: owner, ImageID: newID(), CreatedAt: now, ExpiresAt: now.Add(time.Hour), MaxViews: 1}
 				steal("link", func() error { return r.Links.Create(ctx, link, 0) })
 				steal("the only view", func() error {

@@ -353,7 +353,7 @@ func TestBusyIsUnavailable(t *testing.T) {
 	defer tx.Rollback()
 	calls := map[string]func() error{
 		"one statement": func() error {
-			return db.Records().Accounts.CreateSession(t.Context(), domain.Session{Hash: domain.SecretHash{1}})
+			return db.Records().Accounts.CreateSession(t.Context(), domain.Session{Hash: domain.SecretHash{1}}, 0)
 		},
 		"a transaction": func() error { return countUp(t.Context(), db, 1) },
 	}

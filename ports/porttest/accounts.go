@@ -486,7 +486,7 @@ func changeError(w *world) {
 	gold := tier("gold", thumb(10))
 	w.saveTier(gold)
 	session, token := w.session(gone.ID, moment(9)), w.token(gone.ID, moment(1))
-	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, session))
+	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, session, 0))
 	require.NoError(w.t, w.Accounts.CreateToken(w.ctx, token, 0))
 	since := w.cursor()
 
@@ -566,7 +566,7 @@ func changeDeleteUser(w *world) {
 	tokens := map[domain.ID]domain.Token{}
 	for _, u := range []domain.User{gone, stays} {
 		s, k := w.session(u.ID, moment(100)), w.token(u.ID, moment(1))
-		require.NoError(w.t, w.Accounts.CreateSession(w.ctx, s))
+		require.NoError(w.t, w.Accounts.CreateSession(w.ctx, s, 0))
 		require.NoError(w.t, w.Accounts.CreateToken(w.ctx, k, 0))
 		sessions[u.ID], tokens[u.ID] = s, k
 	}

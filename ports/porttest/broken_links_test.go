@@ -97,16 +97,16 @@ func (f auditFault) List(ctx context.Context, actor string, r ports.TimeRange, p
 // sessionsFault replaces some of what Accounts does with sessions.
 type sessionsFault struct {
 	ports.Accounts
-	create        func(ctx context.Context, s domain.Session) error
+	create        func(ctx context.Context, s domain.Session, bound int) error
 	get           func(ctx context.Context, hash domain.SecretHash) (domain.Session, error)
 	deleteExpired func(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
-func (f sessionsFault) CreateSession(ctx context.Context, s domain.Session) error {
+func (f sessionsFault) CreateSession(ctx context.Context, s domain.Session, bound int) error {
 	if f.create != nil {
-		return f.create(ctx, s)
+		return f.create(ctx, s, bound)
 	}
-	return f.Accounts.CreateSession(ctx, s)
+	return f.Accounts.CreateSession(ctx, s, bound)
 }
 
 func (f sessionsFault) Session(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
@@ -346,9 +346,59 @@ func brokenLinks() []broken {
 
 		records("a session replaces another", "Accounts/Sessions/Taken", func(r *ports.Records) {
 			inner := r.Accounts
-			r.Accounts = sessionsFault{Accounts: inner, create: func(ctx context.Context, s domain.Session) error {
+			r.Accounts = sessionsFault{Accounts: inner, create: func(ctx context.Context, s domain.Session, bound int) error {
 				_ = inner.DeleteSession(ctx, s.Hash)
-				return inner.CreateSession(ctx, s)
+				return inner.CreateSession(ctx, s, bound)
+			}}
+		}),
+		records("takes no notice of the bound on sessions", "Accounts/Sessions/Bound", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = sessionsFault{Accounts: inner, create: func(ctx context.Context, s domain.Session, _ int) error { return inner.CreateSession(ctx, s, 0) }}
+		}),
+		records("refuses a session too many", "Accounts/Sessions/Bound", func(r *ports.Records) {
+			inner := r.Accounts
+			made := map[domain.ID]int{}
+			r.Accounts = sessionsFault{Accounts: inner, create: func(ctx context.Context, s domain.Session, bound int) error {
+				if made[s.UserID]++; bound > 0 && made[s.UserID] > bound {
+					return domain.Errorf(domain.QuotaExceeded, "too many sessions")
+				}
+				return inner.CreateSession(ctx, s, bound)
+			}}
+		}),
+		records("ends the newest session but one", "Accounts/Sessions/Bound", func(r *ports.Records) {
+			inner := r.Accounts
+			last := map[domain.ID][]domain.SecretHash{}
+			r.Accounts = sessionsFault{Accounts: inner, create: func(ctx context.Context, s domain.Session, bound int) error {
+				if mine := last[s.UserID]; bound > 0 && len(mine) >= bound {
+					_ = inner.DeleteSession(ctx, mine[len(mine)-1])
+				}
+				err := inner.CreateSession(ctx, s, bound)
+				if err == nil {
+					last[s.UserID] = append(last[s.UserID], s.Hash)
+				}
+				return err
+			}}
+		}),
+		records("counts the sessions before the transaction", "Accounts/Sessions/BoundRacers", func(r *ports.Records) {
+			inner := r.Accounts
+			var mu sync.Mutex
+			made := map[domain.ID][]domain.SecretHash{}
+			r.Accounts = sessionsFault{Accounts: inner, create: func(ctx context.Context, s domain.Session, bound int) error {
+				mu.Lock()
+				over := max(0, len(made[s.UserID])-bound+1)
+				oldest := slices.Clone(made[s.UserID][:over])
+				mu.Unlock()
+				pause()
+				for _, hash := range oldest {
+					_ = inner.DeleteSession(ctx, hash)
+				}
+				if err := inner.CreateSession(ctx, s, 0); err != nil {
+					return err
+				}
+				mu.Lock()
+				made[s.UserID] = append(made[s.UserID], s.Hash)
+				mu.Unlock()
+				return nil
 			}}
 		}),
 		records("judges the expiry", "Accounts/Sessions/RoundTrip", func(r *ports.Records) {

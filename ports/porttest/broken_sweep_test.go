@@ -74,7 +74,7 @@ func installs(fault, finds string, breakIt func(right ports.Installation) instal
 
 // statesOf breaks Images.States.
 func statesOf(fault, finds string, states func(right ports.Images, ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error)) broken {
-	return records(fault, "Deletions/"+finds, func(r *ports.Records) {
+	return records(fault, "Images/Deletions/"+finds, func(r *ports.Records) {
 		right := r.Images
 		r.Images = deletionsFault{Images: right, states: func(ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
 			return states(right, ctx, owner, ids)

@@ -3,6 +3,7 @@ package porttest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -107,6 +108,8 @@ func sessions(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 	runStories(t, "Sessions", newRecords, []story{
 		{"RoundTrip", sessionsRoundTrip},
 		{"Taken", sessionsTaken},
+		{"Bound", sessionsBound},
+		{"BoundRacers", sessionsBoundRacers},
 		{"Delete", sessionsDelete},
 		{"DeleteExpired", sessionsDeleteExpired},
 		{"EndedContext", sessionsEnded},
@@ -125,7 +128,7 @@ func sessionsRoundTrip(w *world) {
 		w.session(w.id(epoch), time.Date(2001, 1, 1, 0, 0, 0, 1000, time.UTC)), // long expired: Get does not judge
 		zoned,
 	} {
-		require.NoError(w.t, w.Accounts.CreateSession(w.ctx, s))
+		require.NoError(w.t, w.Accounts.CreateSession(w.ctx, s, 0))
 		got, err := w.Accounts.Session(w.ctx, s.Hash)
 		require.NoError(w.t, err)
 		wantSession(w.t, s, got)
@@ -136,23 +139,98 @@ func sessionsTaken(w *world) {
 	s := w.session(w.id(epoch), moment(9))
 	other := w.session(w.id(epoch), moment(99))
 	other.Hash = s.Hash
-	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, s))
-	wantCode(w.t, domain.Conflict, w.Accounts.CreateSession(w.ctx, other))
+	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, s, 0))
+	wantCode(w.t, domain.Conflict, w.Accounts.CreateSession(w.ctx, other, 0))
 	got, err := w.Accounts.Session(w.ctx, s.Hash)
 	require.NoError(w.t, err)
 	wantSession(w.t, s, got)
 
 	other.Hash = w.hash()
 	errs := make([]error, racers)
-	race(racers, func(i int) { errs[i] = w.Accounts.CreateSession(w.ctx, other) })
+	race(racers, func(i int) { errs[i] = w.Accounts.CreateSession(w.ctx, other, 0) })
 	wantOneWinner(w.t, errs, domain.Conflict)
+}
+
+// haveSessions is which of some sessions are there.
+func (w *world) haveSessions(all []domain.Session) (there []bool) {
+	w.t.Helper()
+	for _, s := range all {
+		_, err := w.Accounts.Session(w.ctx, s.Hash)
+		if err != nil {
+			wantCode(w.t, domain.NotFound, err)
+		}
+		there = append(there, err == nil)
+	}
+	return there
+}
+
+func sessionsBound(w *world) {
+	user, other := w.user("user"), w.user("other")
+	w.save(user, other)
+	const bound = 3
+	at := func(u domain.User, second int) domain.Session {
+		s := w.session(u.ID, moment(100))
+		s.CreatedAt = moment(second)
+		return s
+	}
+	theirs := at(other, 0)
+	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, theirs, bound))
+	// The oldest is neither the first that was made nor the first by its hash.
+	all := []domain.Session{at(user, 3), at(user, 1), at(user, 2)}
+	for _, s := range all {
+		require.NoError(w.t, w.Accounts.CreateSession(w.ctx, s, bound))
+	}
+	require.Equal(w.t, []bool{true, true, true}, w.haveSessions(all))
+	taken := at(user, 4)
+	taken.Hash = theirs.Hash
+	wantCode(w.t, domain.Conflict, w.Accounts.CreateSession(w.ctx, taken, bound))
+	require.Equal(w.t, []bool{true, true, true}, w.haveSessions(all), "what fails ends no session")
+	for i, want := range [][]bool{{true, false, true, true}, {true, false, false, true, true}, {false, false, false, true, true, true}} {
+		all = append(all, at(user, 4+i))
+		require.NoError(w.t, w.Accounts.CreateSession(w.ctx, all[len(all)-1], bound), "one more is never refused")
+		require.Equal(w.t, want, w.haveSessions(all), "the oldest ends")
+	}
+	for i := range 3 { // as before there was a bound
+		all = append(all, at(user, 10+i))
+		require.NoError(w.t, w.Accounts.CreateSession(w.ctx, all[len(all)-1], 0), "0 is no bound")
+	}
+	require.Equal(w.t, []bool{false, false, false, true, true, true, true, true, true}, w.haveSessions(all))
+	all = append(all, at(user, 20))
+	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, all[len(all)-1], bound))
+	require.Equal(w.t, []bool{false, false, false, false, false, false, false, true, true, true}, w.haveSessions(all), "as many as are too many")
+	_, err := w.Accounts.Session(w.ctx, theirs.Hash)
+	require.NoError(w.t, err, "another user's are not counted")
+
+	other.Deleting = true
+	w.save(other)
+	wantCode(w.t, domain.NotFound, w.Accounts.CreateSession(w.ctx, at(other, 1), bound), "of a user who is going")
+	wantCode(w.t, domain.NotFound, w.Accounts.CreateSession(w.ctx, w.session(w.id(epoch), moment(1)), bound), "of nobody")
+}
+
+func sessionsBoundRacers(w *world) {
+	user := w.user("user")
+	w.save(user)
+	all, errs := make([]domain.Session, racers), make([]error, racers)
+	for i := range all {
+		all[i] = w.session(user.ID, moment(100))
+	}
+	const bound = racers / 2
+	race(racers, func(i int) { errs[i] = w.Accounts.CreateSession(w.ctx, all[i], bound) })
+	require.NoError(w.t, errors.Join(errs...))
+	left := 0
+	for _, there := range w.haveSessions(all) {
+		if there {
+			left++
+		}
+	}
+	require.Equal(w.t, bound, left)
 }
 
 func sessionsDelete(w *world) {
 	user := w.id(epoch)
 	a, b := w.session(user, moment(9)), w.session(user, moment(9))
-	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, a))
-	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, b))
+	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, a, 0))
+	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, b, 0))
 	for range 2 {
 		require.NoError(w.t, w.Accounts.DeleteSession(w.ctx, a.Hash))
 		_, err := w.Accounts.Session(w.ctx, a.Hash)
@@ -160,14 +238,14 @@ func sessionsDelete(w *world) {
 	}
 	_, err := w.Accounts.Session(w.ctx, b.Hash)
 	require.NoError(w.t, err)
-	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, a), "its hash is free again")
+	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, a, 0), "its hash is free again")
 }
 
 func sessionsDeleteExpired(w *world) {
 	all := make([]domain.Session, 9)
 	for i := range all {
 		all[i] = w.session(w.id(epoch), moment(i*10))
-		require.NoError(w.t, w.Accounts.CreateSession(w.ctx, all[i]))
+		require.NoError(w.t, w.Accounts.CreateSession(w.ctx, all[i], 0))
 	}
 	removed := 0
 	for {
@@ -199,9 +277,9 @@ func sessionsDeleteExpired(w *world) {
 
 func sessionsEnded(w *world) {
 	s, fresh := w.session(w.id(epoch), moment(1)), w.session(w.id(epoch), moment(1))
-	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, s))
+	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, s, 0))
 	wantAllEnded(w.t, []call{
-		{"Create", func(ctx context.Context) error { return w.Accounts.CreateSession(ctx, fresh) }},
+		{"Create", func(ctx context.Context) error { return w.Accounts.CreateSession(ctx, fresh, 0) }},
 		{"Get", func(ctx context.Context) error { _, err := w.Accounts.Session(ctx, s.Hash); return err }},
 		{"Get unknown", func(ctx context.Context) error { _, err := w.Accounts.Session(ctx, fresh.Hash); return err }},
 		{"Delete", func(ctx context.Context) error { return w.Accounts.DeleteSession(ctx, s.Hash) }},

@@ -1,7 +1,10 @@
 package bunrepo
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -10,11 +13,42 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-func (s accounts) CreateSession(ctx context.Context, v domain.Session) error {
+func (s accounts) CreateSession(ctx context.Context, v domain.Session, bound int) error {
 	row := sessionRow{
 		Hash: v.Hash[:], UserID: v.UserID[:], Epoch: v.Epoch, CreatedAt: toMicros(v.CreatedAt), ExpiresAt: toMicros(v.ExpiresAt),
 	}
-	return s.taken("the session's secret is taken", s.send(ctx, func(ctx context.Context, t *tx) error { return t.deferInsert(ctx, &row) }))
+	err := s.run(ctx, transaction{blind: bound == 0, fn: func(ctx context.Context, t *tx) error {
+		if bound > 0 {
+			if err := t.lockOwner(ctx, v.UserID); err != nil {
+				return err
+			}
+			if err := t.dropOldestSessions(ctx, v.UserID, bound-1); err != nil {
+				return err
+			}
+		}
+		return t.deferInsert(ctx, &row)
+	}})
+	return s.taken("the session's secret is taken", err)
+}
+
+// dropOldestSessions removes a user's sessions until at most keep are left, of what one
+// page shows: an account may have any number from before there was a bound.
+func (t *tx) dropOldestSessions(ctx context.Context, user domain.ID, keep int) error {
+	var rows []sessionRow
+	err := t.NewSelect().Model(&rows).Column("hash", "created_at").ForceIndex("sessions_user").Where("user_id = ?", user[:]).
+		Limit(int64(keep + chunk)).Scan(ctx)
+	if err != nil || len(rows) <= keep {
+		return err
+	}
+	// Sorted here: an index for it would cost every sign-in more than a hundred rows do.
+	slices.SortFunc(rows, func(a, b sessionRow) int {
+		return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), bytes.Compare(a.Hash, b.Hash))
+	})
+	oldest := make([][]byte, len(rows)-keep)
+	for i := range oldest {
+		oldest[i] = rows[i].Hash
+	}
+	return t.deferExec(ctx, "DELETE FROM sessions WHERE hash IN (?)", bun.List(oldest))
 }
 
 func (s accounts) Session(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
