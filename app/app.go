@@ -109,6 +109,9 @@ type Service struct {
 	stop   context.CancelFunc
 	life   context.Context // ends with Close: the context of work that outlives a request
 	closed sync.Once
+
+	running sync.WaitGroup // Run's calls
+	runMu   sync.Mutex     // held where running grows: not after life has ended
 }
 
 // missing names the required fields that are not set.
@@ -216,8 +219,20 @@ func New(cfg Config) (*Service, error) {
 }
 
 // Run follows the change feed, writes view counts, sweeps, and hands memory back after load, until
-// ctx ends. Run it once, beside the requests.
+// ctx ends or Close is called. Run it once, beside the requests.
 func (s *Service) Run(ctx context.Context) {
+	s.runMu.Lock()
+	if s.life.Err() != nil {
+		s.runMu.Unlock()
+		return
+	}
+	s.running.Add(1)
+	s.runMu.Unlock()
+	defer s.running.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+
 	var wg sync.WaitGroup
 	wg.Go(func() { s.keepRunning(ctx, "change feed", func() { s.feed.run(ctx, s.cfg.Notices) }) })
 	wg.Go(func() { s.keepRunning(ctx, "view counts", func() { s.runViews(ctx) }) })
@@ -263,12 +278,15 @@ func (s *Service) keepRunning(ctx context.Context, name string, loop func()) {
 	}
 }
 
-// Close stops work that is under way for nobody any more and writes what is
-// still counted in memory. Call it after the last request and after Run has returned.
+// Close ends Run and waits for it, stops work that is under way for nobody any more and writes what is
+// still counted in memory. Call it after the last request.
 func (s *Service) Close() error {
 	var err error
 	s.closed.Do(func() {
+		s.runMu.Lock()
 		s.stop()
+		s.runMu.Unlock()
+		s.running.Wait()
 		s.basic.entries.StopAllGoroutines()
 		s.spool.close()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

@@ -29,7 +29,7 @@ import (
 	"github.com/imagify-api/imagify/adapters/bildresizer"
 	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/app"
-	"github.com/imagify-api/imagify/cmd/internal/wiring"
+	"github.com/imagify-api/imagify/cmd/internal/settings"
 )
 
 func main() {
@@ -64,7 +64,7 @@ const password = "the benchmark's own"
 
 // serveWith is imagify serve with a resizer of one's choice.
 func serveWith(ctx context.Context, resizer, data string) error {
-	cfg, err := wiring.Load(func(name string) string { return map[string]string{"IMAGIFY_DATA": data}[name] })
+	cfg, err := settings.Load(func(name string) string { return map[string]string{"IMAGIFY_DATA": data}[name] })
 	if err != nil {
 		return err
 	}
@@ -77,9 +77,6 @@ func serveWith(ctx context.Context, resizer, data string) error {
 		if b.Resizer, err = bildresizer.New(bildresizer.Options{}); err != nil {
 			return err
 		}
-	}
-	if err := b.Migrate(ctx); err != nil {
-		return err
 	}
 	svc, err := app.New(b.Config)
 	if err != nil {

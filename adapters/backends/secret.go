@@ -1,4 +1,4 @@
-package wiring
+package backends
 
 import (
 	"crypto/rand"
@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// keptKey returns the secret key of the data folder, made at the first start. Of
+// storedKey returns the secret key of the data folder, made at the first start. Of
 // two processes that start at once one makes it.
-func (c Config) keptKey() ([][]byte, error) {
+func (c Config) storedKey() ([][]byte, error) {
 	if Scheme(c.Database) == "mem" && Scheme(c.Storage) == "mem" {
 		return [][]byte{[]byte(rand.Text())}, nil // nothing outlives the process
 	}
@@ -22,20 +22,20 @@ func (c Config) keptKey() ([][]byte, error) {
 		b, err := os.ReadFile(path)
 		if err == nil {
 			key := strings.TrimSpace(string(b))
-			if len(key) < 16 {
-				return nil, fmt.Errorf("%s holds no secret key: restore it, or remove it to have a new one made (which ends the URLs handed out)", path)
+			if len(key) < minKey {
+				return nil, &Error{"SecretKeys", fmt.Errorf("%s holds no secret key: restore it, or remove it to have a new one made (which ends the URLs handed out)", path)}
 			}
 			return [][]byte{[]byte(key)}, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("the secret key cannot be read: %w", err)
+			return nil, &Error{"SecretKeys", fmt.Errorf("the secret key cannot be read: %w; make its file readable, or set a key", err)}
 		}
 		if c.Existing {
 			// The server has its key from elsewhere; a command that signs nothing must not leave one behind.
 			return [][]byte{[]byte(rand.Text())}, nil
 		}
 		if err := makeKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, fmt.Errorf("the secret key cannot be kept: %w; make the folder writable, or set IMAGIFY_SECRET_KEY", err)
+			return nil, &Error{"SecretKeys", fmt.Errorf("no key is set, and a new one cannot be stored: %w; make the folder writable, or set a key", err)}
 		}
 	}
 }

@@ -1,6 +1,7 @@
-package wiring
+package settings
 
 import (
+	"log/slog"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -36,8 +37,10 @@ func TestCapsAreSettings(t *testing.T) {
 	assert.Equal(t, []int64{256 << 20, 100_000_000, 512 << 20, 256 << 20}, []int64{c.MaxUpload, c.MaxPixels, c.Memory, c.MinFree})
 	c, err = load(map[string]string{"IMAGIFY_MAX_UPLOAD": "1GiB", "IMAGIFY_MAX_PIXELS": "200M", "IMAGIFY_MEMORY": "2GiB", "IMAGIFY_MIN_FREE": "1", "IMAGIFY_SPOOL": "/var/spool"})
 	require.NoError(t, err)
-	b := &Backends{}
-	require.NoError(t, c.openSpool(t.Context(), b))
+	c.Database, c.Storage = "mem:", "mem:"
+	b, err := c.Open(t.Context(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	defer b.Close()
 	assert.EqualValues(t, 1<<30, b.Caps.UploadBytes)
 	assert.EqualValues(t, 200_000_000, b.Caps.Pixels)
 	assert.EqualValues(t, 1, b.Caps.MinFree)

@@ -1,8 +1,12 @@
-// Package wiring is the composition root that imagify's programs share: it reads
-// their settings and opens the backends that these name.
-package wiring
+// Package settings reads the settings that imagify's programs share from their environment,
+// and opens what they name, with errors that say which variable to correct.
+package settings
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -11,47 +15,71 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 
+	"github.com/imagify-api/imagify/adapters/backends"
 	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/domain"
 )
 
 // Config is the settings, checked.
 type Config struct {
-	Addr           string
-	PublicURL      string
-	Data           string // absolute
-	Database       string // these four are URLs
-	Storage        string
-	Redis          string // empty: in process
-	Resizer        string
-	SecretKeys     [][]byte // empty: the data folder's
-	AdminPassword  string
-	CDNMaxAge      time.Duration
-	TrashFor       time.Duration
-	TrustedProxies []netip.Prefix
-	Accept         []domain.Format // at upload
-	MaxUpload      int64           // bytes of an original; this and the next three: 0 means the default
-	MaxPixels      int64           // of a picture
-	Memory         int64           // bytes, for all work on pictures at a time
-	MinFree        int64           // bytes of disk space that uploads leave
-	Spool          string          // absolute; empty: chosen by where the rest is
+	backends.Config // Data and Spool are absolute
+	Addr            string
+	PublicURL       string
+	AdminPassword   string
+	CDNMaxAge       time.Duration
+	TrustedProxies  []netip.Prefix
+}
 
-	// Existing makes Open refuse what is not there yet, where it would otherwise make a
-	// new installation: a command run in the wrong folder must not look like success.
-	Existing bool
+// Open opens the backends. An error names the variable.
+func (c Config) Open(ctx context.Context, log *slog.Logger) (*backends.Backends, error) {
+	c.Logger = log
+	redis.SetLogger(redisLog{log})
+	b, err := backends.Open(ctx, c.Config)
+	return b, Named(err)
+}
 
-	// Metrics gets the series of the backends that Open opens; nil: they are not
-	// measured. It is the program's, not a setting.
-	Metrics prometheus.Registerer
+// redisLog takes what go-redis says of its connections, which has no level.
+type redisLog struct{ log *slog.Logger }
+
+func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
+	l.log.DebugContext(ctx, "redis: "+fmt.Sprintf(format, v...))
+}
+
+// variables are the settings behind the fields of a backends.Config.
+var variables = map[string]string{
+	"Data": "IMAGIFY_DATA", "Database": "IMAGIFY_DATABASE_URL", "Storage": "IMAGIFY_STORAGE_URL", "Redis": "IMAGIFY_REDIS_URL",
+	"Resizer": "IMAGIFY_RESIZER_URL", "SecretKeys": "IMAGIFY_SECRET_KEY", "Memory": "IMAGIFY_MEMORY",
+}
+
+// Named says an error about a field of a backends.Config in the words of the settings: it begins with the
+// variable, if that is what to correct.
+func Named(err error) error {
+	var field *backends.Error
+	if !errors.As(err, &field) {
+		return err
+	}
+	e := *domain.AsError(field.Err)
+	name, known := variables[field.Field]
+	switch {
+	case !known || e.Code != domain.Invalid && field.Field != "SecretKeys":
+		return field.Err
+	case e.Msg == "" && e.Code == domain.Internal:
+		return fmt.Errorf("%s: %w", name, field.Err)
+	case e.Msg == "":
+		e.Msg = name
+	default:
+		e.Msg = name + ": " + e.Msg
+	}
+	return &e
 }
 
 // Setting is an environment variable. The list is what .env.example shows.
 type Setting struct{ Name, Default string }
 
-// Settings returns every setting.
-func Settings() []Setting {
+// All returns every setting.
+func All() []Setting {
 	return []Setting{
 		{"IMAGIFY_ADDR", "127.0.0.1:8080"},
 		{"IMAGIFY_PUBLIC_URL", ""},
@@ -78,28 +106,20 @@ func Settings() []Setting {
 // set. A bad value is domain.Invalid and names the variable.
 func Load(getenv func(name string) string) (Config, error) {
 	value := make(map[string]string)
-	for _, s := range Settings() {
+	for _, s := range All() {
 		if value[s.Name] = getenv(s.Name); value[s.Name] == "" {
 			value[s.Name] = s.Default
 		}
 	}
 	c := Config{
 		Addr: value["IMAGIFY_ADDR"], AdminPassword: value["IMAGIFY_ADMIN_PASSWORD"],
-		Database: value["IMAGIFY_DATABASE_URL"], Storage: value["IMAGIFY_STORAGE_URL"],
-		Redis: value["IMAGIFY_REDIS_URL"], Resizer: value["IMAGIFY_RESIZER_URL"],
+		Config: backends.Config{
+			Database: value["IMAGIFY_DATABASE_URL"], Storage: value["IMAGIFY_STORAGE_URL"],
+			Redis: value["IMAGIFY_REDIS_URL"], Resizer: value["IMAGIFY_RESIZER_URL"],
+		},
 	}
 	if err := checkAddr(c.Addr); err != nil {
 		return c, err
-	}
-	for _, u := range []struct{ name, text, example string }{
-		{"IMAGIFY_DATABASE_URL", c.Database, "sqlite:"},
-		{"IMAGIFY_STORAGE_URL", c.Storage, "file:"},
-		{"IMAGIFY_REDIS_URL", c.Redis, "redis://localhost:6379"},
-		{"IMAGIFY_RESIZER_URL", c.Resizer, "local:"},
-	} {
-		if u.text != "" && Scheme(u.text) == "" { // the text may hold a password
-			return c, domain.Errorf(domain.Invalid, "%s is not a URL with a scheme, such as %q", u.name, u.example)
-		}
 	}
 	if text := value["IMAGIFY_PUBLIC_URL"]; text != "" {
 		var err error
@@ -120,7 +140,7 @@ func Load(getenv func(name string) string) (Config, error) {
 	for _, text := range fields(value["IMAGIFY_TRUSTED_PROXIES"]) {
 		prefix, err := parsePrefix(text)
 		if err != nil {
-			return c, domain.Errorf(domain.Invalid, "IMAGIFY_TRUSTED_PROXIES: %q is no IP address or prefix", text)
+			return c, domain.Errorf(domain.Invalid, "IMAGIFY_TRUSTED_PROXIES: %q is not an IP address or prefix", text)
 		}
 		c.TrustedProxies = append(c.TrustedProxies, prefix)
 	}
@@ -136,13 +156,7 @@ func Load(getenv func(name string) string) (Config, error) {
 		return c, domain.Errorf(domain.Invalid, "IMAGIFY_SECRET_KEY is set but holds no key: give one of at least 16 characters, or unset it")
 	}
 	for _, key := range keys {
-		if len(key) < 16 {
-			return c, domain.Errorf(domain.Invalid, "IMAGIFY_SECRET_KEY: a key needs at least 16 characters")
-		}
 		c.SecretKeys = append(c.SecretKeys, []byte(key))
-	}
-	if len(c.SecretKeys) == 0 && Scheme(c.Database) == "mysql" {
-		return c, domain.Errorf(domain.Invalid, "IMAGIFY_SECRET_KEY is required with a mysql: database: all nodes must sign alike")
 	}
 	if c.Data, err = filepath.Abs(value["IMAGIFY_DATA"]); err != nil {
 		return c, domain.Wrap(domain.Invalid, err, "IMAGIFY_DATA")
@@ -165,22 +179,7 @@ func Load(getenv func(name string) string) (Config, error) {
 			return c, err
 		}
 	}
-	if c.Memory < minMemory {
-		return c, domain.Errorf(domain.Invalid, "IMAGIFY_MEMORY must be at least %d bytes: less does not do for an ordinary photograph", minMemory)
-	}
-	return c, nil
-}
-
-// minMemory is the least that work on pictures can do with, in bytes.
-const minMemory = 32 << 20
-
-// Scheme is a URL's scheme in lower case; empty where it has none.
-func Scheme(rawURL string) string {
-	scheme, _, found := strings.Cut(rawURL, ":")
-	if !found || strings.ContainsAny(scheme, "/?#@ ") {
-		return ""
-	}
-	return strings.ToLower(scheme)
+	return c, Named(c.Check())
 }
 
 func checkAddr(addr string) error {
