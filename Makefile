@@ -129,7 +129,7 @@ lambda: ## Pack the Lambda function, dist/imagify-lambda-{arm64,amd64}.zip
 
 .PHONY: screenshots
 screenshots: servers ## Draw the README's pictures of the pages anew
-	IMAGIFY_SCREENSHOTS=$(CURDIR)/adapters/ginapi/web/screenshots $(GO) test -tags $(TAGS) -count 1 -run '^TestScreenshots$$' ./adapters/ginapi/
+	IMAGIFY_SCREENSHOTS=$(CURDIR)/adapters/ginapi/pages/web/screenshots $(GO) test -tags $(TAGS) -count 1 -run '^TestScreenshots$$' ./adapters/ginapi/
 
 .PHONY: needs-gcc
 needs-gcc:
