@@ -70,7 +70,7 @@ func (f *jpegFile) header() header {
 // jpegMargins are by how much what a smaller transform leaves ought to be larger than the
 // thumbnail. That of 4×4 cuts off what is above its own number of samples
 // sharply; that of a single sample is a box, which lets more through.
-var jpegMargins = map[jpeg.Scale]float64{jpeg.Eighth: 1.5, jpeg.Quarter: 1.4, jpeg.Half: 1.1}
+var jpegMargins = map[jpeg.Scale]float64{jpeg.Eighth: 1.5, jpeg.Quarter: 1.38, jpeg.Half: 1.1}
 
 func (f *jpegFile) shrink(ratio, margin float64) int {
 	for _, s := range []jpeg.Scale{jpeg.Eighth, jpeg.Quarter, jpeg.Half} {
