@@ -107,29 +107,29 @@ bench-list: ## A page at the front and at the back of one user's 1,000,000 image
 
 .PHONY: bench-serve
 bench-serve: build ## CPU a request of warm thumbnail, list and link beside a bare gin handler, in one run
-	@$(GO) build -tags $(TAGS) -o bin/servebench ./adapters/ginapi/servebench
+	@$(GO) build -tags $(TAGS) -o bin/servebench ./cmd/internal/servebench
 	@./bin/servebench -imagify bin/imagify
 
 .PHONY: bench-peers
 bench-peers: ## The resizer beside libvips, Pillow, djpeg and bild on real photographs, with quality and memory
-	@bash adapters/nativeresizer/peerbench/run.sh
+	@bash cmd/internal/peerbench/run.sh
 
 .PHONY: bench-cold
 bench-cold: ## CPU of an upload and of a cold thumbnail over HTTP, with the fast and the plain resizer, and the memory of 16 at once
-	@$(GO) build -tags $(TAGS) -o bin/coldbench ./cmd/imagify/coldbench
+	@$(GO) build -tags $(TAGS) -o bin/coldbench ./cmd/internal/coldbench
 	@./bin/coldbench
 
 .PHONY: bench-lambda
 bench-lambda: needs-pillow ## The function's start, its warm thumbnail beside the same by Pillow, its memory
-	@$(GO) run -tags $(TAGS) ./cmd/imagify-lambda/lambdabench
+	@$(GO) run -tags $(TAGS) ./cmd/internal/lambdabench
 
 .PHONY: lambda
 lambda: ## Pack the Lambda function, dist/imagify-lambda-{arm64,amd64}.zip
-	@$(GO) run -tags $(TAGS) ./cmd/imagify-lambda/lambdazip -tags '$(TAGS)' -version '$(VERSION)' -o dist
+	@$(GO) run -tags $(TAGS) ./cmd/internal/lambdazip -tags '$(TAGS)' -version '$(VERSION)' -o dist
 
 .PHONY: screenshots
 screenshots: servers ## Draw the README's pictures of the pages anew
-	IMAGIFY_SCREENSHOTS=$(CURDIR)/adapters/ginapi/web/screenshots $(GO) test -tags $(TAGS) -count 1 -run '^TestScreenshots$$' ./adapters/ginapi/
+	IMAGIFY_SCREENSHOTS=$(CURDIR)/adapters/ginapi/pages/web/screenshots $(GO) test -tags $(TAGS) -count 1 -run '^TestScreenshots$$' ./adapters/ginapi/
 
 .PHONY: needs-gcc
 needs-gcc:

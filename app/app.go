@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -108,22 +109,43 @@ type Service struct {
 	stop   context.CancelFunc
 	life   context.Context // ends with Close: the context of work that outlives a request
 	closed sync.Once
+
+	running sync.WaitGroup // Run's calls
+	runMu   sync.Mutex     // held where running grows: not after life has ended
+}
+
+// missing names the required fields that are not set.
+func (cfg Config) missing() (names []string) {
+	r := cfg.Records
+	for _, field := range []struct {
+		name  string
+		unset bool
+	}{
+		{"Records.Accounts", r.Accounts == nil},
+		{"Records.Images", r.Images == nil},
+		{"Records.Links", r.Links == nil},
+		{"Records.Audit", r.Audit == nil},
+		{"Records.Changes", r.Changes == nil},
+		{"Records.Leases", r.Leases == nil},
+		{"Records.Installation", r.Installation == nil},
+		{"Blobs", cfg.Blobs == nil},
+		{"Resizer", cfg.Resizer == nil},
+		{"RateLimits", cfg.RateLimits == nil},
+		{"SecretKeys", len(cfg.SecretKeys) == 0},
+	} {
+		if field.unset {
+			names = append(names, field.name)
+		}
+	}
+	return names
 }
 
 // New checks the configuration and returns a Service. It does no input or output.
 func New(cfg Config) (*Service, error) {
-	r := cfg.Records
-	for name, missing := range map[string]bool{
-		"Records": r.Users == nil || r.Tiers == nil || r.Directory == nil || r.Images == nil || r.Uploads == nil ||
-			r.Deletions == nil || r.Links == nil || r.LinkChanges == nil || r.Audit == nil || r.Sessions == nil ||
-			r.Tokens == nil || r.Changes == nil || r.Leases == nil || r.Installation == nil,
-		"Blobs": cfg.Blobs == nil, "Resizer": cfg.Resizer == nil, "RateLimits": cfg.RateLimits == nil,
-		"SecretKeys": len(cfg.SecretKeys) == 0,
-	} {
-		if missing {
-			return nil, errors.New("imagify: Config." + name + " is missing or incomplete")
-		}
+	if missing := cfg.missing(); len(missing) > 0 {
+		return nil, errors.New("imagify: required but not set in Config: " + strings.Join(missing, ", "))
 	}
+	r := cfg.Records
 	if cfg.Accept == nil {
 		cfg.Accept = domain.Formats()
 	}
@@ -197,8 +219,20 @@ func New(cfg Config) (*Service, error) {
 }
 
 // Run follows the change feed, writes view counts, sweeps, and hands memory back after load, until
-// ctx ends. Run it once, beside the requests.
+// ctx ends or Close is called. Run it once, beside the requests.
 func (s *Service) Run(ctx context.Context) {
+	s.runMu.Lock()
+	if s.life.Err() != nil {
+		s.runMu.Unlock()
+		return
+	}
+	s.running.Add(1)
+	s.runMu.Unlock()
+	defer s.running.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+
 	var wg sync.WaitGroup
 	wg.Go(func() { s.keepRunning(ctx, "change feed", func() { s.feed.run(ctx, s.cfg.Notices) }) })
 	wg.Go(func() { s.keepRunning(ctx, "view counts", func() { s.runViews(ctx) }) })
@@ -244,12 +278,15 @@ func (s *Service) keepRunning(ctx context.Context, name string, loop func()) {
 	}
 }
 
-// Close stops work that is under way for nobody any more and writes what is
-// still counted in memory. Call it after the last request and after Run has returned.
+// Close ends Run and waits for it, stops work that is under way for nobody any more and writes what is
+// still counted in memory. Call it after the last request.
 func (s *Service) Close() error {
 	var err error
 	s.closed.Do(func() {
+		s.runMu.Lock()
 		s.stop()
+		s.runMu.Unlock()
+		s.running.Wait()
 		s.basic.entries.StopAllGoroutines()
 		s.spool.close()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

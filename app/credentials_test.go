@@ -115,11 +115,43 @@ func promiseT2(t *testing.T) {
 	assert.ErrorIs(t, err, domain.Unauthenticated, "expired")
 }
 
+// A sign-in beyond domain.MaxSessions ends the user's oldest, on every node, and nobody else's.
+func TestSessionsOfAUserAreBounded(t *testing.T) {
+	w := newWorld(t)
+	other := w.node()
+	w.user("anna", domain.BasicTier)
+	w.user("berta", domain.BasicTier)
+	signIn := func(name string) string {
+		secret, _, err := w.svc.SignIn(ctx, name, password, "192.0.2.1")
+		require.NoError(t, err)
+		w.clock.advance(time.Minute) // what a client may try in a minute is bounded too
+		return secret
+	}
+	berta := signIn("berta")
+	all := make([]string, domain.MaxSessions)
+	for i := range all {
+		all[i] = signIn("anna")
+	}
+	for _, secret := range all {
+		_, err := other.BySession(ctx, secret)
+		require.NoError(t, err)
+	}
+	newest := signIn("anna")
+	for _, node := range []*app.Service{w.svc, other} {
+		_, err := node.BySession(ctx, all[0])
+		require.ErrorIs(t, err, domain.Unauthenticated, "the oldest")
+		for _, secret := range []string{all[1], all[len(all)-1], newest, berta} {
+			_, err := node.BySession(ctx, secret)
+			require.NoError(t, err)
+		}
+	}
+}
+
 // Passwords by Argon2id at OWASP's parameters; secrets stored hashed; none in logs.
 func promiseT5(t *testing.T) {
 	w := newWorld(t, func(c *app.Config) { c.Argon2 = app.Argon2{} })
 	anna := w.user("anna", domain.EnterpriseTier)
-	u, err := w.cfg.Records.Users.ByUsername(ctx, "anna")
+	u, err := w.cfg.Records.Accounts.UserByName(ctx, "anna")
 	require.NoError(t, err)
 	assert.True(t, strings.HasPrefix(u.PasswordHash, "$argon2id$v=19$m=19456,t=2,p=1$"), u.PasswordHash)
 	img := w.upload(anna)

@@ -133,6 +133,11 @@ type Token struct {
 // MaxTokens is how many API tokens a user may have, whatever their tier says.
 const MaxTokens = 1_000
 
+// MaxSessions is how many sign-ins of a user live at once: more than one person has
+// browsers, and few enough that no account fills the table. One more ends the oldest, so
+// that nobody is kept from signing in.
+const MaxSessions = 100
+
 // Validate refuses a token that may not be kept.
 func (t Token) Validate() error {
 	if t.Name == "" {

@@ -25,15 +25,16 @@ var unguarded = map[string]string{
 	"adapters/internal/bunrepo/tx.go/inTx":     "ends a context",
 	"adapters/s3blob/connections.go/Do":        "ends a context",
 	"adapters/s3blob/read.go/get":              "ends a context",
+	"app/app.go/Run":                           "ends a context",
 	"cmd/imagify/serve.go/serve":               "Service.Run recovers in each of its loops, and net/http in each request",
 	"cmd/imagify/pictures.go/drawPictures":     "draws pictures of its own, before anything is served",
 	"cmd/imagify/upload.go/Run":                "a client of the HTTP API: it runs no adapter and no decoder",
-	"examples/embed/main.go/newHandler":        "Service.Run recovers in each of its loops",
+	"examples/embed/main.go/serve":             "Service.Run recovers in each of its loops; the other runs the standard library",
 	"examples/vercel/api/index.go/New":         "Service.Run recovers in each of its loops",
 }
 
 // ownTools are folders whose programs serve nobody.
-var ownTools = []string{"adapters/lambdaresizer/lambdatest/", "adapters/ginapi/servebench/", "cmd/imagify/coldbench/", "cmd/internal/mutate/", "ports/porttest/"}
+var ownTools = []string{"adapters/lambdaresizer/lambdatest/", "cmd/internal/servebench/", "cmd/internal/coldbench/", "cmd/internal/mutate/", "ports/porttest/"}
 
 // calledName is the name of the function or method that is called.
 func calledName(call *ast.CallExpr) string {

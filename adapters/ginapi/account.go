@@ -2,78 +2,60 @@ package ginapi
 
 import (
 	"net/http"
-	"time"
+
+	"github.com/imagify-api/imagify/adapters/ginapi/internal/request"
 )
 
-func getMe(q *request) error {
-	u, err := q.s.svc.Usage(q.ctx(), q.actor)
+func getMe(q *request.Request) error {
+	u, err := q.Service.Usage(q.Context(), q.Actor)
 	if err != nil {
 		return err
 	}
-	e := q.actor.Effective
-	user := viewUser(q.actor.User)
-	return q.json(http.StatusOK, meView{
+	e := q.Actor.Effective
+	user := viewUser(q.Actor.User)
+	return q.JSON(http.StatusOK, meView{
 		User: user, Tiers: user.Tiers, Permissions: e.Permissions.Codenames(), Limits: limitsView{e.Limits}, Usage: usageView(u),
 	})
 }
 
-// maxTokenSeconds keeps a token's life within a time.Duration; the app's own bound is lower.
-const maxTokenSeconds = int64(1<<63-1) / int64(time.Second)
-
-// tokenInput reads what a token shall be.
-func tokenInput(o *object) (name string, ttl time.Duration, err error) {
-	o.require("name")
-	given, expires := o.str("name"), o.integer("expires_in")
-	if expires != nil {
-		if *expires < 1 || *expires > maxTokenSeconds {
-			o.wrong("expires_in", "range", "must be a positive number of seconds; leave it out for a token that does not expire")
-		}
-		ttl = time.Duration(*expires) * time.Second
-	}
-	if err := o.done(); err != nil {
-		return "", 0, err
-	}
-	return *given, ttl, nil
-}
-
-func postToken(q *request) error {
-	o, err := q.object()
+func postToken(q *request.Request) error {
+	o, err := q.Object()
 	if err != nil {
 		return err
 	}
-	name, ttl, err := tokenInput(o)
+	name, ttl, err := request.ReadToken(o)
 	if err != nil {
 		return err
 	}
-	t, secret, err := q.s.svc.CreateToken(q.ctx(), q.actor, name, ttl)
+	t, secret, err := q.Service.CreateToken(q.Context(), q.Actor, name, ttl)
 	if err != nil {
 		return err
 	}
 	v := viewToken(t)
 	v.Token = secret
-	q.set("Location", q.base()+"/v1/tokens/"+v.ID)
-	return q.json(http.StatusCreated, v)
+	q.Set("Location", q.BaseURL()+"/v1/tokens/"+v.ID)
+	return q.JSON(http.StatusCreated, v)
 }
 
-func getTokens(q *request) error {
-	v, p, err := q.paged()
+func getTokens(q *request.Request) error {
+	v, p, err := q.Pagination()
 	if err != nil {
 		return err
 	}
-	items, next, err := q.s.svc.Tokens(q.ctx(), q.actor, p)
+	items, next, err := q.Service.Tokens(q.Context(), q.Actor, p)
 	if err != nil {
 		return err
 	}
 	return list(q, v, items, next, viewToken)
 }
 
-func deleteToken(q *request) error {
-	id, err := q.idParam("no such token")
+func deleteToken(q *request.Request) error {
+	id, err := q.ID("no such token")
 	if err != nil {
 		return err
 	}
-	if err := q.s.svc.RevokeToken(q.ctx(), q.actor, id); err != nil {
+	if err := q.Service.RevokeToken(q.Context(), q.Actor, id); err != nil {
 		return err
 	}
-	return q.noContent()
+	return q.NoContent()
 }

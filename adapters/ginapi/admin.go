@@ -4,12 +4,14 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/imagify-api/imagify/adapters/ginapi/internal/request"
+	"github.com/imagify-api/imagify/adapters/ginapi/internal/strictjson"
 	"github.com/imagify-api/imagify/app"
 	"github.com/imagify-api/imagify/domain"
 )
 
-func getTiers(q *request) error {
-	tiers, err := q.s.svc.Tiers(q.ctx(), q.actor)
+func getTiers(q *request.Request) error {
+	tiers, err := q.Service.Tiers(q.Context(), q.Actor)
 	if err != nil {
 		return err
 	}
@@ -17,65 +19,65 @@ func getTiers(q *request) error {
 }
 
 // tierChange takes what a tier's POST and PATCH share.
-func tierChange(o *object) app.TierChange {
-	return app.TierChange{Title: o.str("title"), Permissions: o.strs("permissions"), Limits: o.integers("limits")}
+func tierChange(o *strictjson.Object) app.TierChange {
+	return app.TierChange{Title: o.String("title"), Permissions: o.Strings("permissions"), Limits: o.Integers("limits")}
 }
 
-func postTier(q *request) error {
-	o, err := q.object()
+func postTier(q *request.Request) error {
+	o, err := q.Object()
 	if err != nil {
 		return err
 	}
-	o.require("name")
-	name, change := o.str("name"), tierChange(o)
-	if err := o.done(); err != nil {
+	o.Require("name")
+	name, change := o.String("name"), tierChange(o)
+	if err := o.Done(); err != nil {
 		return err
 	}
-	t, err := q.s.svc.CreateTier(q.ctx(), q.actor, *name, change)
+	t, err := q.Service.CreateTier(q.Context(), q.Actor, *name, change)
 	if err != nil {
 		return err
 	}
-	q.set("Location", q.base()+"/v1/admin/tiers/"+url.PathEscape(t.Name))
-	return q.json(http.StatusCreated, viewTier(t))
+	q.Set("Location", q.BaseURL()+"/v1/admin/tiers/"+url.PathEscape(t.Name))
+	return q.JSON(http.StatusCreated, viewTier(t))
 }
 
-func getTier(q *request) error {
-	t, err := q.s.svc.Tier(q.ctx(), q.actor, q.c.Param("name"))
+func getTier(q *request.Request) error {
+	t, err := q.Service.Tier(q.Context(), q.Actor, q.Param("name"))
 	if err != nil {
 		return err
 	}
-	return q.json(http.StatusOK, viewTier(t))
+	return q.JSON(http.StatusOK, viewTier(t))
 }
 
-func patchTier(q *request) error {
-	o, err := q.object()
+func patchTier(q *request.Request) error {
+	o, err := q.Object()
 	if err != nil {
 		return err
 	}
 	change := tierChange(o)
-	if err := o.done(); err != nil {
+	if err := o.Done(); err != nil {
 		return err
 	}
-	t, err := q.s.svc.UpdateTier(q.ctx(), q.actor, q.c.Param("name"), change)
+	t, err := q.Service.UpdateTier(q.Context(), q.Actor, q.Param("name"), change)
 	if err != nil {
 		return err
 	}
-	return q.json(http.StatusOK, viewTier(t))
+	return q.JSON(http.StatusOK, viewTier(t))
 }
 
-func deleteTier(q *request) error {
-	if err := q.s.svc.DeleteTier(q.ctx(), q.actor, q.c.Param("name")); err != nil {
+func deleteTier(q *request.Request) error {
+	if err := q.Service.DeleteTier(q.Context(), q.Actor, q.Param("name")); err != nil {
 		return err
 	}
-	return q.noContent()
+	return q.NoContent()
 }
 
-func getUsers(q *request) error {
-	v, p, err := q.paged()
+func getUsers(q *request.Request) error {
+	v, p, err := q.Pagination()
 	if err != nil {
 		return err
 	}
-	items, next, err := q.s.svc.Users(q.ctx(), q.actor, v.Get("tier"), p)
+	items, next, err := q.Service.Users(q.Context(), q.Actor, v.Get("tier"), p)
 	if err != nil {
 		return err
 	}
@@ -83,80 +85,80 @@ func getUsers(q *request) error {
 }
 
 // userChange takes what a user's POST and PATCH share.
-func userChange(o *object) app.UserChange {
+func userChange(o *strictjson.Object) app.UserChange {
 	return app.UserChange{
-		Email: o.str("email"), Password: o.str("password"), Tiers: o.strs("tiers"), Permissions: o.strs("permissions"),
-		IsAdmin: o.boolean("is_admin"), IsActive: o.boolean("is_active"),
+		Email: o.String("email"), Password: o.String("password"), Tiers: o.Strings("tiers"), Permissions: o.Strings("permissions"),
+		IsAdmin: o.Bool("is_admin"), IsActive: o.Bool("is_active"),
 	}
 }
 
-func postUser(q *request) error {
-	o, err := q.object()
+func postUser(q *request.Request) error {
+	o, err := q.Object()
 	if err != nil {
 		return err
 	}
-	o.require("username")
-	name, change := o.str("username"), userChange(o)
-	if err := o.done(); err != nil {
+	o.Require("username")
+	name, change := o.String("username"), userChange(o)
+	if err := o.Done(); err != nil {
 		return err
 	}
-	u, err := q.s.svc.CreateUser(q.ctx(), q.actor, *name, change)
+	u, err := q.Service.CreateUser(q.Context(), q.Actor, *name, change)
 	if err != nil {
 		return err
 	}
-	q.set("Location", q.base()+"/v1/admin/users/"+url.PathEscape(u.Username))
-	return q.json(http.StatusCreated, viewUser(u))
+	q.Set("Location", q.BaseURL()+"/v1/admin/users/"+url.PathEscape(u.Username))
+	return q.JSON(http.StatusCreated, viewUser(u))
 }
 
-func getUser(q *request) error {
-	u, err := q.s.svc.User(q.ctx(), q.actor, q.c.Param("username"))
+func getUser(q *request.Request) error {
+	u, err := q.Service.User(q.Context(), q.Actor, q.Param("username"))
 	if err != nil {
 		return err
 	}
-	return q.json(http.StatusOK, viewUser(u))
+	return q.JSON(http.StatusOK, viewUser(u))
 }
 
-func patchUser(q *request) error {
-	o, err := q.object()
+func patchUser(q *request.Request) error {
+	o, err := q.Object()
 	if err != nil {
 		return err
 	}
 	change := userChange(o)
-	if err := o.done(); err != nil {
+	if err := o.Done(); err != nil {
 		return err
 	}
-	u, err := q.s.svc.UpdateUser(q.ctx(), q.actor, q.c.Param("username"), change)
+	u, err := q.Service.UpdateUser(q.Context(), q.Actor, q.Param("username"), change)
 	if err != nil {
 		return err
 	}
-	return q.json(http.StatusOK, viewUser(u))
+	return q.JSON(http.StatusOK, viewUser(u))
 }
 
-func deleteUser(q *request) error {
-	if err := q.s.svc.DeleteUser(q.ctx(), q.actor, q.c.Param("username")); err != nil {
+func deleteUser(q *request.Request) error {
+	if err := q.Service.DeleteUser(q.Context(), q.Actor, q.Param("username")); err != nil {
 		return err
 	}
-	return q.noContent()
+	return q.NoContent()
 }
 
-func getAllImages(q *request) error {
-	v, f, p, err := q.browse()
+func getAllImages(q *request.Request) error {
+	v, f, p, err := q.Filter()
 	if err != nil {
 		return err
 	}
-	items, next, err := q.s.svc.AllImages(q.ctx(), q.actor, f, p)
+	items, next, err := q.Service.AllImages(q.Context(), q.Actor, f, p)
 	if err != nil {
 		return err
 	}
-	return q.json(http.StatusOK, imageList{items: items, base: q.base(), owner: true, next: q.next(v, next)})
+	return q.JSON(http.StatusOK, imageList{items: items, base: q.BaseURL(), owner: true, next: nextCursor(q, v, next)})
 }
 
-func getAllLinks(q *request) error {
-	v, f, p, err := q.browse()
+func getAllLinks(q *request.Request) error {
+	v, f, p, err := q.Filter()
 	if err != nil {
 		return err
 	}
-	items, next, err := q.s.svc.AllLinks(q.ctx(), q.actor, f, p)
+	items, next, err := q.Service.AllLinks(q.Context(), q.Actor, f, p)
 	if err != nil {
 		return err
 	}
@@ -167,12 +169,12 @@ func getAllLinks(q *request) error {
 	})
 }
 
-func getAudit(q *request) error {
-	v, f, p, err := q.browse()
+func getAudit(q *request.Request) error {
+	v, f, p, err := q.Filter()
 	if err != nil {
 		return err
 	}
-	items, next, err := q.s.svc.Audit(q.ctx(), q.actor, f, p)
+	items, next, err := q.Service.Audit(q.Context(), q.Actor, f, p)
 	if err != nil {
 		return err
 	}

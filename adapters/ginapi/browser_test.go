@@ -508,7 +508,7 @@ func pagesOf(img string) []string {
 }
 
 func tryAccessible(t *testing.T, w *world, b *browser) {
-	f, err := os.Open(filepath.Join("web", "testdata", "axe.min.js.gz"))
+	f, err := os.Open(filepath.Join("pages", "web", "testdata", "axe.min.js.gz"))
 	require.NoError(t, err)
 	defer f.Close()
 	z, err := gzip.NewReader(f)

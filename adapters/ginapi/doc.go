@@ -1,13 +1,11 @@
-// Package ginapi is imagify's HTTP front end on gin: it decodes a request, asks
-// the app.Service once, and encodes its answer. It decides nothing about who may
-// do what.
+// Package ginapi is imagify's HTTP front end on gin. New mounts all of it: the JSON API, which is this
+// package, the pages for people (package pages) and the document of the API (package openapi).
 //
-// Every route is one line of the table in routes.go, which is also what the
-// OpenAPI document is made of. Errors become application/problem+json (RFC 9457)
-// in problem.go, JSON answers are written by request.json, and image bytes leave
-// through request.sendContent alone.
+// A handler decodes a request, asks the app.Service once, and encodes its answer; it decides nothing
+// about who may do what. What every request has in common is in internal/request: who asks, what was
+// sent, the limits, problem+json, and the one exit for image bytes, Request.SendContent.
 //
-// The pages for people (pages.go, gallery.go, imagepage.go, accountpage.go,
-// admin*.go, browse.go) ask the same Service; their templates and assets are in
-// package web.
+// Every route is one line of a table, which is also what the OpenAPI document is made of: those of the
+// JSON API in routes.go, those of the pages in pages.Handlers. A new JSON route is a line in routes.go,
+// a handler beside those of its noun, and its answer's shape in views.go.
 package ginapi

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/imagify-api/imagify/adapters/ginapi/internal/request"
 	"github.com/imagify-api/imagify/domain"
 )
 
@@ -16,7 +17,7 @@ type statusView struct {
 	Status string `json:"status"`
 }
 
-func getHealth(q *request) error { return q.json(http.StatusOK, statusView{"ok"}) }
+func getHealth(q *request.Request) error { return q.JSON(http.StatusOK, statusView{"ok"}) }
 
 const (
 	// readyKept is how long an answer of /readyz counts, so that probes cost the backends little.
@@ -24,13 +25,13 @@ const (
 	readyTimeout = 5 * time.Second
 )
 
-func getReady(q *request) error {
-	away, err := q.s.awayBackends(q.ctx())
+func (s *Server) getReady(q *request.Request) error {
+	away, err := s.awayBackends(q.Context())
 	if err != nil {
 		return err
 	}
 	if len(away) == 0 {
-		return q.json(http.StatusOK, statusView{"ready"})
+		return q.JSON(http.StatusOK, statusView{"ready"})
 	}
 	return domain.Errorf(domain.Unavailable, "not ready: %s", strings.Join(away, "; "))
 }
@@ -90,18 +91,14 @@ func (s *Server) awayBackends(ctx context.Context) ([]string, error) {
 	return away, nil
 }
 
-func getMetrics(q *request) error {
-	q.writeDeadline()
-	q.w.Header()["Cache-Control"] = noStore
-	q.s.metrics.page.ServeHTTP(q.c.Writer, q.r)
-	q.c.Writer.WriteHeaderNow()
-	q.status, q.sent = q.c.Writer.Status(), int64(max(q.c.Writer.Size(), 0))
-	return nil
+func (s *Server) getMetrics(q *request.Request) error {
+	q.Header()["Cache-Control"] = request.NoStore
+	return q.Serve(s.metrics.Handler())
 }
 
-func getOpenAPI(q *request) error {
-	q.w.Header()["Content-Type"] = jsonType
-	q.set("Cache-Control", "no-cache")
-	q.write(http.StatusOK, q.s.openapi)
+func (s *Server) getOpenAPI(q *request.Request) error {
+	q.Header()["Content-Type"] = request.JSONType
+	q.Set("Cache-Control", "no-cache")
+	q.Write(http.StatusOK, s.document)
 	return nil
 }

@@ -3,142 +3,121 @@ package ginapi
 import (
 	"net/http"
 
+	"github.com/imagify-api/imagify/adapters/ginapi/internal/request"
 	"github.com/imagify-api/imagify/app"
-	"github.com/imagify-api/imagify/domain"
 )
 
-// idParam reads the path parameter that is an id. What cannot be one names nothing.
-func (q *request) idParam(notFound string) (domain.ID, error) {
-	id, err := domain.ParseID(q.c.Param("id"))
+func postImage(q *request.Request) error {
+	img, err := q.Upload()
 	if err != nil {
-		return id, domain.Errorf(domain.NotFound, "%s", notFound)
+		return err
 	}
-	return id, nil
+	v, err := q.Service.View(q.Context(), img)
+	if err != nil {
+		return err
+	}
+	view := imageView{v, q.BaseURL(), false}
+	q.Set("Location", view.base+"/v1/images/"+img.ID.String())
+	return q.JSON(http.StatusCreated, view)
 }
 
-func (q *request) imageID() (domain.ID, error) { return q.idParam(domain.NoSuchImage().Msg) }
-
-func getImages(q *request) error {
-	v, p, err := q.paged()
+func getImages(q *request.Request) error {
+	v, p, err := q.Pagination()
 	if err != nil {
 		return err
 	}
-	items, next, err := q.s.svc.Images(q.ctx(), q.actor, p)
+	items, next, err := q.Service.Images(q.Context(), q.Actor, p)
 	if err != nil {
 		return err
 	}
-	return q.json(http.StatusOK, imageList{items: items, base: q.base(), next: q.next(v, next)})
+	return q.JSON(http.StatusOK, imageList{items: items, base: q.BaseURL(), next: nextCursor(q, v, next)})
 }
 
-func getImage(q *request) error {
-	id, err := q.imageID()
+func getImage(q *request.Request) error {
+	id, err := q.ImageID()
 	if err != nil {
 		return err
 	}
-	img, err := q.s.svc.Image(q.ctx(), q.actor, id)
+	img, err := q.Service.Image(q.Context(), q.Actor, id)
 	if err != nil {
 		return err
 	}
-	return q.json(http.StatusOK, imageView{img, q.base(), false})
+	return q.JSON(http.StatusOK, imageView{img, q.BaseURL(), false})
 }
 
-func deleteImage(q *request) error {
-	id, err := q.imageID()
+func deleteImage(q *request.Request) error {
+	id, err := q.ImageID()
 	if err != nil {
 		return err
 	}
-	if err := q.s.svc.DeleteImage(q.ctx(), q.actor, id); err != nil {
+	if err := q.Service.DeleteImage(q.Context(), q.Actor, id); err != nil {
 		return err
 	}
-	return q.noContent()
+	return q.NoContent()
 }
 
-func getAccess(q *request) error {
-	id, err := q.imageID()
+func getAccess(q *request.Request) error {
+	id, err := q.ImageID()
 	if err != nil {
 		return err
 	}
-	v, err := q.query()
+	v, err := q.Query()
 	if err != nil {
 		return err
 	}
-	a, err := q.s.svc.Access(q.ctx(), q.actor, id, app.WhatIf{Tier: v.Get("tier"), Username: v.Get("user")})
+	a, err := q.Service.Access(q.Context(), q.Actor, id, app.WhatIf{Tier: v.Get("tier"), Username: v.Get("user")})
 	if err != nil {
 		return err
 	}
-	return q.json(http.StatusOK, viewAccess(a))
+	return q.JSON(http.StatusOK, viewAccess(a))
 }
 
-// linkInput reads what a link shall be.
-func linkInput(o *object) (app.LinkInput, error) {
-	var in app.LinkInput
-	o.require("expires_in")
-	expires, maxViews, variant := o.integer("expires_in"), o.integer("max_views"), o.str("variant")
-	if maxViews != nil {
-		if in.MaxViews = *maxViews; in.MaxViews < 1 {
-			o.wrong("max_views", "range", "must be at least 1; leave it out for no bound")
-		}
-	}
-	if variant != nil {
-		v, err := domain.ParseVariant(*variant)
-		if err != nil {
-			o.wrong("variant", "format", domain.AsError(err).Msg)
-		}
-		in.Variant = &v
-	}
-	if err := o.done(); err != nil {
-		return in, err
-	}
-	in.ExpiresIn = *expires
-	return in, nil
-}
-
-func postLink(q *request) error {
-	id, err := q.imageID()
+func postLink(q *request.Request) error {
+	id, err := q.ImageID()
 	if err != nil {
 		return err
 	}
-	o, err := q.object()
+	o, err := q.Object()
 	if err != nil {
 		return err
 	}
-	in, err := linkInput(o)
+	in, err := request.ReadLink(o)
 	if err != nil {
 		return err
 	}
-	l, token, err := q.s.svc.CreateLink(q.ctx(), q.actor, id, in)
+	l, token, err := q.Service.CreateLink(q.Context(), q.Actor, id, in)
 	if err != nil {
 		return err
 	}
 	view := viewLink(l)
-	view.URL = q.base() + "/l/" + token
-	q.set("Location", q.base()+"/v1/links/"+view.ID)
-	return q.json(http.StatusCreated, view)
+	view.URL = q.BaseURL() + "/l/" + token
+	q.Set("Location", q.BaseURL()+"/v1/links/"+view.ID)
+	return q.JSON(http.StatusCreated, view)
 }
 
-func getLinks(q *request) error {
-	id, err := q.imageID()
+func getLinks(q *request.Request) error {
+	id, err := q.ImageID()
 	if err != nil {
 		return err
 	}
-	v, p, err := q.paged()
+	v, p, err := q.Pagination()
 	if err != nil {
 		return err
 	}
-	items, next, err := q.s.svc.Links(q.ctx(), q.actor, id, p)
+	items, next, err := q.Service.Links(q.Context(), q.Actor, id, p)
 	if err != nil {
 		return err
 	}
 	return list(q, v, items, next, viewLink)
 }
 
-func deleteLink(q *request) error {
-	id, err := q.idParam("no such link")
+func deleteLink(q *request.Request) error {
+	id, err := q.ID("no such link")
 	if err != nil {
 		return err
 	}
-	if err := q.s.svc.RevokeLink(q.ctx(), q.actor, id); err != nil {
+	if err := q.Service.RevokeLink(q.Context(), q.Actor, id); err != nil {
 		return err
 	}
-	return q.noContent()
+	return q.NoContent()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imagify-api/imagify/adapters/bildresizer"
+	"github.com/imagify-api/imagify/adapters/ginapi/internal/request"
 	"github.com/imagify-api/imagify/adapters/memory"
 	"github.com/imagify-api/imagify/app"
 )
@@ -30,7 +31,7 @@ func TestDocumentIsTheRoutes(t *testing.T) {
 	s, err := New(svc, Options{Logger: slog.New(slog.DiscardHandler), PublicURL: "https://img.example"})
 	require.NoError(t, err)
 
-	doc, err := openapi3.NewLoader().LoadFromData(s.openapi)
+	doc, err := openapi3.NewLoader().LoadFromData(s.document)
 	require.NoError(t, err)
 	require.NoError(t, doc.Validate(t.Context(), openapi3.IsOpenAPI31OrLater()))
 	assert.Equal(t, "3.1.0", doc.OpenAPI)
@@ -52,7 +53,7 @@ func TestDocumentIsTheRoutes(t *testing.T) {
 	}
 	pages := map[string]bool{} // no part of the API
 	for _, p := range s.pages {
-		pages[ginPath(p.path)] = true
+		pages[ginPath(p.Path)] = true
 	}
 	for _, r := range s.engine.Routes() {
 		if pages[r.Path] {
@@ -69,14 +70,14 @@ func TestDocumentIsTheRoutes(t *testing.T) {
 	slices.Sort(documented)
 	slices.Sort(routed)
 	assert.Equal(t, routed, documented)
-	for _, rt := range s.routes {
-		if rt.access == admins {
-			assert.True(t, strings.HasPrefix(rt.path, "/v1/admin/"), rt.path)
-			assert.Contains(t, rt.doc.errors, http.StatusForbidden)
+	for _, rt := range s.api {
+		if rt.Access == request.Admins {
+			assert.True(t, strings.HasPrefix(rt.Path, "/v1/admin/"), rt.Path)
+			assert.Contains(t, rt.Doc.Errors, http.StatusForbidden)
 		}
-		if strings.HasPrefix(rt.path, "/v1/admin/") {
-			assert.Equal(t, admins, rt.access, rt.path)
+		if strings.HasPrefix(rt.Path, "/v1/admin/") {
+			assert.Equal(t, request.Admins, rt.Access, rt.Path)
 		}
 	}
-	assert.True(t, json.Valid(s.openapi))
+	assert.True(t, json.Valid(s.document))
 }

@@ -17,7 +17,10 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/imagify-api/imagify/adapters/ginapi/web"
+	"github.com/imagify-api/imagify/adapters/ginapi/internal/metrics"
+	"github.com/imagify-api/imagify/adapters/ginapi/internal/request"
+	"github.com/imagify-api/imagify/adapters/ginapi/openapi"
+	"github.com/imagify-api/imagify/adapters/ginapi/pages"
 	"github.com/imagify-api/imagify/app"
 )
 
@@ -49,25 +52,16 @@ type Options struct {
 	MaxByteRequests int64
 }
 
-// Server is the HTTP API. It is an http.Handler, safe for concurrent use.
+// Server is the HTTP API with its pages. It is an http.Handler, safe for concurrent use.
 type Server struct {
-	svc    *app.Service
-	o      Options
-	log    *slog.Logger
-	engine *gin.Engine
-	routes []route // the API
-	pages  []route
-
-	publicURL    string // without a trailing slash; empty: from the request
-	publicSecure bool
-	origins      *http.CrossOriginProtection
-	metrics      *metrics
-	drains       drains
-	openapi      []byte
-	schemas      obj // of the document
-	site         *web.Site
-	downloads    *downloads
-	ready        readiness
+	svc      *app.Service
+	log      *slog.Logger
+	metrics  *metrics.Metrics
+	engine   *gin.Engine
+	api      []request.Route // in the document
+	pages    []request.Route // not in it
+	document []byte
+	ready    readiness
 }
 
 // New makes a Server of a Service. It does no input or output. Where nobody
@@ -76,63 +70,72 @@ func New(svc *app.Service, o Options) (*Server, error) {
 	if svc == nil {
 		return nil, errors.New("ginapi: a Service is required")
 	}
-	s := &Server{svc: svc, o: o, log: o.Logger, origins: http.NewCrossOriginProtection()}
-	if s.log == nil {
-		s.log = slog.Default()
+	if err := o.complete(); err != nil {
+		return nil, err
 	}
-	for _, d := range []*time.Duration{&s.o.RequestTimeout, &s.o.IdleTimeout} {
+	counters, err := metrics.New(o.Registry, o.Version, svc.SweepStatus)
+	if err != nil {
+		return nil, err
+	}
+	html, err := pages.New()
+	if err != nil {
+		return nil, err
+	}
+	requests := &request.Server{
+		Service: svc, Log: o.Logger, Metrics: counters, PublicURL: o.PublicURL, TrustedProxies: o.TrustedProxies, CDNMaxAge: o.CDNMaxAge,
+		RequestTimeout: o.RequestTimeout, IdleTimeout: o.IdleTimeout, UploadTimeout: o.UploadTimeout, MaxByteRequests: o.MaxByteRequests,
+		BrowsablePage: html.Browsable, ErrorPage: html.Error,
+	}
+	if err := requests.Init(); err != nil {
+		return nil, err
+	}
+	s := &Server{svc: svc, log: o.Logger, metrics: counters}
+	s.api, s.pages = append(s.table(), html.DocumentedRoutes()...), html.Routes()
+	if s.document, err = openapi.Document(s.api, o.Version, o.PublicURL); err != nil {
+		return nil, err
+	}
+	html.Browse(s.api, openapi.Schemas())
+	s.engine = newEngine(requests, slices.Concat(s.api, s.pages))
+	return s, nil
+}
+
+// complete fills in the defaults, and says which option is wrong.
+func (o *Options) complete() error {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	for _, d := range []*time.Duration{&o.RequestTimeout, &o.IdleTimeout} {
 		if *d == 0 {
 			*d = 30 * time.Second
 		}
 	}
-	if s.o.UploadTimeout == 0 {
-		s.o.UploadTimeout = 15 * time.Minute
+	if o.UploadTimeout == 0 {
+		o.UploadTimeout = 15 * time.Minute
 	}
-	if s.o.MaxByteRequests == 0 {
-		s.o.MaxByteRequests = 4096
+	if o.MaxByteRequests == 0 {
+		o.MaxByteRequests = 4096
 	}
-	if s.o.RequestTimeout < 0 || s.o.IdleTimeout < 0 || s.o.UploadTimeout < 0 || s.o.CDNMaxAge < 0 || s.o.MaxByteRequests < 0 {
-		return nil, errors.New("ginapi: an option is negative")
+	if o.RequestTimeout < 0 || o.IdleTimeout < 0 || o.UploadTimeout < 0 || o.CDNMaxAge < 0 || o.MaxByteRequests < 0 {
+		return errors.New("ginapi: an option is negative")
 	}
-	s.downloads = newDownloads(s.o.MaxByteRequests)
-	if s.o.Version == "" {
-		s.o.Version = "dev"
+	if o.Version == "" {
+		o.Version = "dev"
 	}
 	for _, p := range o.TrustedProxies {
 		if !p.IsValid() {
-			return nil, errors.New("ginapi: TrustedProxies holds an invalid prefix")
+			return errors.New("ginapi: TrustedProxies holds an invalid prefix")
 		}
 	}
 	if o.PublicURL != "" {
 		var err error
-		if s.publicURL, err = ParsePublicURL(o.PublicURL); err != nil {
-			return nil, fmt.Errorf("ginapi: PublicURL %w", err)
-		}
-		s.publicSecure = strings.HasPrefix(s.publicURL, "https:")
-		if err := s.origins.AddTrustedOrigin(s.publicURL); err != nil {
-			return nil, err
+		if o.PublicURL, err = ParsePublicURL(o.PublicURL); err != nil {
+			return fmt.Errorf("ginapi: PublicURL %w", err)
 		}
 	}
-	if s.o.Registry == nil {
-		s.o.Registry = prometheus.NewRegistry()
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
 	}
-	var err error
-	if s.metrics, err = newMetrics(s.o.Registry, s.o.Version); err != nil {
-		return nil, err
-	}
-	if err := s.o.Registry.Register(newSweepMetrics(svc.SweepStatus)); err != nil {
-		return nil, err
-	}
-	s.routes, s.schemas = s.table(), schemas()
-	if s.openapi, err = s.document(); err != nil {
-		return nil, err
-	}
-	if s.site, err = web.Load(); err != nil {
-		return nil, err
-	}
-	s.pages = append(pageRoutes(), adminPageRoutes()...)
-	s.engine = s.newEngine()
-	return s, nil
+	return nil
 }
 
 // ParsePublicURL returns the base of the URLs handed out as browsers write an origin (RFC
@@ -147,13 +150,13 @@ func ParsePublicURL(text string) (string, error) {
 	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
 	usual := map[string]string{"http": ":80", "https": ":443"}[scheme]
 	host = strings.TrimSuffix(strings.TrimSuffix(host, usual), ":")
-	if usual == "" || u.Hostname() == "" || !validHost(host) {
+	if usual == "" || u.Hostname() == "" || !request.ValidHost(host) {
 		return "", wrong
 	}
 	return scheme + "://" + host, nil
 }
 
-func (s *Server) newEngine() *gin.Engine {
+func newEngine(requests *request.Server, routes []request.Route) *gin.Engine {
 	if gin.Mode() == gin.DebugMode && os.Getenv(gin.EnvGinMode) == "" {
 		gin.SetMode(gin.ReleaseMode)
 	}
@@ -161,17 +164,17 @@ func (s *Server) newEngine() *gin.Engine {
 	e.RedirectTrailingSlash = false
 	e.HandleMethodNotAllowed = true
 	e.ForwardedByClientIP = false
-	for _, rt := range slices.Concat(s.routes, s.pages) {
-		r := &rt
-		e.Handle(r.method, ginPath(r.path), s.wrap(r))
-		if r.method == http.MethodGet {
-			head := *r
-			head.method = http.MethodHead
-			e.Handle(http.MethodHead, ginPath(r.path), s.wrap(&head))
+	for i := range routes {
+		rt := &routes[i]
+		e.Handle(rt.Method, ginPath(rt.Path), requests.Handler(rt))
+		if rt.Method == http.MethodGet {
+			head := *rt
+			head.Method = http.MethodHead
+			e.Handle(http.MethodHead, ginPath(rt.Path), requests.Handler(&head))
 		}
 	}
-	e.NoRoute(s.wrap(&route{path: "none", handle: noRoute}))
-	e.NoMethod(s.wrap(&route{path: "none", handle: noMethod}))
+	e.NoRoute(requests.Handler(&request.Route{Path: request.Nowhere, Handle: noRoute}))
+	e.NoMethod(requests.Handler(&request.Route{Path: request.Nowhere, Handle: noMethod}))
 	return e
 }
 

@@ -18,7 +18,7 @@ type imageView struct {
 	owner bool // tell whose it is
 }
 
-func (v imageView) appendJSON(b []byte) []byte {
+func (v imageView) AppendJSON(b []byte) []byte {
 	id := v.ID.String()
 	b = append(b, `{"id":"`...)
 	b = append(b, id...)
@@ -101,13 +101,13 @@ type imageList struct {
 	next  *string
 }
 
-func (l imageList) appendJSON(b []byte) []byte {
+func (l imageList) AppendJSON(b []byte) []byte {
 	b = append(b, `{"items":[`...)
 	for i, it := range l.items {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = imageView{it, l.base, l.owner}.appendJSON(b)
+		b = imageView{it, l.base, l.owner}.AppendJSON(b)
 	}
 	b = append(b, `],"next_cursor":`...)
 	if l.next == nil {

@@ -2,16 +2,15 @@ package memory
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
 )
 
-type sessions struct{ r *records }
-
-// Create implements ports.Sessions.
-func (p sessions) Create(ctx context.Context, s domain.Session) error {
+// CreateSession implements ports.Accounts.
+func (p accounts) CreateSession(ctx context.Context, s domain.Session, bound int) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -20,13 +19,47 @@ func (p sessions) Create(ctx context.Context, s domain.Session) error {
 	if _, taken := p.r.sessions[s.Hash]; taken {
 		return domain.Errorf(domain.Conflict, "the session exists already")
 	}
+	if bound > 0 {
+		if !p.r.stays(s.UserID) {
+			return domain.Errorf(domain.NotFound, "no such user")
+		}
+		p.r.dropOldest(s.UserID, bound-1)
+	}
 	s.CreatedAt, s.ExpiresAt = stored(s.CreatedAt), stored(s.ExpiresAt)
-	p.r.sessions[s.Hash] = s
+	p.r.addSession(s)
 	return nil
 }
 
-// Get implements ports.Sessions.
-func (p sessions) Get(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
+func (r *records) addSession(s domain.Session) {
+	r.sessions[s.Hash] = s
+	if r.sessionsOf[s.UserID] == nil {
+		r.sessionsOf[s.UserID] = map[domain.SecretHash]bool{}
+	}
+	r.sessionsOf[s.UserID][s.Hash] = true
+}
+
+func (r *records) removeSession(s domain.Session) {
+	delete(r.sessions, s.Hash)
+	delete(r.sessionsOf[s.UserID], s.Hash)
+	if len(r.sessionsOf[s.UserID]) == 0 {
+		delete(r.sessionsOf, s.UserID)
+	}
+}
+
+// dropOldest removes a user's sessions until at most keep are left.
+func (r *records) dropOldest(user domain.ID, keep int) {
+	var mine []domain.Session
+	for hash := range r.sessionsOf[user] {
+		mine = append(mine, r.sessions[hash])
+	}
+	slices.SortFunc(mine, func(a, b domain.Session) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	for _, s := range mine[:max(0, len(mine)-keep)] {
+		r.removeSession(s)
+	}
+}
+
+// Session implements ports.Accounts.
+func (p accounts) Session(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
 	if err := ended(ctx); err != nil {
 		return domain.Session{}, err
 	}
@@ -39,38 +72,38 @@ func (p sessions) Get(ctx context.Context, hash domain.SecretHash) (domain.Sessi
 	return s, nil
 }
 
-// Delete implements ports.Sessions.
-func (p sessions) Delete(ctx context.Context, hash domain.SecretHash) error {
+// DeleteSession implements ports.Accounts.
+func (p accounts) DeleteSession(ctx context.Context, hash domain.SecretHash) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
-	delete(p.r.sessions, hash)
+	if s, ok := p.r.sessions[hash]; ok {
+		p.r.removeSession(s)
+	}
 	return nil
 }
 
-// DeleteExpired implements ports.Sessions.
-func (p sessions) DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error) {
+// DeleteExpiredSessions implements ports.Accounts.
+func (p accounts) DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error) {
 	if err := ended(ctx); err != nil {
 		return 0, err
 	}
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
 	n := 0
-	for hash, s := range p.r.sessions {
+	for _, s := range p.r.sessions {
 		if n >= limit {
 			break
 		}
 		if s.ExpiresAt.Before(now) {
-			delete(p.r.sessions, hash)
+			p.r.removeSession(s)
 			n++
 		}
 	}
 	return n, nil
 }
-
-type tokens struct{ r *records }
 
 func noToken() error { return domain.Errorf(domain.NotFound, "no such token") }
 
@@ -85,8 +118,8 @@ func (r *records) removeToken(t domain.Token) {
 	r.tokensOf.remove(t.UserID, t.ID)
 }
 
-// Create implements ports.Tokens.
-func (p tokens) Create(ctx context.Context, t domain.Token, bound int) error {
+// CreateToken implements ports.Accounts.
+func (p accounts) CreateToken(ctx context.Context, t domain.Token, bound int) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -107,8 +140,8 @@ func (p tokens) Create(ctx context.Context, t domain.Token, bound int) error {
 	return nil
 }
 
-// ByHash implements ports.Tokens.
-func (p tokens) ByHash(ctx context.Context, hash domain.SecretHash) (domain.Token, error) {
+// Token implements ports.Accounts.
+func (p accounts) Token(ctx context.Context, hash domain.SecretHash) (domain.Token, error) {
 	if err := ended(ctx); err != nil {
 		return domain.Token{}, err
 	}
@@ -121,8 +154,8 @@ func (p tokens) ByHash(ctx context.Context, hash domain.SecretHash) (domain.Toke
 	return t, nil
 }
 
-// List implements ports.Tokens.
-func (p tokens) List(ctx context.Context, userID domain.ID, pg ports.Page) ([]domain.Token, error) {
+// Tokens implements ports.Accounts.
+func (p accounts) Tokens(ctx context.Context, userID domain.ID, pg ports.Page) ([]domain.Token, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
@@ -132,8 +165,8 @@ func (p tokens) List(ctx context.Context, userID domain.ID, pg ports.Page) ([]do
 	return list, nil
 }
 
-// Delete implements ports.Tokens.
-func (p tokens) Delete(ctx context.Context, userID, id domain.ID) error {
+// DeleteToken implements ports.Accounts.
+func (p accounts) DeleteToken(ctx context.Context, userID, id domain.ID) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}

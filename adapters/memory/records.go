@@ -36,6 +36,7 @@ type records struct {
 	audit       map[domain.ID]domain.AuditEntry
 	auditOrder  order
 	sessions    map[domain.SecretHash]domain.Session
+	sessionsOf  map[domain.ID]map[domain.SecretHash]bool // by user
 	tokens      map[domain.ID]domain.Token
 	tokenByHash map[domain.SecretHash]domain.ID
 	tokensOf    index[domain.ID] // by user
@@ -60,7 +61,7 @@ type lease struct {
 
 // NewRecords returns an empty database in memory.
 //
-// Directory.Change holds everything else back while its function runs, which
+// Accounts.Change holds everything else back while its function runs, which
 // therefore must use nothing but its transaction.
 func NewRecords(o Options) ports.Records {
 	r := &records{
@@ -80,23 +81,17 @@ func NewRecords(o Options) ports.Records {
 		linksOfIn:   index[[2]domain.ID]{},
 		audit:       map[domain.ID]domain.AuditEntry{},
 		sessions:    map[domain.SecretHash]domain.Session{},
+		sessionsOf:  map[domain.ID]map[domain.SecretHash]bool{},
 		tokens:      map[domain.ID]domain.Token{},
 		tokenByHash: map[domain.SecretHash]domain.ID{},
 		tokensOf:    index[domain.ID]{},
 		leases:      map[string]lease{},
 	}
 	return ports.Records{
-		Users:        users{r: r},
-		Tiers:        tiers{r: r},
-		Directory:    directory{r},
+		Accounts:     accounts{accountsReader{r: r}},
 		Images:       images{r},
-		Uploads:      uploads{r},
-		Deletions:    deletions{r},
 		Links:        links{r},
-		LinkChanges:  linkChanges{r},
 		Audit:        audit{r},
-		Sessions:     sessions{r},
-		Tokens:       tokens{r},
 		Changes:      changes{r},
 		Leases:       leases{r},
 		Installation: installation{r},

@@ -25,7 +25,7 @@ type heicFile struct {
 	workers int
 }
 
-func openHEIC(ctx context.Context, src io.Reader, budget *work.Budget) (file, error) {
+func openHEIC(ctx context.Context, src io.ReadSeeker, budget *work.Budget) (file, error) {
 	f := &heicFile{workers: runtime.GOMAXPROCS(0)}
 	// What is too large was refused by its header.
 	f.d = heif.NewDecoder(src, heif.Options{MaxPixels: -1, MaxICC: icc.MaxProfile, Workers: f.workers, Work: budget})

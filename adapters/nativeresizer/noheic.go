@@ -10,7 +10,7 @@ import (
 	"github.com/imagify-api/imagify/domain"
 )
 
-func openHEIC(context.Context, io.Reader, *work.Budget) (file, error) {
+func openHEIC(context.Context, io.ReadSeeker, *work.Budget) (file, error) {
 	return nil, domain.Errorf(domain.UnsupportedImage, "the file is HEIC, which this build of imagify leaves out: save it as JPEG")
 }
 

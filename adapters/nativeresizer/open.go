@@ -1,7 +1,6 @@
 package nativeresizer
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,18 +11,86 @@ import (
 	"github.com/imagify-api/imagify/domain"
 )
 
-// openAt opens a file at its beginning.
-func openAt(ctx context.Context, src io.ReadSeeker) (file, error) {
-	if _, err := src.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("reading the picture: %w", err)
+// headerMemory is what a header of more than work.FreeHeader bytes may take, in bytes: a
+// HEIC's metadata of 8 MiB with all that is in it, or a profile of 4 MiB with its tables.
+const headerMemory = 48 << 20
+
+// opened is a file whose header was read for a share. It must be closed.
+type opened struct {
+	file
+	r     *Resizer
+	ctx   context.Context
+	share string
+	src   io.ReadSeeker
+	// release gives back what was admitted; nil: nothing was.
+	release func()
+}
+
+// openAt opens a file at its beginning. A header that is large is admitted as headerMemory.
+func (r *Resizer) openAt(ctx context.Context, share string, src io.ReadSeeker) (*opened, error) {
+	o := &opened{r: r, ctx: ctx, share: share, src: src}
+	err := o.open(func() (err error) {
+		o.release, err = r.work.Memory(ctx, share, headerMemory)
+		return err
+	})
+	if err != nil {
+		o.end()
+		return nil, err
 	}
-	return open(ctx, src)
+	return o, nil
+}
+
+func (o *opened) open(ask func() error) error {
+	if _, err := o.src.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("reading the picture: %w", err)
+	}
+	f, err := open(o.ctx, o.src, ask)
+	if err != nil {
+		return err
+	}
+	o.file = f
+	return nil
+}
+
+// admit waits for the memory that work on the file takes, its header included. A header that
+// was admitted is let go before, and read again: whoever waits for memory holds none, or
+// those who wait could wait for one another.
+func (o *opened) admit(bytes int64) (err error) {
+	large := o.release != nil
+	if large {
+		o.end()
+	}
+	if o.release, err = o.r.work.Memory(o.ctx, o.share, bytes); err != nil || !large {
+		return err
+	}
+	return o.open(nil)
+}
+
+// again opens the file once more, for another decode within what was admitted.
+func (o *opened) again() error {
+	o.file.close()
+	o.file = nil
+	return o.open(nil)
+}
+
+// end closes the file and gives back what was admitted.
+func (o *opened) end() {
+	if o.file != nil {
+		o.file.close()
+		o.file = nil
+	}
+	if o.release != nil {
+		o.release()
+		o.release = nil
+	}
 }
 
 // open tells the format and reads the header. The file has a budget of its own: what
-// it may cost depends on nothing but its bytes, so that all who open it agree.
-func open(ctx context.Context, src io.Reader) (file, error) {
+// it may cost depends on nothing but its bytes, so that all who open it agree. ask is asked
+// before a header takes more than a little memory; nil: it may.
+func open(ctx context.Context, src io.ReadSeeker, ask func() error) (file, error) {
 	budget := work.ForFile()
+	budget.OnHold(ask)
 	f, err := openFormat(ctx, budget.Reader(src), budget)
 	if err != nil {
 		return nil, err
@@ -62,7 +129,7 @@ func encodingWork(h header) int64 {
 	return perPixel * int64(to.shown.X) * int64(to.shown.Y)
 }
 
-func openFormat(ctx context.Context, src io.Reader, budget *work.Budget) (file, error) {
+func openFormat(ctx context.Context, src io.ReadSeeker, budget *work.Budget) (file, error) {
 	head := make([]byte, domain.ForeignLength)
 	n, err := io.ReadFull(src, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -72,7 +139,7 @@ func openFormat(ctx context.Context, src io.Reader, budget *work.Budget) (file, 
 	if !ok {
 		return nil, domain.RefuseFormat(head[:n], domain.Formats())
 	}
-	src = io.MultiReader(bytes.NewReader(head[:n]), src)
+	src = &peeked{src: src, head: head[:n]}
 	switch format {
 	case domain.JPEG:
 		return openJPEG(ctx, src, budget)
@@ -86,6 +153,32 @@ func openFormat(ctx context.Context, src io.Reader, budget *work.Budget) (file, 
 		return openHEIC(ctx, src, budget)
 	}
 	return nil, domain.RefuseFormat(head[:n], domain.Formats())
+}
+
+// peeked is a file of which the beginning was read: it is given once more without being asked for.
+type peeked struct {
+	src  io.ReadSeeker // stands behind head
+	head []byte
+	at   int // in head
+}
+
+// Read implements io.Reader.
+func (p *peeked) Read(b []byte) (int, error) {
+	if p.at < len(p.head) {
+		n := copy(b, p.head[p.at:])
+		p.at += n
+		return n, nil
+	}
+	return p.src.Read(b)
+}
+
+// Seek implements io.Seeker.
+func (p *peeked) Seek(offset int64, whence int) (int64, error) {
+	if whence == io.SeekCurrent {
+		offset -= int64(len(p.head) - p.at)
+	}
+	p.at = len(p.head)
+	return p.src.Seek(offset, whence)
 }
 
 // classify gives a codec's error its code; what no codec says stays as it is.

@@ -267,11 +267,11 @@ func (r *Resizer) inspect(ctx context.Context, src io.ReadSeeker, q ports.Inspec
 	if err != nil {
 		return domain.ImageInfo{}, err
 	}
-	f, err := openAt(ctx, src)
+	f, err := r.openAt(ctx, q.Share, src)
 	if err != nil {
 		return domain.ImageInfo{}, err
 	}
-	defer f.close()
+	defer f.end()
 	h := f.header()
 	// Every height that may be asked for later has to be possible.
 	if r.plan(f, thumbnailOf(domain.MaxHeight)).memory > r.memory {
@@ -279,11 +279,9 @@ func (r *Resizer) inspect(ctx context.Context, src io.ReadSeeker, q ports.Inspec
 			"a picture of %d × %d pixels of this kind takes more memory than this server has for one; reduce its size or save it as baseline JPEG", h.width, h.height)
 	}
 	small := r.plan(f, header.placeholder)
-	release, err := r.work.Memory(ctx, q.Share, small.memory)
-	if err != nil {
+	if err := f.admit(small.memory); err != nil {
 		return domain.ImageInfo{}, err
 	}
-	defer release()
 	decoded, err := f.decode(ctx, small.shrink)
 	if err != nil {
 		return domain.ImageInfo{}, err
@@ -342,11 +340,11 @@ func (r *Resizer) Resize(ctx context.Context, src io.ReadSeeker, q ports.ResizeR
 }
 
 func (r *Resizer) resize(ctx context.Context, src io.ReadSeeker, q ports.ResizeRequest) ([]ports.Thumbnail, error) {
-	f, err := openAt(ctx, src)
+	f, err := r.openAt(ctx, q.Share, src)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { f.close() }()
+	defer f.end()
 	h := f.header()
 	if !r.caps.MaxPixels.Allows(h.pixels) {
 		return nil, domain.LimitError(domain.TooLarge, r.caps.MaxPixels.Max(),
@@ -365,21 +363,16 @@ func (r *Resizer) resize(ctx context.Context, src io.ReadSeeker, q ports.ResizeR
 	for _, b := range batches {
 		memory = max(memory, b.memory)
 	}
-	release, err := r.work.Memory(ctx, q.Share, memory)
-	if err != nil {
+	if err := f.admit(memory); err != nil {
 		return nil, err
 	}
-	defer release()
 	var rs resample.Resampler
 	out := make([]ports.Thumbnail, len(q.Heights))
 	for i, b := range batches {
 		if i > 0 {
-			f.close()
-			next, err := openAt(ctx, src)
-			if err != nil {
+			if err := f.again(); err != nil {
 				return nil, err
 			}
-			f = next
 		}
 		pictures, err := f.decode(ctx, b.shrinks...)
 		if err != nil {

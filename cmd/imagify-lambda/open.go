@@ -9,20 +9,21 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/imagify-api/imagify/adapters/backends"
 	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/adapters/lambdaresizer"
 	"github.com/imagify-api/imagify/adapters/lambdaresizer/objectlambda"
-	"github.com/imagify-api/imagify/cmd/internal/wiring"
+	"github.com/imagify-api/imagify/cmd/internal/settings"
 )
 
 // newFunction returns a function of the configuration; it opens nothing yet.
 func newFunction(getenv func(string) string) *function {
-	stored := once(func(ctx context.Context) (*wiring.Backends, error) {
+	stored := once(func(ctx context.Context) (*backends.Backends, error) {
 		storage := getenv("IMAGIFY_STORAGE_URL")
 		if storage == "" {
 			return nil, errors.New("IMAGIFY_STORAGE_URL must name the store that the server uses too, such as s3://bucket?region=eu-central-1")
 		}
-		return wiring.Config{Storage: storage}.OpenStored(ctx)
+		return backends.OpenStored(ctx, backends.Config{Storage: storage})
 	})
 	api := once(func(ctx context.Context) (*api, error) { return openAPI(ctx, getenv) })
 	return &function{
@@ -71,16 +72,13 @@ func newFunction(getenv func(string) string) *function {
 
 // openAPI opens what the settings name and makes the API on it.
 func openAPI(ctx context.Context, getenv func(string) string) (*api, error) {
-	c, err := wiring.Load(getenv)
+	c, err := settings.Load(getenv)
 	if err != nil {
 		return nil, err
 	}
 	b, err := c.Open(ctx, slog.Default())
 	if err != nil {
 		return nil, err
-	}
-	if err := b.Migrate(ctx); err != nil {
-		return nil, errors.Join(err, b.Close())
 	}
 	a, err := newAPI(ctx, b.Config, ginapi.Options{
 		PublicURL: c.PublicURL, TrustedProxies: c.TrustedProxies, CDNMaxAge: c.CDNMaxAge, Version: version,

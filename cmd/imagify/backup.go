@@ -18,10 +18,11 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
+	"github.com/imagify-api/imagify/adapters/backends"
 	"github.com/imagify-api/imagify/adapters/sqliterepo"
 	"github.com/imagify-api/imagify/app"
 	"github.com/imagify-api/imagify/cmd/internal/archive"
-	"github.com/imagify-api/imagify/cmd/internal/wiring"
+	"github.com/imagify-api/imagify/cmd/internal/settings"
 	"github.com/imagify-api/imagify/ports"
 )
 
@@ -63,7 +64,7 @@ func (c backupCmd) Run(p *program) error {
 	if err := outside(c.Dest, cfg); err != nil {
 		return err
 	}
-	return c.opened(p, func(cfg wiring.Config, b *wiring.Backends) error {
+	return c.opened(p, func(cfg settings.Config, b *backends.Backends) error {
 		svc, err := app.New(b.Config)
 		if err != nil {
 			return err
@@ -91,15 +92,15 @@ func (c backupCmd) check(p *program) error {
 func (c backupCmd) isTar() bool { return strings.EqualFold(filepath.Ext(c.Dest), ".tar") }
 
 // embedded refuses an installation whose backends have their own means of being backed up.
-func embedded(cfg wiring.Config) error {
+func embedded(cfg settings.Config) error {
 	var instead []string
-	switch wiring.Scheme(cfg.Database) {
+	switch backends.Scheme(cfg.Database) {
 	case "mysql":
 		instead = append(instead, "the mysql: database by 'mysqldump --single-transaction' or its provider's backups")
 	case "mem":
 		instead = append(instead, "a mem: database is gone with its process")
 	}
-	switch wiring.Scheme(cfg.Storage) {
+	switch backends.Scheme(cfg.Storage) {
 	case "s3":
 		instead = append(instead, "the s3: storage by the bucket's versioning or replication")
 	case "mem":
@@ -112,7 +113,7 @@ func embedded(cfg wiring.Config) error {
 }
 
 // outside refuses a DEST in the installation itself.
-func outside(dest string, cfg wiring.Config) error {
+func outside(dest string, cfg settings.Config) error {
 	if dest == "-" {
 		return nil
 	}
@@ -159,7 +160,7 @@ func realPath(path string) (string, error) {
 }
 
 // backup makes the backup of an installation that is open.
-func (c backupCmd) backup(p *program, cfg wiring.Config, b *wiring.Backends, svc *app.Service) (err error) {
+func (c backupCmd) backup(p *program, cfg settings.Config, b *backends.Backends, svc *app.Service) (err error) {
 	db, ok := b.Database.(*sqliterepo.DB)
 	if !ok {
 		return fmt.Errorf("the database is %T, not SQLite's", b.Database)
@@ -229,7 +230,7 @@ func (c backupCmd) patiently(p *program, try func() (app.BackupReport, error)) (
 // backupJob is the target of one backup.
 type backupJob struct {
 	backupCmd
-	cfg      wiring.Config
+	cfg      settings.Config
 	db       *sqliterepo.DB
 	progress progress
 	w        *archive.Writer // nil: not begun, or complete

@@ -524,7 +524,7 @@ func TestRestoreKilled(t *testing.T) {
 			half++
 			code, out, errs := to.program("serve", "--addr", "127.0.0.1:0")
 			assert.Equal(t, 1, code)
-			assert.Contains(t, errs, "has not come to its end", out)
+			assert.Contains(t, errs, "has not finished", out)
 			to.must("restore", src)
 		} else if _, err := os.Stat(filepath.Join(to.data, "imagify.db")); err != nil {
 			to.must("restore", src)

@@ -27,9 +27,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/imagify-api/imagify/adapters/backends"
 	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/app"
-	"github.com/imagify-api/imagify/cmd/internal/wiring"
+	"github.com/imagify-api/imagify/cmd/internal/settings"
 	"github.com/imagify-api/imagify/ports/porttest/realserver"
 )
 
@@ -48,7 +49,7 @@ type cluster struct {
 
 	// backends and desk stand on the servers themselves, without proxies: what no
 	// client may do, the tests do there.
-	backends *wiring.Backends
+	backends *backends.Backends
 	desk     *app.Service
 
 	seed, users atomic.Int64
@@ -120,10 +121,10 @@ func createDatabase(t *testing.T, server *realserver.MySQL) {
 }
 
 // open opens the servers themselves, by another clock where one is given.
-func (c *cluster) open(t *testing.T, now func() time.Time) *wiring.Backends {
+func (c *cluster) open(t *testing.T, now func() time.Time) *backends.Backends {
 	t.Helper()
-	settings := c.settings(c.db.Addr, c.redis.Addr, c.s3.Addr)
-	cfg, err := wiring.Load(func(name string) string { return settings[name] })
+	variables := c.settings(c.db.Addr, c.redis.Addr, c.s3.Addr)
+	cfg, err := settings.Load(func(name string) string { return variables[name] })
 	require.NoError(t, err)
 	b, err := cfg.Open(t.Context(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)

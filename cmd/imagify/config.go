@@ -11,8 +11,9 @@ import (
 
 	"github.com/joho/godotenv"
 
+	"github.com/imagify-api/imagify/adapters/backends"
 	"github.com/imagify-api/imagify/app"
-	"github.com/imagify-api/imagify/cmd/internal/wiring"
+	"github.com/imagify-api/imagify/cmd/internal/settings"
 	"github.com/imagify-api/imagify/domain"
 )
 
@@ -21,13 +22,13 @@ var operator = domain.SystemActor("command line")
 
 // loadConfig reads the environment and, for what it does not set, the .env file
 // of the working folder. Flags given on the command line win over both.
-func (p *program) loadConfig(flags map[string]string) (wiring.Config, error) {
+func (p *program) loadConfig(flags map[string]string) (settings.Config, error) {
 	file, err := readDotEnv(".env")
 	if err != nil {
-		return wiring.Config{}, usagef("the .env file cannot be read: %w", err)
+		return settings.Config{}, usagef("the .env file cannot be read: %w", err)
 	}
 	p.unknown = unknownSettings(slices.Concat(p.environ(), slices.Collect(maps.Keys(file))))
-	return wiring.Load(func(name string) string {
+	return settings.Load(func(name string) string {
 		for _, v := range []string{flags[name], p.getenv(name), file[name]} {
 			if v != "" {
 				return v
@@ -56,7 +57,7 @@ type installation struct {
 }
 
 // config returns the settings; what they name is opened only where it exists.
-func (i installation) config(p *program) (wiring.Config, error) {
+func (i installation) config(p *program) (settings.Config, error) {
 	c, err := p.loadConfig(map[string]string{"IMAGIFY_DATA": i.Data})
 	c.Existing = true
 	return c, err
@@ -64,7 +65,7 @@ func (i installation) config(p *program) (wiring.Config, error) {
 
 // service runs fn with a Service on the configured backends, beside a server that may be running.
 func (i installation) service(p *program, fn func(*app.Service) error) error {
-	return i.opened(p, func(_ wiring.Config, b *wiring.Backends) error {
+	return i.opened(p, func(_ settings.Config, b *backends.Backends) error {
 		if err := b.Migrate(p.ctx); err != nil {
 			return err
 		}
@@ -81,18 +82,27 @@ func (i installation) service(p *program, fn func(*app.Service) error) error {
 }
 
 // opened runs fn with the configured backends of an installation that is there.
-func (i installation) opened(p *program, fn func(wiring.Config, *wiring.Backends) error) (err error) {
+func (i installation) opened(p *program, fn func(settings.Config, *backends.Backends) error) (err error) {
 	c, err := i.config(p)
 	if err != nil {
 		return err
 	}
 	b, err := c.Open(p.ctx, slog.New(slog.NewTextHandler(p.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
-		return err
+		return absent(err)
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	if err := b.Installed(p.ctx); err != nil {
-		return err
+		return absent(err)
 	}
 	return fn(c, b)
+}
+
+// absent says what to do where there is no installation.
+func absent(err error) error {
+	err = settings.Named(err)
+	if domain.CodeOf(err) != domain.NotFound {
+		return err
+	}
+	return domain.Errorf(domain.NotFound, "%s; name its folder with --data or IMAGIFY_DATA, check IMAGIFY_DATABASE_URL and IMAGIFY_STORAGE_URL if they are set, or make a new one with 'imagify serve'", message(err))
 }

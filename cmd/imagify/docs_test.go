@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/imagify-api/imagify/cmd/internal/wiring"
+	"github.com/imagify-api/imagify/cmd/internal/settings"
 )
 
 // root is the repository's folder.
@@ -90,11 +90,11 @@ func TestDocumentsCommands(t *testing.T) {
 	t.Parallel()
 	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
 	require.NoError(t, err)
-	var settings []string
-	for _, s := range wiring.Settings() {
-		settings = append(settings, s.Name)
+	var known []string
+	for _, s := range settings.All() {
+		known = append(known, s.Name)
 	}
-	settings = append(settings, clientSettings...)
+	known = append(known, clientSettings...)
 	var (
 		command   = regexp.MustCompile(`(?m)^\s*(?:\$ )?(?:[A-Z_]+=\S+ )*(?:\./bin/|docker compose exec \w+ /)?imagify ((?:user|tier|token|serve|demo|migrate|upload|thumbnail|explain|backup|restore|verify|sweep|doctor|ready|version)\b[^#\n|<>]*)`)
 		inline    = regexp.MustCompile("`(?:\\./bin/)?imagify ((?:user|tier|token|serve|demo|migrate|upload|thumbnail|explain|backup|restore|verify|sweep|doctor|ready|version)\\b[^`]*)`")
@@ -129,10 +129,27 @@ func TestDocumentsCommands(t *testing.T) {
 			assert.Regexp(t, `(?m)^`+regexp.QuoteMeta(m[1])+`:`, string(makefile), "%s: make %s", name, m[1])
 		}
 		for _, s := range setting.FindAllString(doc, -1) {
-			assert.True(t, slices.Contains(settings, s) || slices.Contains(testsOnly, s), "%s: %s is not a setting", name, s)
+			assert.True(t, slices.Contains(known, s) || slices.Contains(testsOnly, s), "%s: %s is not a setting", name, s)
 		}
 	}
 	assert.Greater(t, commands, 10)
+}
+
+// The README's lines of library are those of an Example that runs.
+func TestReadmeLibrary(t *testing.T) {
+	t.Parallel()
+	_, rest, found := strings.Cut(documents(t)["README.md"], "```go\n")
+	require.True(t, found)
+	block, _, _ := strings.Cut(rest, "```")
+	example, err := os.ReadFile(filepath.Join(root, "adapters/backends/example_test.go"))
+	require.NoError(t, err)
+	left := strings.Split(string(example), "\n")
+	for line := range strings.Lines(block) {
+		line = strings.TrimSuffix(line, "\n")
+		i := slices.Index(left, line)
+		require.GreaterOrEqual(t, i, 0, "not in the example, or not in this order: %s", line)
+		left = left[i+1:]
+	}
 }
 
 // The README's tour is run as it stands against the demo.

@@ -23,7 +23,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/imagify-api/imagify/cmd/internal/wiring"
+	"github.com/imagify-api/imagify/cmd/internal/settings"
 )
 
 // The test binary is imagify itself when told so: what is started and killed below is the real program.
@@ -55,7 +55,7 @@ func emptySite(t *testing.T) site {
 func newSite(t *testing.T) site {
 	t.Helper()
 	s := emptySite(t)
-	c, err := wiring.Load(s.env)
+	c, err := settings.Load(s.env)
 	require.NoError(t, err)
 	b, err := c.Open(t.Context(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
@@ -449,11 +449,11 @@ func TestDemoPictures(t *testing.T) {
 func TestEnvExample(t *testing.T) {
 	b, err := os.ReadFile("../../.env.example")
 	require.NoError(t, err)
-	var got []wiring.Setting
+	var got []settings.Setting
 	for line := range strings.Lines(string(b)) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && strings.HasPrefix(name, "IMAGIFY_") {
-			got = append(got, wiring.Setting{Name: name, Default: value})
+			got = append(got, settings.Setting{Name: name, Default: value})
 		}
 	}
-	assert.Equal(t, wiring.Settings(), got)
+	assert.Equal(t, settings.All(), got)
 }

@@ -16,8 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/imagify-api/imagify/adapters/backends"
 	"github.com/imagify-api/imagify/app"
-	"github.com/imagify-api/imagify/cmd/internal/wiring"
 	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
 )
@@ -38,24 +38,24 @@ type (
 )
 
 // schema runs fn on the configured database, if it is of a kind that has a schema.
-func (i installation) schema(p *program, fn func(wiring.Database) error) (err error) {
+func (i installation) schema(p *program, fn func(backends.Database) error) (err error) {
 	c, err := i.config(p)
 	if err != nil {
 		return err
 	}
 	b, err := c.Open(p.ctx, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return err
+		return absent(err)
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	if b.Database == nil {
-		return usagef("IMAGIFY_DATABASE_URL: a %s: database has no schema", wiring.Scheme(c.Database))
+		return usagef("IMAGIFY_DATABASE_URL: a %s: database has no schema", backends.Scheme(c.Database))
 	}
 	return fn(b.Database)
 }
 
 func (c migrateUpCmd) Run(p *program) error {
-	return c.schema(p, func(db wiring.Database) error {
+	return c.schema(p, func(db backends.Database) error {
 		done, err := db.MigrateUp(p.ctx)
 		for _, m := range done {
 			fmt.Fprintf(p.out, "applied %d %s\n", m.Version, m.Name)
@@ -68,7 +68,7 @@ func (c migrateUpCmd) Run(p *program) error {
 }
 
 func (c migrateDownCmd) Run(p *program) error {
-	return c.schema(p, func(db wiring.Database) error {
+	return c.schema(p, func(db backends.Database) error {
 		all, err := db.MigrationStatus(p.ctx)
 		if err != nil {
 			return err
@@ -97,7 +97,7 @@ func (c migrateDownCmd) Run(p *program) error {
 }
 
 func (c migrateStatusCmd) Run(p *program) error {
-	return c.schema(p, func(db wiring.Database) error {
+	return c.schema(p, func(db backends.Database) error {
 		all, err := db.MigrationStatus(p.ctx)
 		if err != nil {
 			return err
@@ -195,18 +195,18 @@ func (c doctorCmd) Run(p *program) (err error) {
 	if err != nil {
 		return err
 	}
-	b := &wiring.Backends{Config: app.Config{Logger: slog.New(slog.DiscardHandler)}}
+	b := &backends.Backends{Config: app.Config{Logger: slog.New(slog.DiscardHandler)}}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	check("configuration", fmt.Sprintf("database %s:, storage %s:, data folder %s", wiring.Scheme(cfg.Database), wiring.Scheme(cfg.Storage), cfg.Data), nil)
+	check("configuration", fmt.Sprintf("database %s:, storage %s:, data folder %s", backends.Scheme(cfg.Database), backends.Scheme(cfg.Storage), cfg.Data), nil)
 	for _, u := range p.unknown {
 		fmt.Fprintf(p.out, "WARN  %-14s %s\n", "configuration", u)
 	}
-	checks := map[string]func(context.Context, *wiring.Backends) (good string, err error){
-		wiring.PartRedis: checkRedis, wiring.PartResizer: checkResizers, wiring.PartDatabase: checkDatabase,
-		wiring.PartStorage: checkStorage, wiring.PartSecretKey: checkKeys, wiring.PartSpool: checkSpool,
+	checks := map[string]func(context.Context, *backends.Backends) (good string, err error){
+		backends.PartRedis: checkRedis, backends.PartResizer: checkResizers, backends.PartDatabase: checkDatabase,
+		backends.PartStorage: checkStorage, backends.PartSecretKey: checkKeys, backends.PartSpool: checkSpool,
 	}
 	for _, part := range cfg.Parts() {
-		err, good := part.Open(p.ctx, b), ""
+		err, good := absent(part.Open(p.ctx, b)), ""
 		if err == nil {
 			good, err = checks[part.Name](p.ctx, b)
 		}
@@ -225,7 +225,7 @@ func (c doctorCmd) Run(p *program) (err error) {
 	return fmt.Errorf("%d checks failed", failed)
 }
 
-func checkSpool(_ context.Context, b *wiring.Backends) (string, error) {
+func checkSpool(_ context.Context, b *backends.Backends) (string, error) {
 	if parent := filepath.Dir(b.SpoolDir); b.SpoolDir != "" {
 		if _, err := os.Stat(parent); errors.Is(err, fs.ErrNotExist) {
 			return parent + " is made when 'imagify serve' starts", nil // a look makes no folder
@@ -235,7 +235,7 @@ func checkSpool(_ context.Context, b *wiring.Backends) (string, error) {
 }
 
 // checkInstallation tells whether the database and the storage belong together.
-func checkInstallation(ctx context.Context, b *wiring.Backends) (string, error) {
+func checkInstallation(ctx context.Context, b *backends.Backends) (string, error) {
 	id, err := app.InspectInstallation(ctx, b.Records, b.Blobs)
 	switch {
 	case err != nil:
@@ -246,18 +246,18 @@ func checkInstallation(ctx context.Context, b *wiring.Backends) (string, error) 
 	return "the database and the storage belong together (" + id.String() + ")", nil
 }
 
-func checkKeys(_ context.Context, b *wiring.Backends) (string, error) {
+func checkKeys(_ context.Context, b *backends.Backends) (string, error) {
 	return fmt.Sprintf("%d in use", len(b.SecretKeys)), nil
 }
 
-func checkRedis(ctx context.Context, b *wiring.Backends) (string, error) {
+func checkRedis(ctx context.Context, b *backends.Backends) (string, error) {
 	if b.State == nil {
 		return "none is set: rate limits are this process's own, and other nodes hear of changes by their poll", nil
 	}
 	return "keeps a key and runs a script", b.State.Doctor(ctx)
 }
 
-func checkDatabase(ctx context.Context, b *wiring.Backends) (string, error) {
+func checkDatabase(ctx context.Context, b *backends.Backends) (string, error) {
 	good := "answers, and the schema is up to date"
 	if b.Database != nil {
 		all, err := b.Database.MigrationStatus(ctx)
@@ -283,7 +283,7 @@ func checkDatabase(ctx context.Context, b *wiring.Backends) (string, error) {
 	return good, nil
 }
 
-func checkStorage(ctx context.Context, b *wiring.Backends) (string, error) {
+func checkStorage(ctx context.Context, b *backends.Backends) (string, error) {
 	if d, ok := b.Blobs.(interface {
 		Doctor(ctx context.Context) error
 	}); ok {
@@ -310,7 +310,7 @@ func tryBlob(ctx context.Context, blobs ports.Blobs) error {
 	return blobs.Delete(ctx, key)
 }
 
-func checkResizers(ctx context.Context, b *wiring.Backends) (string, error) {
+func checkResizers(ctx context.Context, b *backends.Backends) (string, error) {
 	data, err := asJPEG(draw(64, 64, sunset))
 	if err != nil {
 		return "", err

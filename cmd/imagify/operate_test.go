@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
-	"github.com/imagify-api/imagify/cmd/internal/wiring"
+	"github.com/imagify-api/imagify/cmd/internal/settings"
 	"github.com/imagify-api/imagify/ports/porttest/realserver"
 )
 
@@ -89,7 +89,7 @@ func TestReady(t *testing.T) {
 func TestSweepByOneProcess(t *testing.T) {
 	s := newSite(t)
 	s.must("user", "create", "anna")
-	c, err := wiring.Load(s.env)
+	c, err := settings.Load(s.env)
 	require.NoError(t, err)
 	b, err := c.Open(t.Context(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)

@@ -11,10 +11,10 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/imagify-api/imagify/adapters/backends"
 	"github.com/imagify-api/imagify/adapters/fileblob"
 	"github.com/imagify-api/imagify/adapters/sqliterepo"
 	"github.com/imagify-api/imagify/cmd/internal/archive"
-	"github.com/imagify-api/imagify/cmd/internal/wiring"
 	"github.com/imagify-api/imagify/ports"
 )
 
@@ -37,7 +37,7 @@ Examples:
 }
 
 func (c restoreCmd) Run(p *program) (err error) {
-	settings, err := p.loadConfig(map[string]string{"IMAGIFY_DATA": c.Data})
+	set, err := p.loadConfig(map[string]string{"IMAGIFY_DATA": c.Data})
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (c restoreCmd) Run(p *program) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	j := &restoreJob{cfg: settings.Embedded(), p: p, progress: p.progress()}
+	j := &restoreJob{cfg: set.Embedded(), p: p, progress: p.progress()}
 	if err := j.begin(); err != nil {
 		return err
 	}
@@ -64,10 +64,10 @@ func (c restoreCmd) Run(p *program) (err error) {
 	if !m.SecretKey {
 		fmt.Fprintln(p.err, "the backup has no secret key: set IMAGIFY_SECRET_KEY to the old one, or earlier URLs and sessions end")
 	}
-	if settings.DatabaseFile() != j.cfg.DatabaseFile() || wiring.Scheme(settings.Database) != "sqlite" {
+	if set.DatabaseFile() != j.cfg.DatabaseFile() || backends.Scheme(set.Database) != "sqlite" {
 		fmt.Fprintln(p.err, "IMAGIFY_DATABASE_URL names another database: unset it to serve this installation")
 	}
-	if settings.BlobsFolder() != j.cfg.BlobsFolder() || wiring.Scheme(settings.Storage) != "file" {
+	if set.BlobsFolder() != j.cfg.BlobsFolder() || backends.Scheme(set.Storage) != "file" {
 		fmt.Fprintln(p.err, "IMAGIFY_STORAGE_URL names another storage: unset it to serve this installation")
 	}
 	return nil
@@ -86,7 +86,7 @@ func (c restoreCmd) open(p *program) (*archive.Reader, error) {
 // restoreJob is a restore under way. The folder that cfg.Restoring names is there from its
 // beginning to its end: with it there, what else is in the data folder is only half of something.
 type restoreJob struct {
-	cfg      wiring.Config
+	cfg      backends.Config
 	p        *program
 	progress progress
 	made     bool   // the data folder was made

@@ -16,7 +16,7 @@ import (
 
 	"github.com/imagify-api/imagify/adapters/ginapi"
 	"github.com/imagify-api/imagify/app"
-	"github.com/imagify-api/imagify/cmd/internal/wiring"
+	"github.com/imagify-api/imagify/cmd/internal/settings"
 )
 
 // stopTime is how long what is under way may take after a signal to stop; then it is cut.
@@ -73,7 +73,7 @@ func (c serveCmd) Run(p *program) error {
 }
 
 // serve runs the server until p.ctx ends. prepare is called once it listens, and before it accepts.
-func (p *program) serve(cfg wiring.Config, log *slog.Logger, prepare func(svc *app.Service, url string) error) (err error) {
+func (p *program) serve(cfg settings.Config, log *slog.Logger, prepare func(svc *app.Service, url string) error) (err error) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(cfg.Memory + memoryBeside)
 	}
@@ -84,9 +84,6 @@ func (p *program) serve(cfg wiring.Config, log *slog.Logger, prepare func(svc *a
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	if err := b.Migrate(p.ctx); err != nil {
-		return err
-	}
 	svc, err := app.New(b.Config)
 	if err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/imagify-api/imagify/cmd/internal/wiring"
+	"github.com/imagify-api/imagify/cmd/internal/settings"
 	"github.com/imagify-api/imagify/ports"
 )
 
@@ -17,7 +17,7 @@ func TestTrashFlags(t *testing.T) {
 	s := newSite(t)
 	s.must("user", "create", "anna")
 	s.must("sweep", "--min-age", "0") // the first one makes the installation's id
-	c, err := wiring.Load(s.env)
+	c, err := settings.Load(s.env)
 	require.NoError(t, err)
 	b, err := c.Open(t.Context(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)

@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/imagify-api/imagify/cmd/internal/wiring"
+	"github.com/imagify-api/imagify/adapters/backends"
 	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
 )
@@ -49,7 +49,7 @@ func (c thumbnailCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	r, err := wiring.Config{}.NewResizer()
+	r, err := backends.Config{}.NewResizer()
 	if err != nil {
 		return err
 	}

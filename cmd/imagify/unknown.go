@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/imagify-api/imagify/cmd/internal/wiring"
+	"github.com/imagify-api/imagify/cmd/internal/settings"
 )
 
 // clientSettings are the variables that the command line reads beside the server's settings.
@@ -15,7 +15,7 @@ var clientSettings = []string{"IMAGIFY_SERVER", "IMAGIFY_TOKEN"}
 // misspelled setting is otherwise a default that nobody chose. A variable is NAME or NAME=value.
 func unknownSettings(variables []string) []string {
 	known := slices.Clone(clientSettings)
-	for _, s := range wiring.Settings() {
+	for _, s := range settings.All() {
 		known = append(known, s.Name)
 	}
 	var out []string

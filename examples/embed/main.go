@@ -3,54 +3,72 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log"
+	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"sync"
 
-	"github.com/imagify-api/imagify/adapters/fileblob"
+	"github.com/imagify-api/imagify/adapters/backends"
 	"github.com/imagify-api/imagify/adapters/ginapi"
-	"github.com/imagify-api/imagify/adapters/memory"
-	"github.com/imagify-api/imagify/adapters/nativeresizer"
-	"github.com/imagify-api/imagify/adapters/sqliterepo"
 	imagify "github.com/imagify-api/imagify/app"
 )
 
 func main() {
-	handler, err := newHandler(context.Background(), filepath.Join(os.TempDir(), "imagify-embed"))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	l, err := net.Listen("tcp", "127.0.0.1:8080")
 	if err != nil {
 		log.Fatal(err)
 	}
-	log.Fatal(ginapi.NewHTTPServer(handler, nil).ListenAndServe()) // on :80, or wherever yours listens
+	if err := serve(ctx, l, filepath.Join(os.TempDir(), "imagify-embed"), os.Stdout); err != nil {
+		log.Fatal(err)
+	}
 }
 
-func newHandler(ctx context.Context, dir string) (http.Handler, error) {
-	db, err1 := sqliterepo.Open(ctx, filepath.Join(dir, "imagify.db"), sqliterepo.Options{})
-	blobs, err2 := fileblob.New(filepath.Join(dir, "blobs"))
-	resizer, err3 := nativeresizer.New(nativeresizer.Options{})
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return nil, err
-	}
-	if _, err := db.MigrateUp(ctx); err != nil {
-		return nil, err
-	}
-	service, err := imagify.New(imagify.Config{
-		Records: db.Records(), Blobs: blobs, Resizer: resizer, RateLimits: memory.NewRateLimits(memory.Options{}),
-		SecretKeys: [][]byte{[]byte(rand.Text())}, // keep yours: a new one ends the URLs that were handed out
-	})
+// serve serves until ctx ends, and closes what it has opened. It writes the admin's password to out
+// at the first start.
+func serve(ctx context.Context, l net.Listener, folder string, out io.Writer) (err error) {
+	b, err := backends.Open(ctx, backends.Config{Data: folder}) // SQLite and a folder
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if _, err := service.Bootstrap(ctx, "change me, please"); err != nil {
-		return nil, err
+	defer func() { err = errors.Join(err, b.Close()) }()
+	service, err := imagify.New(b.Config)
+	if err != nil {
+		return err
 	}
-	go service.Run(ctx)
+	defer func() { err = errors.Join(err, service.Close()) }()
+	password, err := service.Bootstrap(ctx, "")
+	if err != nil {
+		return err
+	}
+	if password != "" { // the first start
+		fmt.Fprintf(out, "http://%s: sign in as admin with the password %s\n", l.Addr(), password)
+	}
 	api, err := ginapi.New(service, ginapi.Options{})
+	if err != nil {
+		return err
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/", api)
 	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "a route of my own") })
-	return mux, err
+
+	go service.Run(ctx)
+	server := ginapi.NewHTTPServer(mux, nil)
+	var stopping sync.WaitGroup
+	stopping.Go(func() {
+		<-ctx.Done()
+		_ = server.Shutdown(context.WithoutCancel(ctx)) // waits for what is under way
+	})
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	stopping.Wait()
+	return nil
 }

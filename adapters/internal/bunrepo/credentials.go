@@ -1,7 +1,10 @@
 package bunrepo
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -10,16 +13,45 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-type sessions struct{ *repo }
-
-func (s sessions) Create(ctx context.Context, v domain.Session) error {
+func (s accounts) CreateSession(ctx context.Context, v domain.Session, bound int) error {
 	row := sessionRow{
 		Hash: v.Hash[:], UserID: v.UserID[:], Epoch: v.Epoch, CreatedAt: toMicros(v.CreatedAt), ExpiresAt: toMicros(v.ExpiresAt),
 	}
-	return s.taken("the session's secret is taken", s.send(ctx, func(ctx context.Context, t *tx) error { return t.deferInsert(ctx, &row) }))
+	err := s.run(ctx, transaction{blind: bound == 0, fn: func(ctx context.Context, t *tx) error {
+		if bound > 0 {
+			if err := t.lockOwner(ctx, v.UserID); err != nil {
+				return err
+			}
+			if err := t.dropOldestSessions(ctx, v.UserID, bound-1); err != nil {
+				return err
+			}
+		}
+		return t.deferInsert(ctx, &row)
+	}})
+	return s.taken("the session's secret is taken", err)
 }
 
-func (s sessions) Get(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
+// dropOldestSessions removes a user's sessions until at most keep are left, of what one
+// page shows: an account may have any number from before there was a bound.
+func (t *tx) dropOldestSessions(ctx context.Context, user domain.ID, keep int) error {
+	var rows []sessionRow
+	err := t.NewSelect().Model(&rows).Column("hash", "created_at").ForceIndex("sessions_user").Where("user_id = ?", user[:]).
+		Limit(int64(keep + chunk)).Scan(ctx)
+	if err != nil || len(rows) <= keep {
+		return err
+	}
+	// Sorted here: an index for it would cost every sign-in more than a hundred rows do.
+	slices.SortFunc(rows, func(a, b sessionRow) int {
+		return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), bytes.Compare(a.Hash, b.Hash))
+	})
+	oldest := make([][]byte, len(rows)-keep)
+	for i := range oldest {
+		oldest[i] = rows[i].Hash
+	}
+	return t.deferExec(ctx, "DELETE FROM sessions WHERE hash IN (?)", bun.List(oldest))
+}
+
+func (s accounts) Session(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	var row sessionRow
@@ -32,14 +64,14 @@ func (s sessions) Get(ctx context.Context, hash domain.SecretHash) (domain.Sessi
 	}, nil
 }
 
-func (s sessions) Delete(ctx context.Context, hash domain.SecretHash) error {
+func (s accounts) DeleteSession(ctx context.Context, hash domain.SecretHash) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	_, err := s.exec(ctx, "DELETE FROM sessions WHERE hash = ?", hash[:])
 	return s.fail(err)
 }
 
-func (s sessions) DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error) {
+func (s accounts) DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error) {
 	if err := checkLimit(limit); err != nil {
 		return 0, err
 	}
@@ -58,9 +90,7 @@ func (s sessions) DeleteExpired(ctx context.Context, now time.Time, limit int) (
 	return int(removed), err
 }
 
-type tokens struct{ *repo }
-
-func (s tokens) Create(ctx context.Context, t domain.Token, bound int) error {
+func (s accounts) CreateToken(ctx context.Context, t domain.Token, bound int) error {
 	if err := checkText(t.Name); err != nil {
 		return err
 	}
@@ -85,7 +115,7 @@ func (s tokens) Create(ctx context.Context, t domain.Token, bound int) error {
 	return s.taken("the token's secret or id is taken", err)
 }
 
-func (s tokens) ByHash(ctx context.Context, hash domain.SecretHash) (domain.Token, error) {
+func (s accounts) Token(ctx context.Context, hash domain.SecretHash) (domain.Token, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	var row tokenRow
@@ -95,7 +125,7 @@ func (s tokens) ByHash(ctx context.Context, hash domain.SecretHash) (domain.Toke
 	return row.token(), nil
 }
 
-func (s tokens) List(ctx context.Context, userID domain.ID, p ports.Page) ([]domain.Token, error) {
+func (s accounts) Tokens(ctx context.Context, userID domain.ID, p ports.Page) ([]domain.Token, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	if err := checkLimit(p.Limit); err != nil {
@@ -113,7 +143,7 @@ func (s tokens) List(ctx context.Context, userID domain.ID, p ports.Page) ([]dom
 	return out, nil
 }
 
-func (s tokens) Delete(ctx context.Context, userID, id domain.ID) error {
+func (s accounts) DeleteToken(ctx context.Context, userID, id domain.ID) error {
 	return s.change(ctx, func(ctx context.Context, t *tx) error {
 		n, err := t.exec(ctx, "DELETE FROM tokens WHERE user_id = ? AND id = ?", userID[:], id[:])
 		if err != nil {

@@ -18,7 +18,6 @@ const (
 	DefaultMaxICC    = 4 << 20
 	DefaultMaxEXIF   = 1 << 20
 	DefaultMaxMeta   = 8 << 20
-	DefaultMaxEarly  = 64 << 20
 	DefaultMaxItems  = 1 << 14
 	DefaultMaxTiles  = 1 << 12
 )
@@ -33,16 +32,15 @@ type Options struct {
 	MaxEXIF int64
 	// MaxMeta bounds the metadata box in bytes.
 	MaxMeta int64
-	// MaxEarly bounds what is kept of a file until its metadata comes, in bytes: some writers put it last.
-	MaxEarly int64
 	// MaxItems and MaxTiles bound the items of the file and the tiles of a picture.
 	MaxItems, MaxTiles int
 	// Workers is how many tiles are decoded at a time; 0 is 1.
 	Workers int
-	// Work is what decoding spends its units from; nil counts nothing.
+	// Work is what decoding spends its units from; nil counts nothing. It is told what the header holds.
 	Work *work.Budget
 
-	early func(*item) ([]byte, bool)
+	// outside reads what describes a derived picture and lies outside of the metadata.
+	outside func(*item) ([]byte, error)
 }
 
 func (o *Options) defaults() {
@@ -55,7 +53,6 @@ func (o *Options) defaults() {
 	set(&o.MaxICC, DefaultMaxICC)
 	set(&o.MaxEXIF, DefaultMaxEXIF)
 	set(&o.MaxMeta, DefaultMaxMeta)
-	set(&o.MaxEarly, DefaultMaxEarly)
 	if o.MaxItems == 0 {
 		o.MaxItems = DefaultMaxItems
 	}
@@ -98,30 +95,45 @@ type Header struct {
 	fill   [4]uint16
 	exif   *item
 	data   int64 // bytes of the items
+	meta   int64 // bytes of the metadata
 }
 
 // Decoder decodes the primary picture of a HEIF file. It is not safe for concurrent use.
 type Decoder struct {
 	o      Options
-	src    *input.Source // nil once the decoder is used up
-	pos    int64         // in the file, of the next byte of src
-	early  []byte        // the file up to pos, as long as the metadata was awaited
+	r      io.ReadSeeker
+	src    *input.Source // of r; nil once the decoder is used up
+	ctx    context.Context
+	pos    int64 // in the file, of the next byte of src
+	size   int64 // of the file; -1 as long as nothing was passed over
+	seeks  int
 	meta   *metadata
 	header *Header
 	failed error
 }
 
-// NewDecoder returns a decoder of the file in r.
-func NewDecoder(r io.Reader, o Options) *Decoder {
+const (
+	// worthReading is how many bytes are read rather than passed over by a seek: of a store
+	// that is not here a seek is a request.
+	worthReading = 256 << 10
+	// maxSeeks bounds the seeks in a file. One per tile would do for any writer.
+	maxSeeks = DefaultMaxTiles
+	// boxUnits is the work of a box that is passed over.
+	boxUnits = 100
+)
+
+// NewDecoder returns a decoder of the file in r, which stands at the file's beginning.
+// What is not needed is passed over: of the file, nothing is held before Decode but its metadata.
+func NewDecoder(r io.ReadSeeker, o Options) *Decoder {
 	o.defaults()
-	d := &Decoder{o: o, src: new(input.Source)}
+	d := &Decoder{o: o, r: r, src: new(input.Source), ctx: context.Background(), size: -1}
 	d.src.Reset(r, ErrTruncated)
 	return d
 }
 
 // Close lets the decoder's memory go. The header stays valid.
 func (d *Decoder) Close() {
-	d.src, d.early = nil, nil
+	d.src, d.r = nil, nil
 	if d.failed == nil {
 		d.failed = ErrUsed
 	}
@@ -137,7 +149,7 @@ func (d *Decoder) Header(ctx context.Context) (*Header, error) {
 	if d.failed != nil {
 		return nil, d.failed
 	}
-	d.src.Use(ctx)
+	d.use(ctx)
 	h, err := d.readHeader()
 	if err != nil {
 		d.failed = err
@@ -154,9 +166,12 @@ func (d *Decoder) readHeader() (*Header, error) {
 		boundary := d.pos
 		size, kind, header, err := d.boxHeader()
 		if err != nil {
-			if errors.Is(err, ErrTruncated) && !first && int64(len(d.early)) == boundary {
+			if errors.Is(err, ErrTruncated) && !first && d.pos == boundary {
 				err = FormatError("file without metadata")
 			}
+			return nil, err
+		}
+		if err := d.o.Work.Spend(boxUnits); err != nil {
 			return nil, err
 		}
 		if first && kind != "ftyp" {
@@ -171,24 +186,28 @@ func (d *Decoder) readHeader() (*Header, error) {
 			if body > d.o.MaxMeta {
 				return nil, UnsupportedError("file with too much metadata")
 			}
-			from := len(d.early)
-			if err := d.keep(body); err != nil {
+			if err := d.o.Work.Hold(body); err != nil {
 				return nil, err
 			}
-			if d.meta, err = parseMeta(d.early[from:], d.o.MaxItems); err != nil {
+			held, err := d.take(nil, body)
+			if err != nil {
 				return nil, err
 			}
-			return d.resolve()
+			if d.meta, err = parseMeta(held, d.o.MaxItems); err != nil {
+				return nil, err
+			}
+			h, err := d.resolve(d.small)
+			if err == nil {
+				h.meta = body
+			}
+			return h, err
 		case size == 0: // up to the end of the file, without metadata
 			return nil, FormatError("file without metadata")
 		case kind == "moov" && d.pos < 4096:
 			// An image sequence alone; the metadata of one with a primary picture stands before it.
 			return nil, UnsupportedError("image sequence without a still picture")
 		default:
-			if d.pos+body > d.o.MaxEarly {
-				return nil, UnsupportedError("file whose metadata comes after too much data")
-			}
-			if err := d.keep(body); err != nil {
+			if err := d.goTo(d.pos + body); err != nil {
 				return nil, err
 			}
 		}
@@ -197,17 +216,20 @@ func (d *Decoder) readHeader() (*Header, error) {
 
 // boxHeader reads the header of a box. A size of 0 means up to the end of the file.
 func (d *Decoder) boxHeader() (size int64, kind string, header int64, err error) {
-	from := len(d.early)
-	if err := d.keep(8); err != nil {
+	var buf [16]byte
+	b, err := d.take(buf[:0], 1)
+	if err == nil {
+		b, err = d.take(b, 7)
+	}
+	if err != nil {
 		return 0, "", 0, err
 	}
-	b := d.early[from:]
 	size, kind, header = int64(binary.BigEndian.Uint32(b)), string(b[4:8]), 8
 	if size == 1 {
-		if err := d.keep(8); err != nil {
+		if b, err = d.take(b, 8); err != nil {
 			return 0, "", 0, err
 		}
-		big := binary.BigEndian.Uint64(d.early[from+8:])
+		big := binary.BigEndian.Uint64(b[8:])
 		if big > 1<<62 {
 			return 0, "", 0, FormatError("box with a size that does not fit")
 		}
@@ -222,19 +244,53 @@ func (d *Decoder) boxHeader() (size int64, kind string, header int64, err error)
 	return size, kind, header, nil
 }
 
-// keep reads n bytes behind the early ones.
-func (d *Decoder) keep(n int64) error {
-	var err error
-	d.early, err = d.src.AppendTo(d.early, n)
-	d.pos = int64(len(d.early))
-	return err
+// use sets the context under which the file is read.
+func (d *Decoder) use(ctx context.Context) {
+	d.ctx = ctx
+	d.src.Use(ctx)
 }
 
-// resolve finds out what the primary item is.
-func (d *Decoder) resolve() (*Header, error) { return d.resolveWith(d.earlyData) }
+// take appends the next n bytes to dst.
+func (d *Decoder) take(dst []byte, n int64) ([]byte, error) {
+	had := len(dst)
+	dst, err := d.src.AppendTo(dst, n)
+	d.pos += int64(len(dst) - had)
+	return dst, err
+}
 
-// resolveWith takes from early what describes derived pictures outside of the metadata.
-func (d *Decoder) resolveWith(early func(*item) ([]byte, bool)) (*Header, error) {
+// goTo makes a place in the file the next that is read.
+func (d *Decoder) goTo(at int64) error {
+	if ahead := at - d.pos; ahead >= 0 && ahead <= worthReading {
+		err := d.src.Skip(ahead)
+		if err == nil {
+			d.pos = at
+		}
+		return err
+	}
+	if d.seeks++; d.seeks > maxSeeks {
+		return UnsupportedError("file whose data is scattered")
+	}
+	var err error
+	if d.size < 0 {
+		if d.size, err = d.r.Seek(0, io.SeekEnd); err != nil {
+			return err
+		}
+	}
+	if at > d.size {
+		return ErrTruncated
+	}
+	if _, err = d.r.Seek(at, io.SeekStart); err != nil {
+		return err
+	}
+	d.src.Reset(d.r, ErrTruncated)
+	d.src.Use(d.ctx)
+	d.pos = at
+	return nil
+}
+
+// resolve finds out what the primary item is. outside reads what describes a derived picture
+// and lies outside of the metadata.
+func (d *Decoder) resolve(outside func(*item) ([]byte, error)) (*Header, error) {
 	m := d.meta
 	if !m.hasPrimary {
 		return nil, FormatError("no primary picture")
@@ -243,7 +299,7 @@ func (d *Decoder) resolveWith(early func(*item) ([]byte, bool)) (*Header, error)
 	if it == nil {
 		return nil, FormatError("primary picture that does not exist")
 	}
-	d.o.early = early
+	d.o.outside = outside
 	r := &resolver{m: m, o: &d.o, configs: make(map[int]*config)}
 	h := new(Header)
 	if it.kind == "iovl" {
@@ -358,25 +414,25 @@ func (d *Decoder) length(it *item) (int64, error) {
 	return n, nil
 }
 
-// earlyData returns the data of a small item that was read already.
-func (d *Decoder) earlyData(it *item) ([]byte, bool) {
-	if it.method != 0 || it.external {
-		return nil, false
+// small reads an item of a few bytes that lies among the data.
+func (d *Decoder) small(it *item) ([]byte, error) {
+	if it.method != 0 || it.external || len(it.extents) == 0 || len(it.extents) > maxSmallExtents {
+		return nil, errOutside
 	}
 	var out []byte
 	for _, e := range it.extents {
-		if end := e.offset + e.length; e.length < 1<<16 && end > uint64(len(d.early)) && end <= uint64(d.o.MaxEarly) {
-			// It lies ahead, among the data.
-			if d.keep(int64(end)-d.pos) != nil {
-				return nil, false
-			}
+		if e.length > maxSmall || uint64(len(out))+e.length > maxSmall || e.offset > 1<<60 {
+			return nil, errOutside
 		}
-		if e.offset > uint64(len(d.early)) || e.length > uint64(len(d.early))-e.offset || uint64(len(out))+e.length > 1<<16 {
-			return nil, false
+		err := d.goTo(int64(e.offset))
+		if err == nil {
+			out, err = d.take(out, int64(e.length))
 		}
-		out = append(out, d.early[e.offset:e.offset+e.length]...)
+		if err != nil {
+			return nil, err
+		}
 	}
-	return out, len(it.extents) > 0
+	return out, nil
 }
 
 // span is a part of the file that is held.
@@ -413,27 +469,15 @@ func (d *Decoder) read(h *Header) ([]span, error) {
 		}
 		merged = append(merged, s)
 	}
-	early := int64(len(d.early))
 	for i := range merged {
 		s := &merged[i]
-		if s.from < early {
-			s.data = d.early[s.from:min(s.to, early)]
-			s.data = s.data[:len(s.data):len(s.data)]
-		} else if err := d.src.Skip(s.from - d.pos); err != nil {
+		err := d.goTo(s.from)
+		if err == nil {
+			s.data, err = d.take(nil, s.to-s.from)
+		}
+		if err != nil {
 			return nil, err
-		} else {
-			d.pos = s.from
 		}
-		if n := s.to - max(s.from, early); n > 0 {
-			var err error
-			if s.data, err = d.src.AppendTo(s.data, n); err != nil {
-				return nil, err
-			}
-			d.pos += n
-		}
-	}
-	if len(merged) == 0 || merged[len(merged)-1].from >= early {
-		d.early = nil
 	}
 	return merged, nil
 }
@@ -472,6 +516,9 @@ func (d *Decoder) data(it *item, spans []span) []byte {
 	return out
 }
 
+// metaFactor is how many bytes metadata takes for each of its own, once it was read.
+const metaFactor = 4
+
 // maxUnits is how many NAL units a picture may have. No level of HEVC allows more than 600
 // slice segments (ITU-T H.265, table A.8).
 const maxUnits = 1 << 12
@@ -504,7 +551,7 @@ func units(data []byte, length int) ([][]byte, error) {
 
 // MemoryNeeded returns an upper bound of the bytes that decoding to some reductions allocates.
 func MemoryNeeded(h *Header, workers int, shrinks ...int) int64 {
-	need := 3*h.data + 64<<10
+	need := 3*h.data + 64<<10 + metaFactor*h.meta
 	tiles, largest := 0, int64(0)
 	for _, l := range slices.Concat(h.layers, h.alphas) {
 		if l == nil {

@@ -63,13 +63,130 @@ func TestLayoutsOfTheFile(t *testing.T) {
 	} {
 		f := still(t)
 		change(&f)
-		for _, r := range []io.Reader{bytes.NewReader(f.bytes()), iotest.OneByteReader(bytes.NewReader(f.bytes()))} {
+		whole, slow := bytes.NewReader(f.bytes()), bytes.NewReader(f.bytes())
+		for _, r := range []io.ReadSeeker{whole, withSeek{iotest.OneByteReader(slow), slow}} {
 			d := NewDecoder(r, Options{})
 			got, err := d.Decode(t.Context(), 1)
 			require.NoError(t, err, name)
 			assert.Equal(t, want, got, name)
 		}
 	}
+}
+
+// withSeek is a reader that does not buffer, with the seeker that it reads from.
+type withSeek struct {
+	io.Reader
+	io.Seeker
+}
+
+// sparse is a file with a box of zeros within, of which nothing need be in memory. It counts.
+type sparse struct {
+	head, tail []byte
+	hole       int64
+	at, read   int64
+	seeks      int
+}
+
+func (s *sparse) Read(p []byte) (int, error) {
+	n := 0
+	switch behind := s.at - int64(len(s.head)) - s.hole; {
+	case s.at < int64(len(s.head)):
+		n = copy(p, s.head[s.at:])
+	case behind < 0:
+		n = int(min(int64(len(p)), -behind))
+		clear(p[:n])
+	case behind < int64(len(s.tail)):
+		n = copy(p, s.tail[behind:])
+	default:
+		return 0, io.EOF
+	}
+	s.at += int64(n)
+	s.read += int64(n)
+	return n, nil
+}
+
+func (s *sparse) Seek(offset int64, whence int) (int64, error) {
+	s.seeks++
+	switch whence {
+	case io.SeekCurrent:
+		offset += s.at
+	case io.SeekEnd:
+		offset += int64(len(s.head)) + s.hole + int64(len(s.tail))
+	}
+	s.at = offset
+	return offset, nil
+}
+
+// withHole is a file whose metadata comes last, behind a box of so many zeros.
+func withHole(t *testing.T, f built, hole int64) *sparse {
+	t.Helper()
+	f.metaLast = true
+	file := f.bytes()
+	meta := bytes.LastIndex(file, []byte("meta")) - 4
+	return &sparse{head: cat(file[:meta], u32(int(8+hole)), []byte("free")), hole: hole, tail: file[meta:]}
+}
+
+// Metadata may come last: what lies before it is passed over, not read and not held.
+func TestNothingIsHeldUntilTheMetadata(t *testing.T) {
+	want, _ := decodeAll(t, still(t).bytes(), 1)
+	for _, hole := range []int64{1 << 20, 60 << 20, 1 << 30} {
+		s := withHole(t, still(t), hole)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		d := NewDecoder(s, Options{})
+		_, err := d.Header(t.Context())
+		require.NoError(t, err)
+		runtime.ReadMemStats(&after)
+		assert.LessOrEqual(t, after.TotalAlloc-before.TotalAlloc, uint64(128<<10), "%d", hole)
+		assert.LessOrEqual(t, s.read, int64(len(s.head)+len(s.tail)+64<<10), "%d", hole)
+		got, err := d.Decode(t.Context(), 1)
+		require.NoError(t, err)
+		assert.Equal(t, want, got, "%d", hole)
+		assert.LessOrEqual(t, s.seeks, 4)
+	}
+	cut := withHole(t, still(t), 60<<20)
+	cut.hole, cut.tail = 50<<20, nil
+	_, err := NewDecoder(cut, Options{}).Header(t.Context())
+	require.ErrorIs(t, err, ErrTruncated)
+	none := withHole(t, still(t), 60<<20)
+	none.tail = nil
+	_, err = NewDecoder(none, Options{}).Header(t.Context())
+	require.Equal(t, FormatError("file without metadata"), err)
+}
+
+// A file cannot make a store far away be asked without end: the seeks in it are bounded.
+func TestSeeksAreBounded(t *testing.T) {
+	endless := &boxes{head: box("ftyp", []byte("heic"), u32(0), []byte("mif1heic")), size: worthReading + 1}
+	_, err := NewDecoder(endless, Options{}).Header(t.Context())
+	require.ErrorAs(t, err, new(UnsupportedError))
+}
+
+// boxes is a file of boxes of zeros without end.
+type boxes struct {
+	head     []byte
+	size, at int64
+}
+
+func (b *boxes) Read(p []byte) (int, error) {
+	for i := range p {
+		if b.at < int64(len(b.head)) {
+			p[i] = b.head[b.at]
+		} else if in := (b.at - int64(len(b.head))) % (8 + b.size); in < 8 {
+			p[i] = cat(u32(int(8+b.size)), []byte("free"))[in]
+		} else {
+			p[i] = 0
+		}
+		b.at++
+	}
+	return len(p), nil
+}
+
+func (b *boxes) Seek(offset int64, whence int) (int64, error) {
+	if whence == io.SeekEnd {
+		return 1 << 50, nil
+	}
+	b.at = offset
+	return offset, nil
 }
 
 func TestOrientationsOfTheContainer(t *testing.T) {
@@ -309,10 +426,6 @@ func TestLimits(t *testing.T) {
 			assert.ErrorIs(t, err, c.want, name)
 		}
 	}
-	f := still(t)
-	f.metaLast = true
-	_, err := NewDecoder(bytes.NewReader(f.bytes()), Options{MaxEarly: 100}).Header(t.Context())
-	assert.ErrorAs(t, err, new(UnsupportedError))
 }
 
 func TestContextEndsDecoding(t *testing.T) {
@@ -340,7 +453,7 @@ func TestMemoryIsWithinWhatWasTold(t *testing.T) {
 			_, err = d.Decode(t.Context(), shrinks...)
 			require.NoError(t, err)
 			runtime.ReadMemStats(&after)
-			meta := int64(len(d.early)) + 128<<10 + 1<<10*int64(h.Tiles)
+			meta := h.meta + 128<<10 + 1<<10*int64(h.Tiles)
 			assert.LessOrEqual(t, int64(after.TotalAlloc-before.TotalAlloc), MemoryNeeded(h, 2, shrinks...)+meta, "%s %v", name, shrinks)
 		}
 	}

@@ -31,7 +31,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(b.bytes())
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		o := Options{MaxPixels: 1 << 17, MaxMeta: 1 << 16, MaxEarly: 1 << 20, Workers: 2, Work: work.New(1 << 30)}
+		o := Options{MaxPixels: 1 << 17, MaxMeta: 1 << 16, Workers: 2, Work: work.New(1 << 30)}
 		d := NewDecoder(bytes.NewReader(data), o)
 		defer d.Close()
 		h, err := d.Header(t.Context())

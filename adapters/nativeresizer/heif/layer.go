@@ -318,20 +318,27 @@ func (r *resolver) idle(it *item, kind string) bool {
 	return kind == "irot" && len(body) > 0 && body[0]&3 == 0
 }
 
-// small returns the data of an item that describes a derived picture and has to lie within the meta box.
+const (
+	// maxSmall bounds the description of a derived picture in bytes, and maxSmallExtents the
+	// pieces in which it lies among the data.
+	maxSmall        = 1 << 16
+	maxSmallExtents = 16
+)
+
+// errOutside refuses a description that is not where it is looked for.
+const errOutside = UnsupportedError("grid that is described outside of the metadata")
+
+// small returns the data of an item that describes a derived picture.
 func (r *resolver) small(it *item) ([]byte, error) {
 	if it.method != 1 {
-		if b, ok := r.o.early(it); ok {
-			return b, nil
-		}
-		return nil, UnsupportedError("grid that is described outside of the metadata")
+		return r.o.outside(it)
 	}
 	var out []byte
 	for _, e := range it.extents {
 		if e.offset > uint64(len(r.m.idat)) || e.length > uint64(len(r.m.idat))-e.offset {
 			return nil, FormatError("item beyond the data of the metadata")
 		}
-		if len(out)+int(e.length) > 1<<16 {
+		if len(out)+int(e.length) > maxSmall {
 			return nil, FormatError("description of a picture is too long")
 		}
 		out = append(out, r.m.idat[e.offset:e.offset+e.length]...)

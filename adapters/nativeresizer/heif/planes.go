@@ -99,7 +99,7 @@ func (d *Decoder) Decode(ctx context.Context, shrinks ...int) ([]*Decoded, error
 		return nil, ErrUsed
 	}
 	defer d.Close()
-	d.src.Use(ctx)
+	d.use(ctx)
 	spans, err := d.read(h)
 	if err != nil {
 		return nil, err

@@ -159,11 +159,10 @@ func (s *Scanner) judge() error {
 	}
 	d := &Decoder{o: s.o, meta: m}
 	elsewhere := false
-	d.o.early = func(*item) ([]byte, bool) {
+	h, err := d.resolve(func(*item) ([]byte, error) {
 		elsewhere = true
-		return nil, false
-	}
-	h, err := d.resolveWith(d.o.early)
+		return nil, errOutside
+	})
 	if err != nil && !elsewhere {
 		return err
 	}

@@ -111,7 +111,7 @@ func (d *Decoder) toScan() (bool, error) {
 		case markerAPP1:
 			d.readAPP1(p)
 		case markerAPP2:
-			d.icc.add(p, d.opts.MaxICC)
+			err = d.icc.add(p, d.opts)
 		case markerAPP14:
 			d.readAPP14(p)
 		case markerSOS:
@@ -252,22 +252,30 @@ type iccProfile struct {
 	bad    bool
 }
 
-func (c *iccProfile) add(p []byte, limit int) {
+func (c *iccProfile) add(p []byte, o Options) error {
 	const prefix = "ICC_PROFILE\x00"
 	if len(p) < len(prefix)+2 || string(p[:len(prefix)]) != prefix || c.bad {
-		return
+		return nil
 	}
 	number, count := p[len(prefix)], p[len(prefix)+1]
 	p = p[len(prefix)+2:]
 	if c.chunks == nil {
 		c.chunks, c.count = make(map[byte][]byte), count
+		most := len(p)
+		if count > 1 {
+			most = min(int(count)<<16, o.MaxICC)
+		}
+		if err := o.Work.Hold(int64(most)); err != nil {
+			return err
+		}
 	}
 	c.size += len(p)
-	if _, twice := c.chunks[number]; twice || number == 0 || number > count || count != c.count || c.size > limit {
+	if _, twice := c.chunks[number]; twice || number == 0 || number > count || count != c.count || c.size > o.MaxICC {
 		c.chunks, c.bad = nil, true
-		return
+		return nil
 	}
 	c.chunks[number] = append([]byte(nil), p...)
+	return nil
 }
 
 // profile returns the whole profile, or nil if there is none, a piece is

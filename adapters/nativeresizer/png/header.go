@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/imagify-api/imagify/adapters/nativeresizer/png/internal/inflate"
+	"github.com/imagify-api/imagify/adapters/nativeresizer/work"
 )
 
 // ColorType is the colour type of a file (PNG 11.2.1).
@@ -394,6 +395,9 @@ func (d *Decoder) readEXIF() ([]byte, error) {
 	if d.options.MaxEXIF < 0 || d.src.left > d.options.MaxEXIF {
 		return nil, nil
 	}
+	if err := d.options.Work.Hold(int64(d.src.left)); err != nil {
+		return nil, err
+	}
 	b, err := d.src.copyPayload()
 	if err != nil {
 		return nil, err
@@ -432,7 +436,13 @@ func (d *Decoder) readICCP(h *Header) error {
 	w := d.workspace
 	w.inflate.Reset(&chunkReader{s}, d.options.Work)
 	profile := make([]byte, 0, 4096)
-	for {
+	for asked := false; ; {
+		if !asked && len(profile) > work.FreeHeader/2 {
+			asked = true
+			if err := d.options.Work.Hold(int64(d.options.MaxICC)); err != nil {
+				return err
+			}
+		}
 		if len(profile) == cap(profile) {
 			profile = append(make([]byte, 0, 2*cap(profile)), profile...)
 		}

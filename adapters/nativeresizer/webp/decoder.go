@@ -49,6 +49,8 @@ type Decoder struct {
 	file, frame chunks
 	list        *chunks // the one that holds the bitstream
 	alpha       []byte  // the ALPH chunk's payload
+	waits       bool    // the header has stopped before an ALPH chunk's payload
+	admitted    bool    // no payload has to wait
 	data        []byte  // the beginning of the bitstream
 }
 
@@ -206,7 +208,11 @@ func (d *Decoder) begin(ctx context.Context) (*Header, error) {
 		return nil, ErrTooLarge
 	}
 	d.src.Use(ctx)
-	return h, nil
+	if err := d.readOn(); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d.header, nil
 }
 
 // end reads the file to its end.

@@ -82,48 +82,57 @@ func (d *Decoder) readHeader() (*Header, error) {
 	if err != nil {
 		return nil, err
 	}
+	return h, d.upToImage(h, extended)
+}
+
+// upToImage reads chunks up to the bitstream, or to alpha that has to wait. The first chunk has been begun unless it was VP8X.
+func (d *Decoder) upToImage(h *Header, extended bool) error {
 	for first := true; ; first = false {
-		// The first chunk has been begun unless it was VP8X.
 		if !first || extended {
 			ok, err := d.file.next()
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if !ok {
-				return nil, FormatError("no image")
+				return FormatError("no image")
 			}
 		}
+		var err error
 		switch d.file.kind {
 		case chunkVP8, chunkVP8L:
-			if err := d.readBitstream(h, extended); err != nil {
-				return nil, err
-			}
-			return h, nil
+			return d.readBitstream(h, extended)
 		case chunkALPH:
-			err = d.readAlpha(h)
-		case chunkANMF:
-			if err := d.readFrame(h); err != nil {
-				return nil, err
+			if err = d.readAlpha(h); err == nil && d.waits {
+				return nil
 			}
-			return h, nil
+		case chunkANMF:
+			return d.readFrame(h)
 		case chunkICCP:
 			if h.ICC == nil && d.file.size <= d.options.MaxICC {
-				h.ICC, err = d.file.rest(nil)
+				h.ICC, err = d.hold()
 			}
 		case chunkEXIF:
 			if h.EXIF == nil && d.file.size <= d.options.MaxEXIF {
-				h.EXIF, err = d.file.rest(nil)
+				h.EXIF, err = d.hold()
 			}
 		case chunkVP8X:
 			err = FormatError("more than one VP8X chunk")
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if !extended {
-			return nil, FormatError("file does not begin with an image")
+			return FormatError("file does not begin with an image")
 		}
 	}
+}
+
+// hold returns the rest of a chunk before the picture.
+func (d *Decoder) hold() ([]byte, error) {
+	if err := d.options.Work.Hold(d.file.size); err != nil {
+		return nil, err
+	}
+	return d.file.rest(nil)
 }
 
 // readVP8X begins the first chunk, and reads it if it is the header of the extended
@@ -175,6 +184,12 @@ func (d *Decoder) readFrame(h *Header) error {
 	d.file.left -= d.file.todo
 	d.file.todo = 0
 	d.list = &d.frame
+	return d.upToFrame(h)
+}
+
+// upToFrame reads chunks up to the bitstream of a frame, or to alpha that has to wait.
+func (d *Decoder) upToFrame(h *Header) error {
+	h.Alpha = h.Alpha || h.Frame != image.Rect(0, 0, h.Width, h.Height)
 	for {
 		ok, err := d.frame.next()
 		if err != nil {
@@ -185,15 +200,14 @@ func (d *Decoder) readFrame(h *Header) error {
 		}
 		switch d.frame.kind {
 		case chunkALPH:
-			if err := d.readAlpha(h); err != nil {
+			if err := d.readAlpha(h); err != nil || d.waits {
 				return err
 			}
 		case chunkVP8, chunkVP8L:
-			if err := d.readBitstream(h, true); err != nil {
-				return err
-			}
-			h.Alpha = h.Alpha || h.Frame != image.Rect(0, 0, h.Width, h.Height)
-			return nil
+			canvas := h.Alpha
+			err := d.readBitstream(h, true)
+			h.Alpha = h.Alpha || canvas
+			return err
 		}
 	}
 }
@@ -213,8 +227,38 @@ func (d *Decoder) readAlpha(h *Header) error {
 		return UnsupportedError("alpha is larger than its image")
 	}
 	h.alphaSize = c.size
+	if d.waits = c.size > heldAlpha && !d.admitted; d.waits {
+		h.Alpha = true
+		h.dataSize = min(c.left-c.todo, maxDataSize(pixels)) // what comes cannot be more
+		return nil
+	}
 	var err error
 	d.alpha, err = c.rest(nil)
+	return err
+}
+
+// heldAlpha is how many bytes of alpha a header reads on past, to the bitstream behind
+// them. Before longer alpha it stops, for the decode to read: whoever reads a header has
+// not asked for the memory yet.
+const heldAlpha = 16 << 10
+
+// readOn reads what the header had to leave to the decode.
+func (d *Decoder) readOn() error {
+	if !d.waits {
+		return nil
+	}
+	d.waits, d.admitted = false, true
+	h := new(*d.header)
+	var err error
+	if d.alpha, err = d.list.rest(nil); err != nil {
+		return err
+	}
+	if d.list == &d.frame {
+		err = d.upToFrame(h)
+	} else {
+		err = d.upToImage(h, true)
+	}
+	d.header = h
 	return err
 }
 

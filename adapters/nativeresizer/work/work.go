@@ -15,11 +15,14 @@ import (
 var ErrExceeded = errors.New("work: the budget is exceeded")
 
 // Budget is the work that one file may cost. A nil Budget counts nothing and never
-// ends. It is safe for concurrent use.
+// ends. It is safe for concurrent use, but for OnHold and Hold.
 type Budget struct {
 	limit, spent atomic.Int64
 	exceeded     atomic.Bool
 	most         int64 // that limit may grow to; 0: it does not grow
+
+	held int64        // bytes of the header
+	ask  func() error // before there are more of them than FreeHeader; nil: no more
 }
 
 // New returns a budget of a number of units, which does not grow.

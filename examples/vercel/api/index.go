@@ -1,5 +1,5 @@
 // Package handler is imagify's HTTP API as one Go function of Vercel, and an example
-// of imagify composed by hand. Copy this folder's parent into a project of your own,
+// of imagify behind a handler of one's own. Copy this folder's parent into a project of your own,
 // make it a Go module that requires github.com/imagify-api/imagify, and set
 //
 //	IMAGIFY_DATABASE_URL=mysql://user:password@host:3306/name?tls=true
@@ -19,20 +19,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"os"
 	"sync"
 
+	"github.com/imagify-api/imagify/adapters/backends"
 	"github.com/imagify-api/imagify/adapters/ginapi"
-	"github.com/imagify-api/imagify/adapters/lambdaresizer"
-	"github.com/imagify-api/imagify/adapters/memory"
-	"github.com/imagify-api/imagify/adapters/mysqlrepo"
-	"github.com/imagify-api/imagify/adapters/nativeresizer"
-	"github.com/imagify-api/imagify/adapters/redisstate"
-	"github.com/imagify-api/imagify/adapters/s3blob"
 	imagify "github.com/imagify-api/imagify/app"
 )
 
@@ -77,80 +71,49 @@ func handlerOf(ctx context.Context) (http.Handler, error) {
 	return h, nil
 }
 
-// New composes imagify by the variables that the server uses too. stop ends what
-// goes on in the background and closes what is open.
+// New composes imagify from the variables that the server uses too. stop ends what
+// runs in the background and closes what is open.
 func New(ctx context.Context, getenv func(string) string) (h http.Handler, stop func() error, err error) {
-	var opened []io.Closer
-	closeAll := func() error {
-		var err error
-		for i := len(opened) - 1; i >= 0; i-- {
-			err = errors.Join(err, opened[i].Close())
-		}
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, closeAll())
-		}
-	}()
-	db, err := mysqlrepo.Open(ctx, getenv("IMAGIFY_DATABASE_URL"), mysqlrepo.Options{MaxConns: maxConns})
-	if err != nil {
-		return nil, nil, fmt.Errorf("IMAGIFY_DATABASE_URL: %w", err)
-	}
-	opened = append(opened, db)
-	if _, err := db.MigrateUp(ctx); err != nil {
-		return nil, nil, err
-	}
-	blobs, err := s3blob.Open(ctx, getenv("IMAGIFY_STORAGE_URL"))
-	if err != nil {
-		return nil, nil, fmt.Errorf("IMAGIFY_STORAGE_URL: %w", err)
-	}
-	resizer, err := nativeresizer.New(nativeresizer.Options{})
-	if err != nil {
-		return nil, nil, err
-	}
-	c := imagify.Config{
-		Records: db.Records(), Blobs: blobs, Resizer: resizer, RateLimits: memory.NewRateLimits(memory.Options{}),
+	c := backends.Config{
+		Database: getenv("IMAGIFY_DATABASE_URL"), Storage: getenv("IMAGIFY_STORAGE_URL"),
+		Redis: getenv("IMAGIFY_REDIS_URL"), Resizer: getenv("IMAGIFY_RESIZER_URL"),
 		SecretKeys: [][]byte{[]byte(getenv("IMAGIFY_SECRET_KEY"))},
-		Caps:       imagify.Caps{UploadBytes: maxUpload},
-		SweepEvery: -1,
+		MaxConns:   maxConns, MaxUpload: maxUpload,
 	}
-	if u := getenv("IMAGIFY_RESIZER_URL"); u != "" {
-		if c.StoredResizer, err = lambdaresizer.Open(ctx, u); err != nil {
-			return nil, nil, fmt.Errorf("IMAGIFY_RESIZER_URL: %w", err)
-		}
+	if backends.Scheme(c.Database) != "mysql" || backends.Scheme(c.Storage) != "s3" {
+		return nil, nil, errors.New("IMAGIFY_DATABASE_URL must be a mysql: URL and IMAGIFY_STORAGE_URL an s3: URL: a function has no disk of its own")
 	}
-	if u := getenv("IMAGIFY_REDIS_URL"); u != "" {
-		state, err := redisstate.Open(u, redisstate.Options{})
-		if err != nil {
-			return nil, nil, fmt.Errorf("IMAGIFY_REDIS_URL: %w", err)
-		}
-		opened = append(opened, state)
-		c.RateLimits, c.LinkLife, c.Notices = state, state, state
-	}
-	svc, err := imagify.New(c)
+	b, err := backends.Open(ctx, c)
 	if err != nil {
 		return nil, nil, err
 	}
-	opened = append(opened, svc)
+	b.SweepEvery = -1 // a cron job's
+	svc, err := imagify.New(b.Config)
+	if err != nil {
+		return nil, nil, errors.Join(err, b.Close())
+	}
+	stop = func() error { return errors.Join(svc.Close(), b.Close()) }
+	api, err := newAPI(ctx, svc, getenv)
+	if err != nil {
+		return nil, nil, errors.Join(err, stop())
+	}
+	go svc.Run(context.WithoutCancel(ctx))
+	return api, stop, nil
+}
+
+func newAPI(ctx context.Context, svc *imagify.Service, getenv func(string) string) (http.Handler, error) {
+	var err error
 	if password := getenv("IMAGIFY_ADMIN_PASSWORD"); password != "" {
 		_, err = svc.Bootstrap(ctx, password)
 	} else {
 		err = svc.BootstrapTiers(ctx)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	api, err := ginapi.New(svc, ginapi.Options{
+	return ginapi.New(svc, ginapi.Options{
 		PublicURL: getenv("IMAGIFY_PUBLIC_URL"),
 		// Vercel's own proxy hands requests over on this machine, and writes X-Forwarded-For itself.
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	})
-	if err != nil {
-		return nil, nil, err
-	}
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() { defer close(done); svc.Run(life) }()
-	return api, func() error { end(); <-done; return closeAll() }, nil
 }

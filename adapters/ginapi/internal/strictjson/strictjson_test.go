@@ -1,0 +1,93 @@
+package strictjson
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imagify-api/imagify/domain"
+)
+
+func TestParseObject(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		``:                          "has no body",
+		`  `:                        "has no body",
+		`[]`:                        "must be a JSON object",
+		`null`:                      "must be a JSON object",
+		`"x"`:                       "must be a JSON object",
+		`{`:                         "not valid JSON",
+		`{"i":1}{}`:                 "not valid JSON",
+		`{"i":1} x`:                 "not valid JSON",
+		"{\"s\":\"\xff\"}":          "not UTF-8",
+		"\ufeff{}":                  "not valid JSON",
+		`{"i":1,"i":1}`:             "i: is there more than once",
+		`{"i":1,"\u0069":1}`:        "i: is there more than once",
+		`{"I":1}`:                   "I: is not a field",
+		`{"i":"1"}`:                 "i: must be a whole number",
+		`{"i":null}`:                "i: must be a whole number",
+		`{"i":1.0}`:                 "i: must be a whole number",
+		`{"i":1e3}`:                 "i: must be a whole number",
+		`{"i":-0}`:                  "i: must be a whole number",
+		`{"i":9223372036854775808}`: "i: must be a whole number",
+		`{"s":1}`:                   "s: must be a string",
+		`{"s":null}`:                "s: must be a string",
+		`{"b":"true"}`:              "b: must be true or false",
+		`{"b":null}`:                "b: must be true or false",
+		`{"a":"x"}`:                 "a: must be an array",
+		`{"a":null}`:                "a: must be an array",
+		`{"a":["x",1]}`:             "a[1]: must be a string",
+		`{"a":["x",null]}`:          "a[1]: must be a string",
+		`{"n":[]}`:                  "n: must be an object",
+		`{"n":null}`:                "n: must be an object",
+		`{"n":{"x":1,"x":2}}`:       "n.x: is there more than once",
+		`{"n":{"x":1.5}}`:           "n.x: must be a whole number",
+		`{"i":1,"s":"x","b":false,"a":[],"n":{"x":null,"y":3}}`: "",
+		`{}`: "",
+	} {
+		err := func() error {
+			o, err := Parse([]byte(body))
+			if err != nil {
+				return err
+			}
+			o.Integer("i")
+			o.String("s")
+			o.Bool("b")
+			o.Strings("a")
+			o.Integers("n")
+			return o.Done()
+		}()
+		if want == "" {
+			assert.NoError(t, err, body)
+			continue
+		}
+		require.Error(t, err, body)
+		assert.Equal(t, domain.Invalid, domain.CodeOf(err), body)
+		assert.Contains(t, err.Error(), want, body)
+	}
+}
+
+func FuzzParseObject(f *testing.F) {
+	for _, s := range []string{`{"i":1,"s":"x","b":true,"a":["y"],"n":{"x":null}}`, `{"i":1e3}`, `[[`, `{"i":1,"i":2}`, "{\"\xff\":1}", `{"n":{"n":{}}}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		o, err := Parse(b)
+		if err != nil {
+			assert.Equal(t, domain.Invalid, domain.CodeOf(err))
+			return
+		}
+		i := o.Integer("i")
+		if i != nil {
+			assert.GreaterOrEqual(t, *i, int64(0))
+		}
+		o.String("s")
+		o.Bool("b")
+		o.Strings("a")
+		o.Integers("n")
+		if err := o.Done(); err != nil {
+			assert.NotEmpty(t, domain.AsError(err).Fields)
+		}
+	})
+}
