@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -568,7 +570,7 @@ func promiseR9(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 1, r.Users)
 	assert.Zero(t, w.keys())
-	_, err = w.cfg.Records.Users.Get(ctx, anna.User.ID)
+	_, err = w.cfg.Records.Accounts.User(ctx, anna.User.ID)
 	assert.ErrorIs(t, err, domain.NotFound)
 }
 
@@ -642,11 +644,6 @@ func (silent) Since(ctx context.Context, _ ports.Cursor) (ports.Feed, error) {
 func TestNewChecksItsConfig(t *testing.T) {
 	w := newWorld(t)
 	for name, change := range map[string]func(*app.Config){
-		"records":  func(c *app.Config) { c.Records.Users = nil },
-		"blobs":    func(c *app.Config) { c.Blobs = nil },
-		"resizer":  func(c *app.Config) { c.Resizer = nil },
-		"limits":   func(c *app.Config) { c.RateLimits = nil },
-		"keys":     func(c *app.Config) { c.SecretKeys = nil },
 		"caps":     func(c *app.Config) { c.Caps.Pixels = -1 },
 		"argon2":   func(c *app.Config) { c.Argon2 = app.Argon2{MemoryKiB: 1, Iterations: 1, Parallelism: 1} },
 		"weak key": func(c *app.Config) { c.SecretKeys = [][]byte{make([]byte, 15)} },
@@ -656,6 +653,38 @@ func TestNewChecksItsConfig(t *testing.T) {
 		_, err := app.New(cfg)
 		assert.Error(t, err, name)
 	}
+}
+
+// New names each port that is not there, and all of them at once.
+func TestNewNamesEachMissingPort(t *testing.T) {
+	w := newWorld(t)
+	unset := map[string]func(*app.Config){
+		"Records.Accounts":     func(c *app.Config) { c.Records.Accounts = nil },
+		"Records.Images":       func(c *app.Config) { c.Records.Images = nil },
+		"Records.Links":        func(c *app.Config) { c.Records.Links = nil },
+		"Records.Audit":        func(c *app.Config) { c.Records.Audit = nil },
+		"Records.Changes":      func(c *app.Config) { c.Records.Changes = nil },
+		"Records.Leases":       func(c *app.Config) { c.Records.Leases = nil },
+		"Records.Installation": func(c *app.Config) { c.Records.Installation = nil },
+		"Blobs":                func(c *app.Config) { c.Blobs = nil },
+		"Resizer":              func(c *app.Config) { c.Resizer = nil },
+		"RateLimits":           func(c *app.Config) { c.RateLimits = nil },
+		"SecretKeys":           func(c *app.Config) { c.SecretKeys = nil },
+	}
+	const prefix = "imagify: required but not set in Config: "
+	var none app.Config
+	_, err := app.New(none)
+	require.Error(t, err)
+	all, ok := strings.CutPrefix(err.Error(), prefix)
+	require.True(t, ok, err)
+	assert.ElementsMatch(t, slices.Collect(maps.Keys(unset)), strings.Split(all, ", "))
+	for name, change := range unset {
+		cfg := w.cfg
+		change(&cfg)
+		_, err := app.New(cfg)
+		assert.EqualError(t, err, prefix+name)
+	}
+	assert.Equal(t, 7, reflect.TypeFor[ports.Records]().NumField(), "a new noun of Records has its row above")
 }
 
 // A long body is cut when the credentials that opened it end, or stop permitting it.
@@ -695,7 +724,7 @@ func (c *countingImages) List(ctx context.Context, owner domain.ID, p ports.Page
 }
 
 func (c *countingImages) ListIDs(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error) {
-	return c.Images.(ports.ImageLister).ListIDs(ctx, owner, p)
+	return c.Images.ListIDs(ctx, owner, p)
 }
 
 // A page of images that are known is read by ids alone, and what is new, or gone at another node, shows all the same.

@@ -293,7 +293,7 @@ func promiseT9(t *testing.T) {
 			wg.Go(func() { w.svc.UpdateUser(ctx, w.root, name, app.UserChange{IsAdmin: ptr(false)}) }) // one of them fails
 		}
 		wg.Wait()
-		n, err := w.cfg.Records.Users.CountAdmins(ctx)
+		n, err := w.cfg.Records.Accounts.CountAdmins(ctx)
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
 		w.change("admin", app.UserChange{IsAdmin: ptr(true)})

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,20 +114,38 @@ type Service struct {
 	runMu   sync.Mutex     // held where running grows: not after life has ended
 }
 
-// New checks the configuration and returns a Service. It does no input or output.
-func New(cfg Config) (*Service, error) {
+// missing names the required fields that are not set.
+func (cfg Config) missing() (names []string) {
 	r := cfg.Records
-	for name, missing := range map[string]bool{
-		"Records": r.Users == nil || r.Tiers == nil || r.Directory == nil || r.Images == nil || r.Uploads == nil ||
-			r.Deletions == nil || r.Links == nil || r.LinkChanges == nil || r.Audit == nil || r.Sessions == nil ||
-			r.Tokens == nil || r.Changes == nil || r.Leases == nil || r.Installation == nil,
-		"Blobs": cfg.Blobs == nil, "Resizer": cfg.Resizer == nil, "RateLimits": cfg.RateLimits == nil,
-		"SecretKeys": len(cfg.SecretKeys) == 0,
+	for _, field := range []struct {
+		name  string
+		unset bool
+	}{
+		{"Records.Accounts", r.Accounts == nil},
+		{"Records.Images", r.Images == nil},
+		{"Records.Links", r.Links == nil},
+		{"Records.Audit", r.Audit == nil},
+		{"Records.Changes", r.Changes == nil},
+		{"Records.Leases", r.Leases == nil},
+		{"Records.Installation", r.Installation == nil},
+		{"Blobs", cfg.Blobs == nil},
+		{"Resizer", cfg.Resizer == nil},
+		{"RateLimits", cfg.RateLimits == nil},
+		{"SecretKeys", len(cfg.SecretKeys) == 0},
 	} {
-		if missing {
-			return nil, errors.New("imagify: Config." + name + " is missing or incomplete")
+		if field.unset {
+			names = append(names, field.name)
 		}
 	}
+	return names
+}
+
+// New checks the configuration and returns a Service. It does no input or output.
+func New(cfg Config) (*Service, error) {
+	if missing := cfg.missing(); len(missing) > 0 {
+		return nil, errors.New("imagify: required but not set in Config: " + strings.Join(missing, ", "))
+	}
+	r := cfg.Records
 	if cfg.Accept == nil {
 		cfg.Accept = domain.Formats()
 	}

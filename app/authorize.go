@@ -17,7 +17,7 @@ type account struct {
 // account returns a user as they are now; domain.NotFound if there is none.
 func (s *Service) account(ctx context.Context, id domain.ID) (account, error) {
 	return s.accounts.get(ctx, id, func(ctx context.Context) (account, error) {
-		u, err := s.rec.Users.Get(ctx, id)
+		u, err := s.rec.Accounts.User(ctx, id)
 		if err != nil {
 			return account{}, err
 		}
@@ -49,7 +49,7 @@ func uniteFrom(all []domain.Tier, u domain.User) domain.Effective {
 
 // allTiers returns every tier; the slice is shared and must not be changed.
 func (s *Service) allTiers(ctx context.Context) ([]domain.Tier, error) {
-	return s.tiers.get(ctx, struct{}{}, s.rec.Tiers.List)
+	return s.tiers.get(ctx, struct{}{}, s.rec.Accounts.Tiers)
 }
 
 // image returns an owner's ready image, or domain.NotFound. Another owner's image costs

@@ -151,7 +151,7 @@ func (w *backup) image(ctx context.Context, img domain.Image) error {
 func (w *backup) put(ctx context.Context, img domain.Image, key string) (bool, error) {
 	b, err := w.original(ctx, key)
 	if errors.Is(err, domain.NotFound) {
-		state, err := w.rec.Deletions.State(ctx, img.OwnerID, img.ID)
+		state, err := w.rec.Images.State(ctx, img.OwnerID, img.ID)
 		if errors.Is(err, domain.NotFound) || err == nil && state != domain.ImageReady {
 			return false, w.removeFromCopy(ctx, img)
 		}
@@ -195,10 +195,10 @@ func (w *backup) original(ctx context.Context, key string) (ports.Blob, error) {
 func (w *backup) removeFromCopy(ctx context.Context, img domain.Image) error {
 	w.r.Deleted++
 	now := w.now()
-	if err := w.copy.Deletions.Mark(ctx, img.OwnerID, img.ID, nil, now); err != nil {
+	if err := w.copy.Images.MarkDeleting(ctx, img.OwnerID, img.ID, nil, now); err != nil {
 		return fmt.Errorf("remove a deleted image from the copy: %w", err)
 	}
-	_, err := w.copy.Deletions.Finish(ctx, img.OwnerID, img.ID, now)
+	_, err := w.copy.Images.FinishDeletion(ctx, img.OwnerID, img.ID, now)
 	return err
 }
 

@@ -86,7 +86,7 @@ func TestBackup(t *testing.T) {
 	assert.Equal(t, []int{6, 3, 2, 1}, []int{r.Of, r.Images, r.New, r.Deleted})
 	assert.Equal(t, stays.Size+had.Size+trashed.Size, r.Bytes)
 	assert.ElementsMatch(t, []domain.ID{lost.ID, damaged.ID}, r.Missing)
-	_, err = copied.Records().Deletions.State(t.Context(), goes.OwnerID, goes.ID)
+	_, err = copied.Records().Images.State(t.Context(), goes.OwnerID, goes.ID)
 	assert.ErrorIs(t, err, domain.NotFound)
 	usage, err := copied.Records().Images.Usage(t.Context(), anna.User.ID)
 	require.NoError(t, err)

@@ -53,7 +53,7 @@ func (s *Service) SignIn(ctx context.Context, username, password, address string
 	session = domain.Session{
 		Hash: hashSecret(secret), UserID: u.ID, Epoch: u.Epoch, CreatedAt: now, ExpiresAt: now.Add(SessionLife),
 	}
-	switch err := s.rec.Sessions.Create(ctx, session, domain.MaxSessions); {
+	switch err := s.rec.Accounts.CreateSession(ctx, session, domain.MaxSessions); {
 	case errors.Is(err, domain.NotFound):
 		return "", domain.Session{}, wrongPassword() // deleted meanwhile
 	case err != nil:
@@ -65,7 +65,7 @@ func (s *Service) SignIn(ctx context.Context, username, password, address string
 
 // SignOut ends a session at once; an unknown one is no error.
 func (s *Service) SignOut(ctx context.Context, secret string) error {
-	return s.rec.Sessions.Delete(ctx, hashSecret(secret))
+	return s.rec.Accounts.DeleteSession(ctx, hashSecret(secret))
 }
 
 // BySession returns who has the session. It is read from the database at each
@@ -76,7 +76,7 @@ func (s *Service) BySession(ctx context.Context, secret string) (domain.Actor, e
 
 func (s *Service) bySessionHash(ctx context.Context, hash domain.SecretHash) (domain.Actor, error) {
 	ended := domain.Errorf(domain.Unauthenticated, "the session has ended, sign in again")
-	sess, err := s.rec.Sessions.Get(ctx, hash)
+	sess, err := s.rec.Accounts.Session(ctx, hash)
 	if errors.Is(err, domain.NotFound) {
 		return domain.Actor{}, ended
 	}
@@ -107,7 +107,7 @@ func badToken() error {
 
 func (s *Service) byTokenHash(ctx context.Context, hash domain.SecretHash) (domain.Actor, error) {
 	t, err := s.tokens.get(ctx, hash,
-		func(ctx context.Context) (domain.Token, error) { return s.rec.Tokens.ByHash(ctx, hash) },
+		func(ctx context.Context) (domain.Token, error) { return s.rec.Accounts.Token(ctx, hash) },
 		func(domain.Token) bool { return true })
 	if errors.Is(err, domain.NotFound) || err == nil && t.Expired(s.now()) {
 		return domain.Actor{}, badToken()
@@ -165,7 +165,7 @@ func (s *Service) checkPassword(ctx context.Context, username, password, address
 	if err != nil {
 		return domain.User{}, err
 	}
-	u, err := s.rec.Users.ByUsername(ctx, username)
+	u, err := s.rec.Accounts.UserByName(ctx, username)
 	if err != nil && !errors.Is(err, domain.NotFound) {
 		return domain.User{}, err
 	}
@@ -283,7 +283,7 @@ func (s *Service) createToken(ctx context.Context, user domain.ID, name string, 
 	if err := t.Validate(); err != nil {
 		return t, "", err
 	}
-	switch err := s.rec.Tokens.Create(ctx, t, domain.MaxTokens); {
+	switch err := s.rec.Accounts.CreateToken(ctx, t, domain.MaxTokens); {
 	case errors.Is(err, domain.NotFound):
 		return t, "", domain.Errorf(domain.Unauthenticated, "the account is not active") // deleted meanwhile
 	case errors.Is(err, domain.QuotaExceeded):
@@ -313,7 +313,7 @@ func (s *Service) TokensFor(ctx context.Context, actor domain.Actor, username st
 
 func (s *Service) tokensOf(ctx context.Context, user domain.ID, p ports.Page) ([]domain.Token, domain.ID, error) {
 	return paged(p, func(t domain.Token) domain.ID { return t.ID }, func(p ports.Page) ([]domain.Token, error) {
-		return s.rec.Tokens.List(ctx, user, p)
+		return s.rec.Accounts.Tokens(ctx, user, p)
 	})
 }
 
@@ -335,7 +335,7 @@ func (s *Service) RevokeTokenFor(ctx context.Context, actor domain.Actor, userna
 }
 
 func (s *Service) revokeToken(ctx context.Context, user, id domain.ID) error {
-	err := s.rec.Tokens.Delete(ctx, user, id)
+	err := s.rec.Accounts.DeleteToken(ctx, user, id)
 	s.feed.tried(err)
 	s.heed(ctx)
 	if errors.Is(err, domain.NotFound) {

@@ -151,7 +151,7 @@ func TestSessionsOfAUserAreBounded(t *testing.T) {
 func promiseT5(t *testing.T) {
 	w := newWorld(t, func(c *app.Config) { c.Argon2 = app.Argon2{} })
 	anna := w.user("anna", domain.EnterpriseTier)
-	u, err := w.cfg.Records.Users.ByUsername(ctx, "anna")
+	u, err := w.cfg.Records.Accounts.UserByName(ctx, "anna")
 	require.NoError(t, err)
 	assert.True(t, strings.HasPrefix(u.PasswordHash, "$argon2id$v=19$m=19456,t=2,p=1$"), u.PasswordHash)
 	img := w.upload(anna)

@@ -49,7 +49,7 @@ func (s *Service) Access(ctx context.Context, actor domain.Actor, id domain.ID, 
 			return Access{}, domain.InvalidField("user", "unknown", "there is no user %q", w.Username)
 		}
 	} else {
-		u, err = s.rec.Users.Get(ctx, img.OwnerID)
+		u, err = s.rec.Accounts.User(ctx, img.OwnerID)
 	}
 	if err != nil {
 		return Access{}, err

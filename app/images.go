@@ -111,14 +111,12 @@ func (s *Service) Images(ctx context.Context, actor domain.Actor, p ports.Page) 
 // imagesOf lists an owner's images. Which there are, the database says each
 // time; what is known of them already is not read again, because it never changes.
 func (s *Service) imagesOf(ctx context.Context, ownerID domain.ID, p ports.Page) ([]domain.Image, error) {
-	if l, ok := s.rec.Images.(ports.ImageLister); ok {
-		ids, err := l.ListIDs(ctx, ownerID, p)
-		if err != nil {
-			return nil, err
-		}
-		if imgs, known := s.knownImages(ownerID, ids); known {
-			return imgs, nil
-		}
+	ids, err := s.rec.Images.ListIDs(ctx, ownerID, p)
+	if err != nil {
+		return nil, err
+	}
+	if imgs, known := s.knownImages(ownerID, ids); known {
+		return imgs, nil
 	}
 	generation := s.feed.generation.Load()
 	imgs, err := s.rec.Images.List(ctx, ownerID, p)
@@ -160,7 +158,7 @@ func (s *Service) DeleteImage(ctx context.Context, actor domain.Actor, id domain
 		e := s.audit(actor, "image.delete", id.String(), map[string]any{"owner": img.OwnerID.String(), "filename": img.Filename}, nil)
 		audit = &e
 	}
-	err = s.rec.Deletions.Mark(ctx, img.OwnerID, id, audit, s.now())
+	err = s.rec.Images.MarkDeleting(ctx, img.OwnerID, id, audit, s.now())
 	s.feed.tried(err)
 	s.heed(ctx)
 	if errors.Is(err, domain.NotFound) {
@@ -183,7 +181,7 @@ func (s *Service) remove(ctx context.Context, ownerID, id domain.ID) error {
 	if err := s.removeBlobs(ctx, ownerID, id); err != nil {
 		return err
 	}
-	_, err := s.rec.Deletions.Finish(ctx, ownerID, id, s.now())
+	_, err := s.rec.Images.FinishDeletion(ctx, ownerID, id, s.now())
 	return err
 }
 

@@ -185,7 +185,7 @@ func (s *Service) AdoptStorage(ctx context.Context, actor domain.Actor) (bool, e
 	facts := func(database, store domain.ID) map[string]any {
 		return map[string]any{"database": database.String(), "store": store.String()}
 	}
-	return true, s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+	return true, s.changeAccounts(ctx, func(tx ports.AccountsTx) error {
 		return tx.Record(ctx, s.audit(actor, "installation.adopt", id.String(), facts(p.record.ID, p.store), facts(id, id)))
 	})
 }

@@ -32,12 +32,14 @@ func (p patient) Put(ctx context.Context, key string, r io.ReadSeeker, o ports.P
 
 // renewals answers each renewal of a lease.
 type renewals struct {
-	ports.Uploads
+	ports.Images
 	answer func(n int64) error
 	n      atomic.Int64
 }
 
-func (r *renewals) Renew(context.Context, ports.Upload, time.Time) error { return r.answer(r.n.Add(1)) }
+func (r *renewals) RenewUpload(context.Context, ports.Upload, time.Time) error {
+	return r.answer(r.n.Add(1))
+}
 
 // An upload that takes long in the store renews its lease; one whose lease was lost stops, and says so.
 func TestUploadEndsWithItsLease(t *testing.T) {
@@ -56,7 +58,7 @@ func TestUploadEndsWithItsLease(t *testing.T) {
 				r := &renewals{answer: c.answer}
 				w := newWorld(t, func(cfg *app.Config) {
 					cfg.Blobs = patient{cfg.Blobs}
-					r.Uploads, cfg.Records.Uploads = cfg.Records.Uploads, r
+					r.Images, cfg.Records.Images = cfg.Records.Images, r
 				})
 				_, err := w.svc.Upload(t.Context(), w.user("anna"), app.UploadInput{Body: bytes.NewReader(photo()), Size: -1})
 				require.Error(t, err)
@@ -71,18 +73,18 @@ func TestUploadEndsWithItsLease(t *testing.T) {
 
 // commitsTwice commits, and answers as a second try of the same commit is answered whose
 // receipt is gone: after a step of the database's clock, or a restored copy.
-type commitsTwice struct{ ports.Uploads }
+type commitsTwice struct{ ports.Images }
 
-func (c commitsTwice) Commit(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
-	if err := c.Uploads.Commit(ctx, u, img, q); err != nil {
+func (c commitsTwice) CommitUpload(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+	if err := c.Images.CommitUpload(ctx, u, img, q); err != nil {
 		return err
 	}
-	return c.Uploads.Commit(ctx, u, img, q)
+	return c.Images.CommitUpload(ctx, u, img, q)
 }
 
 // The bytes of an image whose record is ready are never taken for those of a refused upload.
 func TestUploadThatWasCommittedIsKept(t *testing.T) {
-	w := newWorld(t, func(cfg *app.Config) { cfg.Records.Uploads = commitsTwice{cfg.Records.Uploads} })
+	w := newWorld(t, func(cfg *app.Config) { cfg.Records.Images = commitsTwice{cfg.Records.Images} })
 	anna := w.user("anna", domain.EnterpriseTier)
 	for _, key := range []string{"", "a key"} {
 		img, err := w.svc.Upload(ctx, anna, app.UploadInput{Body: bytes.NewReader(photo()), Size: -1, IdempotencyKey: key})
@@ -131,18 +133,18 @@ func TestKeyUnderWay(t *testing.T) {
 	})
 }
 
-// dying is a directory whose node dies after so many batches of a tier's members.
+// dying is an Accounts whose node dies after so many batches of a tier's members.
 type dying struct {
-	ports.Directory
+	ports.Accounts
 	batches atomic.Int64
 }
 
-func (d *dying) Change(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
-	return d.Directory.Change(ctx, func(tx ports.DirectoryTx) error { return fn(dyingTx{tx, d}) })
+func (d *dying) Change(ctx context.Context, fn func(tx ports.AccountsTx) error) error {
+	return d.Accounts.Change(ctx, func(tx ports.AccountsTx) error { return fn(dyingTx{tx, d}) })
 }
 
 type dyingTx struct {
-	ports.DirectoryTx
+	ports.AccountsTx
 	d *dying
 }
 
@@ -150,14 +152,14 @@ func (t dyingTx) RemoveMembers(ctx context.Context, tier string, limit int) (int
 	if t.d.batches.Add(-1) < 0 {
 		return 0, domain.Errorf(domain.Unavailable, "the node has died")
 	}
-	return t.DirectoryTx.RemoveMembers(ctx, tier, limit)
+	return t.AccountsTx.RemoveMembers(ctx, tier, limit)
 }
 
 // A deleted tier gives nothing from then on, though its members' records name it until the
 // sweep has cleaned them; its name is taken until then.
 func TestDeletedTierIsCleanedByTheSweep(t *testing.T) {
 	d := &dying{}
-	w := newWorld(t, func(cfg *app.Config) { d.Directory, cfg.Records.Directory = cfg.Records.Directory, d })
+	w := newWorld(t, func(cfg *app.Config) { d.Accounts, cfg.Records.Accounts = cfg.Records.Accounts, d })
 	d.batches.Store(1) // a new tier looks whether any are left of one of its name
 	_, err := w.svc.CreateTier(ctx, w.root, "Gold", app.TierChange{Permissions: &[]string{"can_access_original_image"}})
 	require.NoError(t, err)
@@ -291,21 +293,21 @@ func (brokenBody) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 // uploadsThat are uploads whose Begin or Commit do something else.
 type uploadsThat struct {
-	ports.Uploads
+	ports.Images
 	begin  func()
 	commit error
 }
 
-func (u uploadsThat) Begin(ctx context.Context, up ports.Upload, now time.Time) (ports.Claim, error) {
+func (u uploadsThat) BeginUpload(ctx context.Context, up ports.Upload, now time.Time) (ports.Claim, error) {
 	u.begin()
-	return u.Uploads.Begin(ctx, up, now)
+	return u.Images.BeginUpload(ctx, up, now)
 }
 
-func (u uploadsThat) Commit(ctx context.Context, up ports.Upload, img domain.Image, q ports.Quota) error {
+func (u uploadsThat) CommitUpload(ctx context.Context, up ports.Upload, img domain.Image, q ports.Quota) error {
 	if u.commit != nil {
 		return u.commit
 	}
-	return u.Uploads.Commit(ctx, up, img, q)
+	return u.Images.CommitUpload(ctx, up, img, q)
 }
 
 // Neither a record that cannot be begun nor a commit that is refused leaves anything, and an adapter's panic ends one upload.
@@ -320,8 +322,8 @@ func TestUploadWhoseRecordFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, func(cfg *app.Config) {
-				c.u.Uploads = cfg.Records.Uploads
-				cfg.Records.Uploads = c.u
+				c.u.Images = cfg.Records.Images
+				cfg.Records.Images = c.u
 			})
 			_, err := w.svc.Upload(ctx, w.user("anna"), app.UploadInput{Body: bytes.NewReader(photo()), Size: -1})
 			assert.Equal(t, c.want, domain.CodeOf(err), "%v", err)
@@ -366,30 +368,30 @@ func TestVerifyTellsTheCause(t *testing.T) {
 }
 
 // failingTiers, failingUsers and failingSessions fail at one question of the sweep.
-type failingTiers struct{ ports.Tiers }
+type failingTiers struct{ ports.Accounts }
 
-func (failingTiers) Gone(context.Context) ([]string, error) {
+func (failingTiers) DeletedTiers(context.Context) ([]string, error) {
 	return nil, domain.Errorf(domain.Unavailable, "no tiers")
 }
 
-type failingUsers struct{ ports.Users }
+type failingUsers struct{ ports.Accounts }
 
-func (failingUsers) Deleting(context.Context, int) ([]domain.User, error) {
+func (failingUsers) DeletingUsers(context.Context, int) ([]domain.User, error) {
 	return nil, domain.Errorf(domain.Unavailable, "no users")
 }
 
-type failingSessions struct{ ports.Sessions }
+type failingSessions struct{ ports.Accounts }
 
-func (failingSessions) DeleteExpired(context.Context, time.Time, int) (int, error) {
+func (failingSessions) DeleteExpiredSessions(context.Context, time.Time, int) (int, error) {
 	return 0, domain.Errorf(domain.Unavailable, "no sessions")
 }
 
 // A sweep that the database fails in the middle says so, and the next one goes on.
 func TestSweepWhoseDatabaseFails(t *testing.T) {
 	for name, breaks := range map[string]func(r *ports.Records){
-		"no tiers":    func(r *ports.Records) { r.Tiers = failingTiers{r.Tiers} },
-		"no users":    func(r *ports.Records) { r.Users = failingUsers{r.Users} },
-		"no sessions": func(r *ports.Records) { r.Sessions = failingSessions{r.Sessions} },
+		"no tiers":    func(r *ports.Records) { r.Accounts = failingTiers{r.Accounts} },
+		"no users":    func(r *ports.Records) { r.Accounts = failingUsers{r.Accounts} },
+		"no sessions": func(r *ports.Records) { r.Accounts = failingSessions{r.Accounts} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

@@ -127,7 +127,7 @@ func (s *Service) OpenLink(ctx context.Context, token string) (*Content, error) 
 			s.views.add(hash)
 			return nil
 		}
-		taken, err := s.rec.LinkChanges.TakeView(ctx, hash, s.now())
+		taken, err := s.rec.Links.TakeView(ctx, hash, s.now())
 		if err != nil {
 			return err
 		}
@@ -234,7 +234,7 @@ func (s *Service) RevokeLink(ctx context.Context, actor domain.Actor, id domain.
 	l, err := s.rec.Links.Get(ctx, actor.User.ID, id)
 	if errors.Is(err, domain.NotFound) && actor.Admin() {
 		var owner domain.ID
-		if owner, err = s.rec.LinkChanges.Owner(ctx, id); err == nil {
+		if owner, err = s.rec.Links.Owner(ctx, id); err == nil {
 			l, err = s.rec.Links.Get(ctx, owner, id)
 		}
 	}
@@ -249,7 +249,7 @@ func (s *Service) RevokeLink(ctx context.Context, actor domain.Actor, id domain.
 		e := s.audit(actor, "link.revoke", id.String(), map[string]any{"owner": l.OwnerID.String(), "image": l.ImageID.String()}, nil)
 		audit = &e
 	}
-	err = s.rec.LinkChanges.Revoke(ctx, l.OwnerID, id, audit, s.now())
+	err = s.rec.Links.Revoke(ctx, l.OwnerID, id, audit, s.now())
 	s.heed(ctx)
 	if errors.Is(err, domain.NotFound) {
 		return none
@@ -308,7 +308,7 @@ func (s *Service) flushViews(ctx context.Context) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	for c.next() {
-		if err := s.rec.LinkChanges.AddViews(ctx, c.batch); err != nil {
+		if err := s.rec.Links.AddViews(ctx, c.batch); err != nil {
 			return err
 		}
 		retried := c.retried

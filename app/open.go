@@ -186,7 +186,7 @@ func (s *Service) openOriginal(ctx context.Context, img domain.Image) (ports.Blo
 // noOriginal says why the store has no original, or nothing made of it: the image was deleted between
 // the decision and now, or the store fails.
 func (s *Service) noOriginal(ctx context.Context, img domain.Image, err error) error {
-	if state, serr := s.rec.Deletions.State(ctx, img.OwnerID, img.ID); serr == nil && state != domain.ImageReady || errors.Is(serr, domain.NotFound) {
+	if state, serr := s.rec.Images.State(ctx, img.OwnerID, img.ID); serr == nil && state != domain.ImageReady || errors.Is(serr, domain.NotFound) {
 		return domain.NoSuchImage()
 	}
 	return domain.Wrap(domain.Unavailable, err, "the image's bytes are not available")
@@ -344,7 +344,7 @@ func (s *Service) makeThumbnails(ctx context.Context, img domain.Image, heights 
 	if err != nil {
 		return nil, err
 	}
-	state, err := s.rec.Deletions.State(ctx, img.OwnerID, img.ID)
+	state, err := s.rec.Images.State(ctx, img.OwnerID, img.ID)
 	if errors.Is(err, domain.NotFound) || err == nil && state != domain.ImageReady {
 		c, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()

@@ -229,7 +229,7 @@ func (w *sweeper) finishUsers(ctx context.Context) error {
 			return err
 		}
 	}
-	users, err := w.rec.Users.Deleting(ctx, sweepPage)
+	users, err := w.rec.Accounts.DeletingUsers(ctx, sweepPage)
 	if err != nil {
 		return err
 	}
@@ -252,7 +252,7 @@ func (w *sweeper) finishUsers(ctx context.Context) error {
 func (w *sweeper) finishImages(ctx context.Context) error {
 	var after domain.ID
 	for {
-		due, err := w.rec.Deletions.Due(ctx, w.began, after, sweepPage)
+		due, err := w.rec.Images.DueDeletions(ctx, w.began, after, sweepPage)
 		if err != nil || len(due) == 0 {
 			return err
 		}
@@ -282,7 +282,7 @@ func (w *sweeper) finish(ctx context.Context, d ports.DueImage) error {
 	// The record goes first: a maker that was only slow can then no longer commit an
 	// image whose bytes are going. They go to the trash: in a newer copy of this
 	// database the upload may have been acknowledged.
-	ok, err := w.rec.Deletions.Finish(ctx, d.OwnerID, d.ID, w.now())
+	ok, err := w.rec.Images.FinishDeletion(ctx, d.OwnerID, d.ID, w.now())
 	if err == nil && ok {
 		err = w.trashImage(ctx, d.OwnerID, d.ID)
 	}
@@ -365,7 +365,7 @@ func (w *sweeper) sweepOwnerless(ctx context.Context) error {
 func (w *sweeper) eachOwnerless(ctx context.Context, do func(page []ports.DueImage, looked int) error) error {
 	var after domain.ID
 	for {
-		page, next, err := w.rec.Deletions.Ownerless(ctx, after, sweepBatch)
+		page, next, err := w.rec.Images.Ownerless(ctx, after, sweepBatch)
 		if err == nil {
 			err = w.extend(ctx)
 		}
@@ -390,15 +390,15 @@ func (w *sweeper) removeOwnerless(ctx context.Context, d ports.DueImage) error {
 	if err := w.trashImage(ctx, d.OwnerID, d.ID); err != nil {
 		return err
 	}
-	if err := w.rec.Deletions.Mark(ctx, d.OwnerID, d.ID, nil, w.now()); err != nil && !errors.Is(err, domain.NotFound) {
+	if err := w.rec.Images.MarkDeleting(ctx, d.OwnerID, d.ID, nil, w.now()); err != nil && !errors.Is(err, domain.NotFound) {
 		return err
 	}
 	w.heed(ctx)
-	if _, err := w.rec.Deletions.Finish(ctx, d.OwnerID, d.ID, w.now()); err != nil {
+	if _, err := w.rec.Images.FinishDeletion(ctx, d.OwnerID, d.ID, w.now()); err != nil {
 		return err
 	}
 	// What else is kept by the owner's id, such as the usage.
-	return w.changeDirectory(ctx, func(tx ports.DirectoryTx) error { return tx.DeleteUser(ctx, d.OwnerID) })
+	return w.changeAccounts(ctx, func(tx ports.AccountsTx) error { return tx.DeleteUser(ctx, d.OwnerID) })
 }
 
 // imageBlob is a blob of an image, and what the database says of it.
@@ -461,7 +461,7 @@ func (w *sweeper) judge(ctx context.Context, batch []imageBlob) error {
 				ids = append(ids, batch[n].id)
 			}
 		}
-		states, err := w.rec.Deletions.States(ctx, batch[0].owner, ids)
+		states, err := w.rec.Images.States(ctx, batch[0].owner, ids)
 		if err != nil {
 			return err
 		}
@@ -691,7 +691,7 @@ func (w *sweeper) removeOld(ctx context.Context) error {
 		return nil
 	}
 	for {
-		n, err := w.rec.Sessions.DeleteExpired(ctx, w.surely(), sweepPage)
+		n, err := w.rec.Accounts.DeleteExpiredSessions(ctx, w.surely(), sweepPage)
 		if w.r.Sessions += n; err != nil {
 			return err
 		}
@@ -705,7 +705,7 @@ func (w *sweeper) removeOld(ctx context.Context) error {
 	// A link that was made this long ago is dead for at least its retention.
 	old := w.surely().Add(-domain.DeadLinkRetention - domain.MaxLinkSeconds*time.Second)
 	for {
-		n, err := w.rec.LinkChanges.DeleteOld(ctx, old, sweepPage)
+		n, err := w.rec.Links.DeleteOld(ctx, old, sweepPage)
 		if w.r.Links += n; err != nil {
 			return err
 		}

@@ -49,9 +49,9 @@ func BenchmarkSweepFiles(b *testing.B) {
 			quota := ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit}
 			for i := range n {
 				up := ports.Upload{ImageID: nthID(i), OwnerID: u.ID}
-				_, err := records.Uploads.Begin(ctx, up, up.UploadedAt)
+				_, err := records.Images.BeginUpload(ctx, up, up.UploadedAt)
 				require.NoError(b, err)
-				require.NoError(b, records.Uploads.Commit(ctx, up, domain.Image{Size: 1}, quota))
+				require.NoError(b, records.Images.CommitUpload(ctx, up, domain.Image{Size: 1}, quota))
 				// As fileblob lays it out, without its syncs.
 				folder := filepath.Join(dir, "images+", u.ID.String()+"+", up.ImageID.String()+"+")
 				require.NoError(b, os.MkdirAll(folder, 0o700))

@@ -41,21 +41,21 @@ func (w *world) ready(owner, id domain.ID) {
 	w.t.Helper()
 	now := w.clock.now()
 	up := ports.Upload{ImageID: id, OwnerID: owner, UploadedAt: now, LeaseUntil: now.Add(time.Minute)}
-	_, err := w.cfg.Records.Uploads.Begin(ctx, up, now)
+	_, err := w.cfg.Records.Images.BeginUpload(ctx, up, now)
 	require.NoError(w.t, err)
 	w.putBlob(keyOf(owner, id, "original"))
 	img := domain.Image{ID: id, OwnerID: owner, State: domain.ImageReady, Size: 1, Filename: "a.jpg", UploadedAt: now}
-	change := func(fn func(tx ports.DirectoryTx) error) {
-		require.NoError(w.t, w.cfg.Records.Directory.Change(ctx, fn))
+	change := func(fn func(tx ports.AccountsTx) error) {
+		require.NoError(w.t, w.cfg.Records.Accounts.Change(ctx, fn))
 	}
-	_, err = w.cfg.Records.Users.Get(ctx, owner)
+	_, err = w.cfg.Records.Accounts.User(ctx, owner)
 	if errors.Is(err, domain.NotFound) { // the owner is there as long as it takes
-		change(func(tx ports.DirectoryTx) error {
+		change(func(tx ports.AccountsTx) error {
 			return tx.SaveUser(ctx, domain.User{ID: owner, Username: owner.String(), IsActive: true})
 		})
-		defer change(func(tx ports.DirectoryTx) error { return tx.DeleteUser(ctx, owner) })
+		defer change(func(tx ports.AccountsTx) error { return tx.DeleteUser(ctx, owner) })
 	}
-	require.NoError(w.t, w.cfg.Records.Uploads.Commit(ctx, up, img, ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit}))
+	require.NoError(w.t, w.cfg.Records.Images.CommitUpload(ctx, up, img, ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit}))
 }
 
 // What an upload left that raced with the deletion of its user (the record, the usage,
@@ -69,7 +69,7 @@ func TestPromiseDeletedUsersImages(t *testing.T) {
 		w.putBlob(keyOf(gone, nthID(1), "thumbnails/x-200.jpg"))
 		w.putBlob(keyOf(gone, nthID(2), "original")) // no record
 		late := ports.Upload{ImageID: nthID(3), OwnerID: gone, LeaseUntil: w.clock.now().Add(-time.Minute)}
-		_, err := w.cfg.Records.Uploads.Begin(ctx, late, w.clock.now()) // its maker died
+		_, err := w.cfg.Records.Images.BeginUpload(ctx, late, w.clock.now()) // its maker died
 		require.NoError(t, err)
 		w.putBlob(keyOf(gone, nthID(3), "original"))
 
@@ -85,7 +85,7 @@ func TestPromiseDeletedUsersImages(t *testing.T) {
 		usage, err := w.cfg.Records.Images.Usage(ctx, gone)
 		require.NoError(t, err)
 		assert.Zero(t, usage)
-		states, err := w.cfg.Records.Deletions.States(ctx, gone, []domain.ID{nthID(1), nthID(2), nthID(3)})
+		states, err := w.cfg.Records.Images.States(ctx, gone, []domain.ID{nthID(1), nthID(2), nthID(3)})
 		require.NoError(t, err)
 		assert.Empty(t, states)
 		_, err = w.svc.EmptyTrash(ctx, w.root)
@@ -259,7 +259,7 @@ func (b countedBlobs) List(ctx context.Context, prefix, after string, limit int)
 }
 
 type countedDeletions struct {
-	ports.Deletions
+	ports.Images
 	*work
 }
 
@@ -267,19 +267,19 @@ func (d countedDeletions) States(ctx context.Context, owner domain.ID, ids []dom
 	d.mu.Lock()
 	d.statesWereAsked += len(ids)
 	d.mu.Unlock()
-	states, err := d.Deletions.States(ctx, owner, ids)
+	states, err := d.Images.States(ctx, owner, ids)
 	return states, errors.Join(err, d.add(len(ids)))
 }
 
 func (d countedDeletions) Ownerless(ctx context.Context, after domain.ID, limit int) ([]ports.DueImage, domain.ID, error) {
-	found, next, err := d.Deletions.Ownerless(ctx, after, limit)
+	found, next, err := d.Images.Ownerless(ctx, after, limit)
 	return found, next, errors.Join(err, d.add(limit))
 }
 
 func (w *world) counted() *work {
 	c := &work{errStop: domain.Errorf(domain.Unavailable, "interrupted")}
 	w.cfg.Blobs = countedBlobs{w.cfg.Blobs, c}
-	w.cfg.Records.Deletions = countedDeletions{w.cfg.Records.Deletions, c}
+	w.cfg.Records.Images = countedDeletions{w.cfg.Records.Images, c}
 	return c
 }
 

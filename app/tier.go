@@ -26,7 +26,7 @@ func (s *Service) Tiers(ctx context.Context, actor domain.Actor) ([]domain.Tier,
 	if err := s.requireAdmin(ctx, actor, "tier.list"); err != nil {
 		return nil, err
 	}
-	return s.rec.Tiers.List(ctx)
+	return s.rec.Accounts.Tiers(ctx)
 }
 
 // Tier returns one tier, for admins.
@@ -34,7 +34,7 @@ func (s *Service) Tier(ctx context.Context, actor domain.Actor, name string) (do
 	if err := s.requireAdmin(ctx, actor, "tier.show"); err != nil {
 		return domain.Tier{}, err
 	}
-	t, err := s.rec.Tiers.Get(ctx, name)
+	t, err := s.rec.Accounts.Tier(ctx, name)
 	return t, noSuchTier(err)
 }
 
@@ -62,14 +62,14 @@ func (s *Service) CreateTier(ctx context.Context, actor domain.Actor, name strin
 	if err := s.removeMembers(ctx, name, func() error { return nil }); err != nil {
 		return t, err
 	}
-	err := s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
-		switch _, err := tx.Tiers().Get(ctx, name); {
+	err := s.changeAccounts(ctx, func(tx ports.AccountsTx) error {
+		switch _, err := tx.Tier(ctx, name); {
 		case err == nil:
 			return domain.Errorf(domain.Conflict, "there is a tier of this name already")
 		case !errors.Is(err, domain.NotFound):
 			return err
 		}
-		if left, err := tx.Users().List(ctx, name, ports.Page{Limit: 1}); err != nil || len(left) > 0 {
+		if left, err := tx.Users(ctx, name, ports.Page{Limit: 1}); err != nil || len(left) > 0 {
 			return errors.Join(err, errMembersLeft(left))
 		}
 		if err := tx.SaveTier(ctx, t); err != nil {
@@ -93,7 +93,7 @@ func (s *Service) UpdateTier(ctx context.Context, actor domain.Actor, name strin
 	if err := s.requireAdmin(ctx, actor, "tier.update"); err != nil {
 		return t, err
 	}
-	before, err := s.rec.Tiers.Get(ctx, name)
+	before, err := s.rec.Accounts.Tier(ctx, name)
 	if err != nil {
 		return t, noSuchTier(err)
 	}
@@ -106,8 +106,8 @@ func (s *Service) UpdateTier(ctx context.Context, actor domain.Actor, name strin
 			return t, err
 		}
 	}
-	err = s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
-		before, err := tx.Tiers().Get(ctx, name)
+	err = s.changeAccounts(ctx, func(tx ports.AccountsTx) error {
+		before, err := tx.Tier(ctx, name)
 		if err != nil {
 			return noSuchTier(err)
 		}
@@ -183,7 +183,7 @@ func (s *Service) PreviewTier(ctx context.Context, actor domain.Actor, name stri
 			out.Permissions = append(out.Permissions, PermissionEffect{Permission: p, Gained: gained})
 		}
 	}
-	all, err := s.rec.Tiers.List(ctx)
+	all, err := s.rec.Accounts.Tiers(ctx)
 	if err != nil {
 		return out, err
 	}
@@ -194,7 +194,7 @@ func (s *Service) PreviewTier(ctx context.Context, actor domain.Actor, name stri
 			changed[i] = out.After
 		}
 	}
-	return out, eachMember(ctx, s.rec.Users, name, func(u domain.User) error {
+	return out, eachMember(ctx, s.rec.Accounts, name, func(u domain.User) error {
 		out.Members++
 		elsewhere := uniteFrom(others, u).Permissions
 		for i := range out.Permissions {
@@ -210,7 +210,7 @@ func (s *Service) PreviewTier(ctx context.Context, actor domain.Actor, name stri
 // besides. It is asked before the change, because a tier may have any number of members,
 // and nobody waits for their being read; what a member gets meanwhile is checked as that member's change.
 func (s *Service) checkMembers(ctx context.Context, changed domain.Tier) error {
-	all, err := s.rec.Tiers.List(ctx)
+	all, err := s.rec.Accounts.Tiers(ctx)
 	if err != nil {
 		return err
 	}
@@ -219,15 +219,15 @@ func (s *Service) checkMembers(ctx context.Context, changed domain.Tier) error {
 			all[i] = changed
 		}
 	}
-	return eachMember(ctx, s.rec.Users, changed.Name, func(u domain.User) error { return uniteFrom(all, u).CheckHeights() })
+	return eachMember(ctx, s.rec.Accounts, changed.Name, func(u domain.User) error { return uniteFrom(all, u).CheckHeights() })
 }
 
 // eachMember calls fn for every member of a tier; of the tier "", for every user.
-func eachMember(ctx context.Context, all ports.Users, tier string, fn func(domain.User) error) error {
+func eachMember(ctx context.Context, all ports.AccountsReader, tier string, fn func(domain.User) error) error {
 	const page = 200
 	var before domain.ID
 	for {
-		users, err := all.List(ctx, tier, ports.Page{Before: before, Limit: page})
+		users, err := all.Users(ctx, tier, ports.Page{Before: before, Limit: page})
 		if err != nil {
 			return err
 		}
@@ -250,8 +250,8 @@ func (s *Service) DeleteTier(ctx context.Context, actor domain.Actor, name strin
 	if err := s.requireAdmin(ctx, actor, "tier.delete"); err != nil {
 		return err
 	}
-	err := s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
-		t, err := tx.Tiers().Get(ctx, name)
+	err := s.changeAccounts(ctx, func(tx ports.AccountsTx) error {
+		t, err := tx.Tier(ctx, name)
 		if err != nil {
 			return noSuchTier(err)
 		}
@@ -282,9 +282,9 @@ const membersAtOnce = 200
 func (s *Service) removeMembers(ctx context.Context, tier string, goOn func() error) error {
 	for {
 		var n int
-		err := s.rec.Directory.Change(ctx, func(tx ports.DirectoryTx) (err error) {
+		err := s.rec.Accounts.Change(ctx, func(tx ports.AccountsTx) (err error) {
 			n = 0
-			switch _, err := tx.Tiers().Get(ctx, tier); {
+			switch _, err := tx.Tier(ctx, tier); {
 			case err == nil:
 				return nil
 			case !errors.Is(err, domain.NotFound):
@@ -305,7 +305,7 @@ func (s *Service) removeMembers(ctx context.Context, tier string, goOn func() er
 
 // sweepMembers goes on where the removal of a tier was interrupted.
 func (s *Service) sweepMembers(ctx context.Context, goOn func() error) error {
-	names, err := s.rec.Tiers.Gone(ctx)
+	names, err := s.rec.Accounts.DeletedTiers(ctx)
 	if err != nil {
 		return err
 	}
@@ -317,9 +317,9 @@ func (s *Service) sweepMembers(ctx context.Context, goOn func() error) error {
 	return nil
 }
 
-// changeDirectory changes who may do what, and lets it act before it returns.
-func (s *Service) changeDirectory(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
-	err := s.rec.Directory.Change(ctx, fn)
+// changeAccounts changes who may do what, and lets it act before it returns.
+func (s *Service) changeAccounts(ctx context.Context, fn func(tx ports.AccountsTx) error) error {
+	err := s.rec.Accounts.Change(ctx, fn)
 	s.feed.tried(err)
 	s.heed(ctx)
 	return err

@@ -91,7 +91,7 @@ func (s *Service) RestoreTrash(ctx context.Context, actor domain.Actor, keys ...
 			}
 		}
 	}
-	return n, s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+	return n, s.changeAccounts(ctx, func(tx ports.AccountsTx) error {
 		return tx.Record(ctx, s.audit(actor, "trash.restore", strings.Join(keys, ","), nil, map[string]any{"blobs": n}))
 	})
 }
@@ -107,7 +107,7 @@ func (s *Service) EmptyTrash(ctx context.Context, actor domain.Actor) (SweepRepo
 	if err != nil || r.AlreadyBusy {
 		return r, err
 	}
-	return r, s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+	return r, s.changeAccounts(ctx, func(tx ports.AccountsTx) error {
 		return tx.Record(ctx, s.audit(actor, "trash.empty", "", map[string]any{"blobs": r.Purged}, nil))
 	})
 }
@@ -121,7 +121,7 @@ func (s *Service) restoreOriginal(ctx context.Context, img domain.Image) error {
 	}
 	s.log.WarnContext(ctx, "an original came back from the trash: another copy of the database has swept this store", "image", img.ID.String())
 	// A deletion that ran meanwhile may have looked before the original was back.
-	state, err := s.rec.Deletions.State(ctx, img.OwnerID, img.ID)
+	state, err := s.rec.Images.State(ctx, img.OwnerID, img.ID)
 	if errors.Is(err, domain.NotFound) || err == nil && state != domain.ImageReady {
 		c, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()

@@ -205,7 +205,7 @@ func (s *Service) keep(ctx context.Context, actor domain.Actor, up ports.Upload,
 		return domain.Image{}, err
 	}
 	share.committing()
-	err := s.rec.Uploads.Commit(ctx, up, img, ports.Quota{MaxImages: limits.MaxImages, MaxBytes: limits.MaxStorageBytes})
+	err := s.rec.Images.CommitUpload(ctx, up, img, ports.Quota{MaxImages: limits.MaxImages, MaxBytes: limits.MaxStorageBytes})
 	switch code := domain.CodeOf(err); code {
 	case domain.Denied:
 		err = notActive()
@@ -275,7 +275,7 @@ func (s *Service) takeBytes(ctx context.Context, share *underWay, l domain.Limit
 func (s *Service) repeats(ctx context.Context, owner domain.ID, key string, refusal error) (bool, error) {
 	now := s.now()
 	up := ports.Upload{ImageID: s.cfg.NewID(), OwnerID: owner, UploadedAt: now, LeaseUntil: now.Add(uploadLease), Key: hashSecret(key)}
-	claim, err := s.rec.Uploads.Begin(ctx, up, now)
+	claim, err := s.rec.Images.BeginUpload(ctx, up, now)
 	if err != nil {
 		return false, err
 	}
@@ -386,7 +386,7 @@ func (s *Service) store(ctx context.Context, up ports.Upload, img domain.Image, 
 func (s *Service) settle(ctx context.Context, up ports.Upload, img domain.Image, lost error) (domain.Image, error) {
 	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	switch state, err := s.rec.Deletions.State(c, up.OwnerID, up.ImageID); {
+	switch state, err := s.rec.Images.State(c, up.OwnerID, up.ImageID); {
 	case err == nil && state == domain.ImageReady:
 		return img, nil
 	case err == nil && state == domain.ImagePending, errors.Is(err, domain.NotFound) && domain.CodeOf(lost) == domain.Conflict:
@@ -430,7 +430,7 @@ func (s *Service) begin(ctx, waiting context.Context, up *ports.Upload) (ports.C
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
 		now := s.now()
 		up.LeaseUntil = now.Add(uploadLease)
-		claim, err := s.rec.Uploads.Begin(ctx, *up, now)
+		claim, err := s.rec.Images.BeginUpload(ctx, *up, now)
 		if err != nil || claim.State != ports.ClaimBusy {
 			return claim, err
 		}
@@ -463,7 +463,7 @@ func (s *Service) repeated(ctx context.Context, actor domain.Actor, c ports.Clai
 func (s *Service) abort(ctx context.Context, up ports.Upload) {
 	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
 	defer cancel()
-	if err := s.rec.Uploads.Abort(c, up); err != nil {
+	if err := s.rec.Images.AbortUpload(c, up); err != nil {
 		s.log.WarnContext(ctx, "a refused upload's record is left to the sweep", "image", up.ImageID.String(), "error", err)
 	}
 }
@@ -474,7 +474,7 @@ func (s *Service) discard(ctx context.Context, up ports.Upload) {
 	defer cancel()
 	err := s.cfg.Blobs.Delete(c, originalKey(up.OwnerID, up.ImageID))
 	if err == nil {
-		err = s.rec.Uploads.Abort(c, up)
+		err = s.rec.Images.AbortUpload(c, up)
 	}
 	if err != nil {
 		s.log.WarnContext(ctx, "a refused upload is left to the sweep", "image", up.ImageID.String(), "error", err)
@@ -496,7 +496,7 @@ func (s *Service) keepAlive(ctx context.Context, cancel context.CancelCauseFunc,
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			err := s.rec.Uploads.Renew(ctx, up, s.now().Add(uploadLease))
+			err := s.rec.Images.RenewUpload(ctx, up, s.now().Add(uploadLease))
 			if errors.Is(err, domain.Conflict) {
 				cancel(domain.Wrap(domain.Unavailable, err, "the upload took too long to store; try again"))
 				return

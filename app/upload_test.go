@@ -96,7 +96,7 @@ func TestUploadRefused(t *testing.T) {
 			items, _, err := w.svc.Images(ctx, c.actor, ports.Page{Limit: 10})
 			require.NoError(t, err)
 			assert.Empty(t, items)
-			due, err := w.cfg.Records.Deletions.Due(ctx, w.clock.now().Add(time.Hour), domain.ID{}, 10)
+			due, err := w.cfg.Records.Images.DueDeletions(ctx, w.clock.now().Add(time.Hour), domain.ID{}, 10)
 			require.NoError(t, err)
 			assert.Empty(t, due, "a pending row was left")
 		})
@@ -135,13 +135,13 @@ func TestUploadBackends(t *testing.T) {
 
 // lossy loses the answer of a commit, which happened or not.
 type lossy struct {
-	ports.Uploads
+	ports.Images
 	happens bool
 }
 
-func (l *lossy) Commit(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+func (l *lossy) CommitUpload(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
 	if l.happens {
-		if err := l.Uploads.Commit(ctx, u, img, q); err != nil {
+		if err := l.Images.CommitUpload(ctx, u, img, q); err != nil {
 			return err
 		}
 	}
@@ -185,8 +185,8 @@ func promiseD4(t *testing.T) {
 		t.Run(fmt.Sprint("committed=", happens), func(t *testing.T) {
 			var l *lossy
 			w := newWorld(t, func(c *app.Config) {
-				l = &lossy{c.Records.Uploads, happens}
-				c.Records.Uploads = l
+				l = &lossy{c.Records.Images, happens}
+				c.Records.Images = l
 			})
 			anna := w.user("anna", domain.BasicTier)
 			in := func() app.UploadInput {
@@ -194,7 +194,7 @@ func promiseD4(t *testing.T) {
 			}
 			_, err := w.svc.Upload(ctx, anna, in())
 			assert.Equal(t, happens, err == nil, "what is known to be there is acknowledged")
-			w.cfg.Records.Uploads = l.Uploads
+			w.cfg.Records.Images = l.Images
 			retry := w.node()
 			img, err := retry.Upload(ctx, anna, in())
 			require.NoError(t, err)
@@ -415,7 +415,7 @@ func TestRefusalDoesNotWaitForTheStore(t *testing.T) {
 	_, err := w.svc.Upload(ctx, w.user("anna"), app.UploadInput{Body: bytes.NewReader(photo()), Size: -1})
 	assert.ErrorIs(t, err, domain.Unavailable)
 	assert.Less(t, time.Since(began), 5*time.Second)
-	due, err := w.cfg.Records.Deletions.Due(ctx, w.clock.now().Add(time.Hour), domain.ID{}, 10)
+	due, err := w.cfg.Records.Images.DueDeletions(ctx, w.clock.now().Add(time.Hour), domain.ID{}, 10)
 	require.NoError(t, err)
 	assert.Len(t, due, 1)
 }

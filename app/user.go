@@ -26,7 +26,7 @@ func (s *Service) Users(ctx context.Context, actor domain.Actor, tier string, p 
 		return nil, domain.ID{}, err
 	}
 	return paged(p, func(u domain.User) domain.ID { return u.ID }, func(p ports.Page) ([]domain.User, error) {
-		return s.rec.Users.List(ctx, tier, p)
+		return s.rec.Accounts.Users(ctx, tier, p)
 	})
 }
 
@@ -48,7 +48,7 @@ func (s *Service) UserByID(ctx context.Context, actor domain.Actor, id domain.ID
 }
 
 func (s *Service) userByName(ctx context.Context, username string) (domain.User, error) {
-	u, err := s.rec.Users.ByUsername(ctx, cleanUsername(username))
+	u, err := s.rec.Accounts.UserByName(ctx, cleanUsername(username))
 	return u, noSuchUser(err)
 }
 
@@ -75,7 +75,7 @@ func (s *Service) CreateUser(ctx context.Context, actor domain.Actor, username s
 	if err != nil {
 		return u, err
 	}
-	err = s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+	err = s.changeAccounts(ctx, func(tx ports.AccountsTx) error {
 		if err := s.applyUser(ctx, tx, &u, c, hash); err != nil {
 			return err
 		}
@@ -97,8 +97,8 @@ func (s *Service) UpdateUser(ctx context.Context, actor domain.Actor, username s
 	if err != nil {
 		return u, err
 	}
-	err = s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
-		before, err := tx.Users().ByUsername(ctx, cleanUsername(username))
+	err = s.changeAccounts(ctx, func(tx ports.AccountsTx) error {
+		before, err := tx.UserByName(ctx, cleanUsername(username))
 		if err != nil {
 			return noSuchUser(err)
 		}
@@ -134,9 +134,9 @@ func (s *Service) DeleteUser(ctx context.Context, actor domain.Actor, username s
 		return err
 	}
 	var u domain.User
-	err := s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+	err := s.changeAccounts(ctx, func(tx ports.AccountsTx) error {
 		var err error
-		if u, err = tx.Users().ByUsername(ctx, cleanUsername(username)); err != nil {
+		if u, err = tx.UserByName(ctx, cleanUsername(username)); err != nil {
 			return noSuchUser(err)
 		}
 		before := u
@@ -172,7 +172,7 @@ func (s *Service) removeUser(ctx context.Context, u domain.User) error {
 			break
 		}
 		for _, img := range imgs {
-			err := s.rec.Deletions.Mark(ctx, u.ID, img.ID, nil, s.now())
+			err := s.rec.Images.MarkDeleting(ctx, u.ID, img.ID, nil, s.now())
 			if err != nil && !errors.Is(err, domain.NotFound) {
 				return err
 			}
@@ -184,14 +184,14 @@ func (s *Service) removeUser(ctx context.Context, u domain.User) error {
 			}
 		}
 	}
-	return s.changeDirectory(ctx, func(tx ports.DirectoryTx) error { return tx.DeleteUser(ctx, u.ID) })
+	return s.changeAccounts(ctx, func(tx ports.AccountsTx) error { return tx.DeleteUser(ctx, u.ID) })
 }
 
-func checkLastAdmin(ctx context.Context, tx ports.DirectoryTx, before domain.User) error {
+func checkLastAdmin(ctx context.Context, tx ports.AccountsTx, before domain.User) error {
 	if !before.IsAdmin || !before.IsActive {
 		return nil
 	}
-	n, err := tx.Users().CountAdmins(ctx)
+	n, err := tx.CountAdmins(ctx)
 	if err == nil && n == 0 {
 		return domain.Errorf(domain.Conflict, "this is the last active admin: make another one first")
 	}
@@ -206,7 +206,7 @@ func (s *Service) newHash(ctx context.Context, c UserChange) (string, error) {
 	return s.hasher.hash(ctx, *c.Password)
 }
 
-func saveUser(ctx context.Context, tx ports.DirectoryTx, u domain.User) error {
+func saveUser(ctx context.Context, tx ports.AccountsTx, u domain.User) error {
 	err := tx.SaveUser(ctx, u)
 	if errors.Is(err, domain.Conflict) {
 		return domain.Wrap(domain.Conflict, err, "there is a user of this name already")
@@ -214,7 +214,7 @@ func saveUser(ctx context.Context, tx ports.DirectoryTx, u domain.User) error {
 	return err
 }
 
-func (s *Service) applyUser(ctx context.Context, tx ports.DirectoryTx, u *domain.User, c UserChange, hash string) error {
+func (s *Service) applyUser(ctx context.Context, tx ports.AccountsTx, u *domain.User, c UserChange, hash string) error {
 	if c.Email != nil {
 		u.Email = *c.Email
 	}
@@ -243,7 +243,7 @@ func (s *Service) applyUser(ctx context.Context, tx ports.DirectoryTx, u *domain
 	if c.Tiers == nil && c.Permissions == nil {
 		return nil
 	}
-	all, err := tx.Tiers().List(ctx)
+	all, err := tx.Tiers(ctx)
 	if err != nil {
 		return err
 	}
@@ -268,12 +268,12 @@ func (s *Service) BootstrapTiers(ctx context.Context) error {
 	if err := s.feed.sync(ctx); err != nil {
 		return err
 	}
-	if all, err := s.rec.Tiers.List(ctx); err == nil && hasPredefined(all) {
+	if all, err := s.rec.Accounts.Tiers(ctx); err == nil && hasPredefined(all) {
 		return nil // the usual start: no transaction
 	}
-	return s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+	return s.changeAccounts(ctx, func(tx ports.AccountsTx) error {
 		for _, t := range domain.PredefinedTiers(s.now()) {
-			_, err := tx.Tiers().Get(ctx, t.Name)
+			_, err := tx.Tier(ctx, t.Name)
 			if err == nil {
 				continue
 			}
@@ -308,7 +308,7 @@ func (s *Service) Bootstrap(ctx context.Context, adminPassword string) (generate
 	if err := s.BootstrapTiers(ctx); err != nil {
 		return "", err
 	}
-	if n, err := s.rec.Users.CountAdmins(ctx); err == nil && n > 0 {
+	if n, err := s.rec.Accounts.CountAdmins(ctx); err == nil && n > 0 {
 		return "", nil // the usual start: no transaction, no password hash
 	}
 	password := adminPassword
@@ -320,9 +320,9 @@ func (s *Service) Bootstrap(ctx context.Context, adminPassword string) (generate
 		return "", err
 	}
 	made := false
-	err = s.changeDirectory(ctx, func(tx ports.DirectoryTx) error {
+	err = s.changeAccounts(ctx, func(tx ports.AccountsTx) error {
 		made = false
-		if n, err := tx.Users().CountAdmins(ctx); err != nil || n > 0 {
+		if n, err := tx.CountAdmins(ctx); err != nil || n > 0 {
 			return err
 		}
 		now := s.now()

@@ -127,7 +127,7 @@ func (w *verifier) original(ctx context.Context, img domain.Image) error {
 		return err
 	}
 	// It may have been deleted since it was listed.
-	state, err := w.rec.Deletions.State(ctx, img.OwnerID, img.ID)
+	state, err := w.rec.Images.State(ctx, img.OwnerID, img.ID)
 	if errors.Is(err, domain.NotFound) || err == nil && state != domain.ImageReady {
 		return nil
 	}
@@ -242,7 +242,7 @@ func (w *verifier) usages(ctx context.Context) error {
 	if !w.owner.IsZero() {
 		return w.usage(ctx, w.owner)
 	}
-	return eachMember(ctx, w.rec.Users, "", func(u domain.User) error { return w.usage(ctx, u.ID) })
+	return eachMember(ctx, w.rec.Accounts, "", func(u domain.User) error { return w.usage(ctx, u.ID) })
 }
 
 // usageTries is how often the images of a user are added up while uploads and deletions of theirs go on.
@@ -275,7 +275,7 @@ func (w *verifier) usage(ctx context.Context, owner domain.ID) error {
 		}
 		f := Finding{Kind: FindingUsage, Owner: owner, Detail: fmt.Sprintf("%d images of %d bytes are counted, and there are %d of %d", counted.Images, counted.Bytes, is.Images, is.Bytes)}
 		if w.RepairUsage {
-			if _, err := w.rec.Deletions.Recount(ctx, owner); err != nil {
+			if _, err := w.rec.Images.RecountUsage(ctx, owner); err != nil {
 				return err
 			}
 			f.Repaired = true

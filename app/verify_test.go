@@ -30,13 +30,13 @@ func (m *miscounting) Usage(ctx context.Context, owner domain.ID) (domain.Usage,
 }
 
 type recounting struct {
-	ports.Deletions
+	ports.Images
 	m *miscounting
 }
 
-func (r recounting) Recount(ctx context.Context, owner domain.ID) (domain.Usage, error) {
+func (r recounting) RecountUsage(ctx context.Context, owner domain.ID) (domain.Usage, error) {
 	r.m.off = 0
-	return r.Deletions.Recount(ctx, owner)
+	return r.Images.RecountUsage(ctx, owner)
 }
 
 // Verify tells of what is missing, damaged, without a record or counted wrongly, and of nothing else.
@@ -44,7 +44,7 @@ func TestVerifyTellsWhatIsWrong(t *testing.T) {
 	m := &miscounting{}
 	w := newWorld(t, func(c *app.Config) {
 		m.Images, c.Records.Images = c.Records.Images, m
-		c.Records.Deletions = recounting{c.Records.Deletions, m}
+		c.Records.Images = recounting{c.Records.Images, m}
 	})
 	anna, bert := w.user("anna", domain.EnterpriseTier), w.user("bert", domain.EnterpriseTier)
 	key := func(img domain.Image) string {

@@ -6,8 +6,8 @@ import (
 	"github.com/imagify-api/imagify/domain"
 )
 
-// Audit reads the audit log, which Directory, Deletions and LinkChanges write
-// beside the changes they make.
+// Audit reads the audit log, which Accounts, Images and Links write in the transactions
+// of the changes they make.
 type Audit interface {
 	// List returns entries, newest first, within the range; a non-empty actor
 	// leaves only those of that user name.

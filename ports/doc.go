@@ -1,5 +1,5 @@
-// Package ports says what imagify's core needs from outside: one small
-// interface a file, its contract in its comments. An adapter is right when the
+// Package ports says what imagify's core needs from outside: one noun, one
+// interface, its contract in its comments. An adapter is right when the
 // suite of package porttest passes on it.
 //
 // Rules that hold for every port:

@@ -25,10 +25,9 @@ type Links interface {
 	// ListAll returns everybody's links, newest first, made within the range; next
 	// as in Images.ListAll.
 	ListAll(ctx context.Context, r TimeRange, p Page) (links []domain.Link, next domain.ID, err error)
-}
+	// Owner returns whose link it is, or domain.NotFound.
+	Owner(ctx context.Context, id domain.ID) (domain.ID, error)
 
-// LinkChanges changes links that exist.
-type LinkChanges interface {
 	// Revoke marks an owner's link as revoked at now, writes the audit entry if one
 	// is given and the change to the feed, in one transaction. A link that is revoked
 	// already stays as it is and is no error. domain.NotFound as in Get.
@@ -44,8 +43,6 @@ type LinkChanges interface {
 	// DeleteOld removes up to limit links that were made before the given time,
 	// and reports how many it removed.
 	DeleteOld(ctx context.Context, madeBefore time.Time, limit int) (int, error)
-	// Owner returns whose link it is, or domain.NotFound.
-	Owner(ctx context.Context, id domain.ID) (domain.ID, error)
 }
 
 // ViewBatch is views to add, by the links' hashes.

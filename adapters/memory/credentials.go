@@ -9,10 +9,8 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-type sessions struct{ r *records }
-
-// Create implements ports.Sessions.
-func (p sessions) Create(ctx context.Context, s domain.Session, bound int) error {
+// CreateSession implements ports.Accounts.
+func (p accounts) CreateSession(ctx context.Context, s domain.Session, bound int) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -60,8 +58,8 @@ func (r *records) dropOldest(user domain.ID, keep int) {
 	}
 }
 
-// Get implements ports.Sessions.
-func (p sessions) Get(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
+// Session implements ports.Accounts.
+func (p accounts) Session(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
 	if err := ended(ctx); err != nil {
 		return domain.Session{}, err
 	}
@@ -74,8 +72,8 @@ func (p sessions) Get(ctx context.Context, hash domain.SecretHash) (domain.Sessi
 	return s, nil
 }
 
-// Delete implements ports.Sessions.
-func (p sessions) Delete(ctx context.Context, hash domain.SecretHash) error {
+// DeleteSession implements ports.Accounts.
+func (p accounts) DeleteSession(ctx context.Context, hash domain.SecretHash) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -87,8 +85,8 @@ func (p sessions) Delete(ctx context.Context, hash domain.SecretHash) error {
 	return nil
 }
 
-// DeleteExpired implements ports.Sessions.
-func (p sessions) DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error) {
+// DeleteExpiredSessions implements ports.Accounts.
+func (p accounts) DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error) {
 	if err := ended(ctx); err != nil {
 		return 0, err
 	}
@@ -107,8 +105,6 @@ func (p sessions) DeleteExpired(ctx context.Context, now time.Time, limit int) (
 	return n, nil
 }
 
-type tokens struct{ r *records }
-
 func noToken() error { return domain.Errorf(domain.NotFound, "no such token") }
 
 func (r *records) addToken(t domain.Token) {
@@ -122,8 +118,8 @@ func (r *records) removeToken(t domain.Token) {
 	r.tokensOf.remove(t.UserID, t.ID)
 }
 
-// Create implements ports.Tokens.
-func (p tokens) Create(ctx context.Context, t domain.Token, bound int) error {
+// CreateToken implements ports.Accounts.
+func (p accounts) CreateToken(ctx context.Context, t domain.Token, bound int) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -144,8 +140,8 @@ func (p tokens) Create(ctx context.Context, t domain.Token, bound int) error {
 	return nil
 }
 
-// ByHash implements ports.Tokens.
-func (p tokens) ByHash(ctx context.Context, hash domain.SecretHash) (domain.Token, error) {
+// Token implements ports.Accounts.
+func (p accounts) Token(ctx context.Context, hash domain.SecretHash) (domain.Token, error) {
 	if err := ended(ctx); err != nil {
 		return domain.Token{}, err
 	}
@@ -158,8 +154,8 @@ func (p tokens) ByHash(ctx context.Context, hash domain.SecretHash) (domain.Toke
 	return t, nil
 }
 
-// List implements ports.Tokens.
-func (p tokens) List(ctx context.Context, userID domain.ID, pg ports.Page) ([]domain.Token, error) {
+// Tokens implements ports.Accounts.
+func (p accounts) Tokens(ctx context.Context, userID domain.ID, pg ports.Page) ([]domain.Token, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
@@ -169,8 +165,8 @@ func (p tokens) List(ctx context.Context, userID domain.ID, pg ports.Page) ([]do
 	return list, nil
 }
 
-// Delete implements ports.Tokens.
-func (p tokens) Delete(ctx context.Context, userID, id domain.ID) error {
+// DeleteToken implements ports.Accounts.
+func (p accounts) DeleteToken(ctx context.Context, userID, id domain.ID) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}

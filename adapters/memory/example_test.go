@@ -19,7 +19,7 @@ func Example() {
 	records := memory.NewRecords(memory.Options{Now: func() time.Time { return now }})
 	blobs := memory.NewBlobs(memory.Options{})
 
-	err := records.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+	err := records.Accounts.Change(ctx, func(tx ports.AccountsTx) error {
 		for _, t := range domain.PredefinedTiers(now) {
 			if err := tx.SaveTier(ctx, t); err != nil {
 				return err
@@ -31,7 +31,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	anna, err := records.Users.ByUsername(ctx, "anna")
+	anna, err := records.Accounts.UserByName(ctx, "anna")
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -71,7 +71,7 @@ func (p images) List(ctx context.Context, ownerID domain.ID, pg ports.Page) ([]d
 	return list, nil
 }
 
-// ListIDs implements ports.ImageLister.
+// ListIDs implements ports.Images.
 func (p images) ListIDs(ctx context.Context, ownerID domain.ID, pg ports.Page) ([]domain.ID, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err
@@ -109,10 +109,8 @@ func (p images) Usage(ctx context.Context, ownerID domain.ID) (domain.Usage, err
 	return p.r.usage[ownerID], nil
 }
 
-type deletions struct{ r *records }
-
-// Mark implements ports.Deletions.
-func (p deletions) Mark(ctx context.Context, ownerID, id domain.ID, entry *domain.AuditEntry, _ time.Time) error {
+// MarkDeleting implements ports.Images.
+func (p images) MarkDeleting(ctx context.Context, ownerID, id domain.ID, entry *domain.AuditEntry, _ time.Time) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -144,8 +142,8 @@ func (i image) waits(now time.Time) bool {
 	return i.State == domain.ImageDeleting || i.State == domain.ImagePending && i.lease.Before(now)
 }
 
-// Finish implements ports.Deletions.
-func (p deletions) Finish(ctx context.Context, ownerID, id domain.ID, now time.Time) (bool, error) {
+// FinishDeletion implements ports.Images.
+func (p images) FinishDeletion(ctx context.Context, ownerID, id domain.ID, now time.Time) (bool, error) {
 	if err := ended(ctx); err != nil {
 		return false, err
 	}
@@ -160,8 +158,8 @@ func (p deletions) Finish(ctx context.Context, ownerID, id domain.ID, now time.T
 	return true, nil
 }
 
-// Due implements ports.Deletions.
-func (p deletions) Due(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error) {
+// DueDeletions implements ports.Images.
+func (p images) DueDeletions(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
@@ -183,8 +181,8 @@ func (p deletions) Due(ctx context.Context, now time.Time, after domain.ID, limi
 	return due, nil
 }
 
-// State implements ports.Deletions.
-func (p deletions) State(ctx context.Context, ownerID, id domain.ID) (domain.ImageState, error) {
+// State implements ports.Images.
+func (p images) State(ctx context.Context, ownerID, id domain.ID) (domain.ImageState, error) {
 	if err := ended(ctx); err != nil {
 		return "", err
 	}
@@ -197,8 +195,8 @@ func (p deletions) State(ctx context.Context, ownerID, id domain.ID) (domain.Ima
 	return i.State, nil
 }
 
-// States implements ports.Deletions.
-func (p deletions) States(ctx context.Context, ownerID domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
+// States implements ports.Images.
+func (p images) States(ctx context.Context, ownerID domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
@@ -213,8 +211,8 @@ func (p deletions) States(ctx context.Context, ownerID domain.ID, ids []domain.I
 	return states, nil
 }
 
-// Ownerless implements ports.Deletions.
-func (p deletions) Ownerless(ctx context.Context, after domain.ID, limit int) (found []ports.DueImage, next domain.ID, err error) {
+// Ownerless implements ports.Images.
+func (p images) Ownerless(ctx context.Context, after domain.ID, limit int) (found []ports.DueImage, next domain.ID, err error) {
 	if err := ended(ctx); err != nil {
 		return nil, next, err
 	}
@@ -239,8 +237,8 @@ func (p deletions) Ownerless(ctx context.Context, after domain.ID, limit int) (f
 	return found, next, nil
 }
 
-// Recount implements ports.Deletions.
-func (p deletions) Recount(ctx context.Context, ownerID domain.ID) (domain.Usage, error) {
+// RecountUsage implements ports.Images.
+func (p images) RecountUsage(ctx context.Context, ownerID domain.ID) (domain.Usage, error) {
 	if err := ended(ctx); err != nil {
 		return domain.Usage{}, err
 	}

@@ -101,27 +101,27 @@ func TestRateLimitsRefuseWhatIsNoRate(t *testing.T) {
 	}
 }
 
-// TestChangeThatPanics: a panic in a Directory's function takes back what it wrote and locks nobody out.
+// TestChangeThatPanics: a panic in the function of Accounts.Change takes back what it wrote and locks nobody out.
 func TestChangeThatPanics(t *testing.T) {
 	t.Parallel()
 	r := NewRecords(Options{})
 	id := domain.FirstIDAt(time.Now())
 	assert.Panics(t, func() {
-		_ = r.Directory.Change(t.Context(), func(tx ports.DirectoryTx) error {
+		_ = r.Accounts.Change(t.Context(), func(tx ports.AccountsTx) error {
 			require.NoError(t, tx.SaveUser(t.Context(), domain.User{ID: id, Username: "u"}))
 			panic("boom")
 		})
 	})
-	_, err := r.Users.Get(t.Context(), id)
+	_, err := r.Accounts.User(t.Context(), id)
 	assert.Equal(t, domain.NotFound, domain.CodeOf(err))
 }
 
 // TestKeysAreForgotten: an idempotency key takes no room once its time is over.
 func TestKeysAreForgotten(t *testing.T) {
 	t.Parallel()
-	uploader := NewRecords(Options{}).Uploads.(uploads)
+	uploader := NewRecords(Options{}).Images.(images)
 	begin := func(n int, at time.Time) {
-		_, err := uploader.Begin(t.Context(), upload(n, at), at)
+		_, err := uploader.BeginUpload(t.Context(), upload(n, at), at)
 		require.NoError(t, err)
 	}
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -127,11 +127,9 @@ func (r *records) stays(user domain.ID) bool {
 	return ok && !u.Deleting
 }
 
-type linkChanges struct{ r *records }
-
-// Revoke implements ports.LinkChanges. Where the link was revoked already nothing
+// Revoke implements ports.Links. Where the link was revoked already nothing
 // changes, so that no audit entry is written either.
-func (p linkChanges) Revoke(ctx context.Context, ownerID, id domain.ID, entry *domain.AuditEntry, now time.Time) error {
+func (p links) Revoke(ctx context.Context, ownerID, id domain.ID, entry *domain.AuditEntry, now time.Time) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -153,9 +151,9 @@ func (p linkChanges) Revoke(ctx context.Context, ownerID, id domain.ID, entry *d
 	return nil
 }
 
-// TakeView implements ports.LinkChanges. It reports false for an unknown link
+// TakeView implements ports.Links. It reports false for an unknown link
 // and for one without a bound.
-func (p linkChanges) TakeView(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error) {
+func (p links) TakeView(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error) {
 	if err := ended(ctx); err != nil {
 		return false, err
 	}
@@ -170,8 +168,8 @@ func (p linkChanges) TakeView(ctx context.Context, token domain.SecretHash, now 
 	return true, nil
 }
 
-// AddViews implements ports.LinkChanges.
-func (p linkChanges) AddViews(ctx context.Context, b ports.ViewBatch) error {
+// AddViews implements ports.Links.
+func (p links) AddViews(ctx context.Context, b ports.ViewBatch) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -190,8 +188,8 @@ func (p linkChanges) AddViews(ctx context.Context, b ports.ViewBatch) error {
 	return nil
 }
 
-// DeleteOld implements ports.LinkChanges.
-func (p linkChanges) DeleteOld(ctx context.Context, madeBefore time.Time, limit int) (int, error) {
+// DeleteOld implements ports.Links.
+func (p links) DeleteOld(ctx context.Context, madeBefore time.Time, limit int) (int, error) {
 	if err := ended(ctx); err != nil {
 		return 0, err
 	}
@@ -216,8 +214,8 @@ func (p linkChanges) DeleteOld(ctx context.Context, madeBefore time.Time, limit 
 	return len(old), nil
 }
 
-// Owner implements ports.LinkChanges.
-func (p linkChanges) Owner(ctx context.Context, id domain.ID) (domain.ID, error) {
+// Owner implements ports.Links.
+func (p links) Owner(ctx context.Context, id domain.ID) (domain.ID, error) {
 	if err := ended(ctx); err != nil {
 		return domain.ID{}, err
 	}

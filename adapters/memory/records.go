@@ -61,7 +61,7 @@ type lease struct {
 
 // NewRecords returns an empty database in memory.
 //
-// Directory.Change holds everything else back while its function runs, which
+// Accounts.Change holds everything else back while its function runs, which
 // therefore must use nothing but its transaction.
 func NewRecords(o Options) ports.Records {
 	r := &records{
@@ -88,17 +88,10 @@ func NewRecords(o Options) ports.Records {
 		leases:      map[string]lease{},
 	}
 	return ports.Records{
-		Users:        users{r: r},
-		Tiers:        tiers{r: r},
-		Directory:    directory{r},
+		Accounts:     accounts{accountsReader{r: r}},
 		Images:       images{r},
-		Uploads:      uploads{r},
-		Deletions:    deletions{r},
 		Links:        links{r},
-		LinkChanges:  linkChanges{r},
 		Audit:        audit{r},
-		Sessions:     sessions{r},
-		Tokens:       tokens{r},
 		Changes:      changes{r},
 		Leases:       leases{r},
 		Installation: installation{r},

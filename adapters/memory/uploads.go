@@ -49,10 +49,8 @@ func claimLost() error {
 	return domain.Errorf(domain.Conflict, "the upload took too long and was given up; upload again")
 }
 
-type uploads struct{ r *records }
-
-// Begin implements ports.Uploads.
-func (p uploads) Begin(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+// BeginUpload implements ports.Images.
+func (p images) BeginUpload(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
 	if err := ended(ctx); err != nil {
 		return ports.Claim{}, err
 	}
@@ -94,8 +92,8 @@ func (r *records) forgetKeys(now time.Time) {
 	}
 }
 
-// Renew implements ports.Uploads.
-func (p uploads) Renew(ctx context.Context, u ports.Upload, leaseUntil time.Time) error {
+// RenewUpload implements ports.Images.
+func (p images) RenewUpload(ctx context.Context, u ports.Upload, leaseUntil time.Time) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -115,8 +113,8 @@ func (p uploads) Renew(ctx context.Context, u ports.Upload, leaseUntil time.Time
 	return nil
 }
 
-// Commit implements ports.Uploads.
-func (p uploads) Commit(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+// CommitUpload implements ports.Images.
+func (p images) CommitUpload(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -156,8 +154,8 @@ func quotaExceeded(limit domain.Limit, used int64, what string) error {
 	return err
 }
 
-// Abort implements ports.Uploads.
-func (p uploads) Abort(ctx context.Context, u ports.Upload) error {
+// AbortUpload implements ports.Images.
+func (p images) AbortUpload(ctx context.Context, u ports.Upload) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}

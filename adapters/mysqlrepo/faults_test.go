@@ -117,8 +117,8 @@ func TestOpenFails(t *testing.T) {
 	})
 }
 
-func tier(name string) func(ports.DirectoryTx) error {
-	return func(tx ports.DirectoryTx) error { return tx.SaveTier(context.Background(), domain.Tier{Name: name}) }
+func tier(name string) func(ports.AccountsTx) error {
+	return func(tx ports.AccountsTx) error { return tx.SaveTier(context.Background(), domain.Tier{Name: name}) }
 }
 
 // A deadlock ends one of the two; a lock that another keeps for too long ends the
@@ -129,8 +129,8 @@ func TestDeadlockAndLockWait(t *testing.T) {
 		ctx := t.Context()
 		before, err := db.Records().Changes.Since(ctx, "")
 		require.NoError(t, err)
-		require.NoError(t, db.Records().Directory.Change(ctx, tier("gold")))
-		require.NoError(t, db.Records().Directory.Change(ctx, tier("zinc")))
+		require.NoError(t, db.Records().Accounts.Change(ctx, tier("gold")))
+		require.NoError(t, db.Records().Accounts.Change(ctx, tier("zinc")))
 
 		// An outsider holds one tier, the change another; then each wants the other's.
 		outside, err := db.db.DB.BeginTx(ctx, nil)
@@ -140,7 +140,7 @@ func TestDeadlockAndLockWait(t *testing.T) {
 		tries := 0
 		var outsiders error
 		waited := make(chan struct{})
-		require.NoError(t, db.Records().Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+		require.NoError(t, db.Records().Accounts.Change(ctx, func(tx ports.AccountsTx) error {
 			if tries++; tries == 1 {
 				if err := tier("zinc")(tx); err != nil {
 					return err
@@ -165,7 +165,7 @@ func TestDeadlockAndLockWait(t *testing.T) {
 		_, err = holder.ExecContext(ctx, "UPDATE tiers SET title = 'x' WHERE name = 'gold'")
 		require.NoError(t, err)
 		tries = 0
-		require.NoError(t, db.Records().Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+		require.NoError(t, db.Records().Accounts.Change(ctx, func(tx ports.AccountsTx) error {
 			if tries++; tries == 2 {
 				assert.NoError(t, holder.Rollback())
 			}
@@ -185,7 +185,7 @@ func TestConnectionKilled(t *testing.T) {
 		db := s.fresh(t)
 		ctx := t.Context()
 		tries := 0
-		require.NoError(t, db.Records().Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+		require.NoError(t, db.Records().Accounts.Change(ctx, func(tx ports.AccountsTx) error {
 			require.NoError(t, tier(fmt.Sprintf("try%d", tries))(tx))
 			if tries++; tries == 1 {
 				kill(t, s)
@@ -193,7 +193,7 @@ func TestConnectionKilled(t *testing.T) {
 			return tier("gold")(tx)
 		}))
 		assert.Equal(t, 2, tries)
-		tiers, err := db.Records().Tiers.List(ctx)
+		tiers, err := db.Records().Accounts.Tiers(ctx)
 		require.NoError(t, err)
 		var names []string
 		for _, found := range tiers {
@@ -244,7 +244,7 @@ func TestDuplicateKeyRaces(t *testing.T) {
 					u := ports.Upload{
 						ImageID: newID(), OwnerID: owner, UploadedAt: now, LeaseUntil: now.Add(time.Minute), Key: domain.SecretHash{9},
 					}
-					claim, err := db.Records().Uploads.Begin(ctx, u, now)
+					claim, err := db.Records().Images.BeginUpload(ctx, u, now)
 					if assert.NoError(t, err) && claim.State == ports.ClaimWon {
 						claims.Add(1)
 					}
@@ -334,7 +334,7 @@ func TestServerAway(t *testing.T) {
 	s := newServer(t, realserver.StartMariaDB(t))
 	db := s.fresh(t)
 	s.Kill()
-	_, err := db.Records().Users.Get(t.Context(), newID())
+	_, err := db.Records().Accounts.User(t.Context(), newID())
 	require.ErrorIs(t, err, domain.Unavailable)
 	_, err = upload(t.Context(), db, newID())
 	require.ErrorIs(t, err, domain.Unavailable)
@@ -372,17 +372,17 @@ func TestServerSilent(t *testing.T) {
 					return err
 				})
 				within(defaultTimeout, "a write", func() error {
-					return db.Records().Directory.Change(t.Context(), tier("gold"))
+					return db.Records().Accounts.Change(t.Context(), tier("gold"))
 				})
 			})
 		}
 		wg.Wait()
 		proxy.Heal(t)
-		require.NoError(t, db.Records().Directory.Change(t.Context(), tier("gold")))
+		require.NoError(t, db.Records().Accounts.Change(t.Context(), tier("gold")))
 
 		// It becomes silent between the last statement and the COMMIT.
 		within(answerTimeout, "a COMMIT", func() error {
-			return db.Records().Directory.Change(t.Context(), func(tx ports.DirectoryTx) error {
+			return db.Records().Accounts.Change(t.Context(), func(tx ports.AccountsTx) error {
 				defer proxy.Swallow(t)
 				return tier("silver")(tx)
 			})
@@ -421,10 +421,10 @@ func TestServersSettings(t *testing.T) {
 				}
 				ctx, here, there := t.Context(), one.Records(), other.Records()
 				name = `o'neill "\\" || x`
-				require.NoError(t, here.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+				require.NoError(t, here.Accounts.Change(ctx, func(tx ports.AccountsTx) error {
 					return errors.Join(tx.SaveTier(ctx, domain.Tier{Name: "gold", Title: name}), tx.SaveTier(ctx, domain.Tier{Name: "silver"}))
 				}))
-				tiers, err := there.Tiers.List(ctx)
+				tiers, err := there.Accounts.Tiers(ctx)
 				require.NoError(t, err)
 				require.Len(t, tiers, 2)
 				assert.Equal(t, name, tiers[0].Title)
@@ -432,9 +432,9 @@ func TestServersSettings(t *testing.T) {
 				// A sign-out is one statement, on a connection that has ended a transaction.
 				session := domain.Session{Hash: domain.SecretHash{1}, UserID: newID(), CreatedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)}
 				for range 4 {
-					require.NoError(t, here.Sessions.Create(ctx, session, 0))
-					require.NoError(t, here.Sessions.Delete(ctx, session.Hash))
-					_, err = there.Sessions.Get(ctx, session.Hash)
+					require.NoError(t, here.Accounts.CreateSession(ctx, session, 0))
+					require.NoError(t, here.Accounts.DeleteSession(ctx, session.Hash))
+					_, err = there.Accounts.Session(ctx, session.Hash)
 					require.ErrorIs(t, err, domain.NotFound)
 				}
 				mark := time.Now().UTC().Truncate(time.Microsecond)

@@ -132,29 +132,29 @@ func TestLostAnswerToCommit(t *testing.T) {
 				start, err := r.Changes.Since(ctx, "")
 				require.NoError(t, err)
 				steal("user", func() error {
-					return r.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
-						if _, err := tx.Users().ByUsername(ctx, owner.String()); !errors.Is(err, domain.NotFound) {
+					return r.Accounts.Change(ctx, func(tx ports.AccountsTx) error {
+						if _, err := tx.UserByName(ctx, owner.String()); !errors.Is(err, domain.NotFound) {
 							return errors.Join(domain.Errorf(domain.Conflict, "the user name is taken"), err)
 						}
 						return tx.SaveUser(ctx, domain.User{ID: owner, Username: owner.String(), IsActive: true})
 					})
 				})
 				steal("tier", func() error {
-					return r.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
-						if _, err := tx.Tiers().Get(ctx, owner.String()); !errors.Is(err, domain.NotFound) {
+					return r.Accounts.Change(ctx, func(tx ports.AccountsTx) error {
+						if _, err := tx.Tier(ctx, owner.String()); !errors.Is(err, domain.NotFound) {
 							return errors.Join(domain.Errorf(domain.Conflict, "the name is taken"), err)
 						}
 						return tx.SaveTier(ctx, domain.Tier{Name: owner.String()})
 					})
 				})
 				token := domain.Token{ID: newID(), Hash: domain.SecretHash(append(bytes16(), bytes16()...)), UserID: owner, CreatedAt: now}
-				steal("token", func() error { return r.Tokens.Create(ctx, token, 5) })
+				steal("token", func() error { return r.Accounts.CreateToken(ctx, token, 5) })
 				session := domain.Session{Hash: token.Hash, UserID: owner, CreatedAt: now, ExpiresAt: now}
-				steal("session", func() error { return r.Sessions.Create(ctx, session, 0) })
+				steal("session", func() error { return r.Accounts.CreateSession(ctx, session, 0) })
 				link := domain.Link{ID: newID(), Hash: token.Hash, OwnerID: owner, ImageID: newID(), CreatedAt: now, ExpiresAt: now.Add(time.Hour), MaxViews: 1}
 				steal("link", func() error { return r.Links.Create(ctx, link, 0) })
 				steal("the only view", func() error {
-					taken, err := r.LinkChanges.TakeView(ctx, link.Hash, now)
+					taken, err := r.Links.TakeView(ctx, link.Hash, now)
 					assert.True(t, taken, name)
 					return err
 				})
@@ -162,26 +162,26 @@ func TestLostAnswerToCommit(t *testing.T) {
 				free.ID, free.Hash, free.MaxViews = newID(), domain.SecretHash(append(bytes16(), bytes16()...)), 0
 				require.NoError(t, r.Links.Create(ctx, free, 0))
 				steal("views", func() error {
-					return r.LinkChanges.AddViews(ctx, ports.ViewBatch{ID: newID(), Views: map[domain.SecretHash]int64{free.Hash: 7}})
+					return r.Links.AddViews(ctx, ports.ViewBatch{ID: newID(), Views: map[domain.SecretHash]int64{free.Hash: 7}})
 				})
 				got, err := r.Links.ByToken(ctx, free.Hash)
 				require.NoError(t, err)
 				assert.EqualValues(t, 7, got.Views)
 				up := ports.Upload{ImageID: newID(), OwnerID: owner, UploadedAt: now, LeaseUntil: now.Add(time.Minute), Key: domain.SecretHash{9}}
 				steal("an upload's beginning", func() error {
-					claim, err := r.Uploads.Begin(ctx, up, now)
+					claim, err := r.Images.BeginUpload(ctx, up, now)
 					assert.Equal(t, ports.ClaimWon, claim.State)
 					return err
 				})
 				img := domain.Image{ID: up.ImageID, OwnerID: owner, Size: 10, ImageInfo: domain.ImageInfo{Format: domain.PNG, Width: 1, Height: 1, Frames: 1}}
 				steal("an upload's end", func() error {
-					return r.Uploads.Commit(ctx, up, img, ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit})
+					return r.Images.CommitUpload(ctx, up, img, ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit})
 				})
 				usage, err := r.Images.Usage(ctx, owner)
 				require.NoError(t, err)
 				assert.Equal(t, domain.Usage{Images: 1, Bytes: 10}, usage)
-				steal("a deletion", func() error { return r.Deletions.Mark(ctx, owner, img.ID, nil, now) })
-				steal("a token's deletion", func() error { return r.Tokens.Delete(ctx, owner, token.ID) })
+				steal("a deletion", func() error { return r.Images.MarkDeleting(ctx, owner, img.ID, nil, now) })
+				steal("a token's deletion", func() error { return r.Accounts.DeleteToken(ctx, owner, token.ID) })
 				feed, err := r.Changes.Since(ctx, start.Cursor)
 				require.NoError(t, err)
 				assert.False(t, feed.Lost)

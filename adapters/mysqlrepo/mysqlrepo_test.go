@@ -149,11 +149,11 @@ func newID() domain.ID { return domain.ID(uuid.Must(uuid.NewV7())) }
 
 // ownerOf makes an active user of an id, unless there is one.
 func ownerOf(ctx context.Context, db *DB, id domain.ID) error {
-	_, err := db.Records().Users.Get(ctx, id)
+	_, err := db.Records().Accounts.User(ctx, id)
 	if domain.CodeOf(err) != domain.NotFound {
 		return err
 	}
-	return db.Records().Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+	return db.Records().Accounts.Change(ctx, func(tx ports.AccountsTx) error {
 		return tx.SaveUser(ctx, domain.User{ID: id, Username: id.String(), IsActive: true})
 	})
 }
@@ -164,11 +164,11 @@ func upload(ctx context.Context, db *DB, owner domain.ID) (domain.Image, error) 
 	}
 	now := time.Now()
 	u := ports.Upload{ImageID: newID(), OwnerID: owner, UploadedAt: now, LeaseUntil: now.Add(time.Minute)}
-	if _, err := db.Records().Uploads.Begin(ctx, u, now); err != nil {
+	if _, err := db.Records().Images.BeginUpload(ctx, u, now); err != nil {
 		return domain.Image{}, err
 	}
 	img := domain.Image{ID: u.ImageID, OwnerID: owner, Size: 10, ImageInfo: domain.ImageInfo{Format: domain.PNG, Width: 1, Height: 1, Frames: 1}}
-	return img, db.Records().Uploads.Commit(ctx, u, img, ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit})
+	return img, db.Records().Images.CommitUpload(ctx, u, img, ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit})
 }
 
 func TestRecords(t *testing.T) {

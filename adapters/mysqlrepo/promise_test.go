@@ -48,11 +48,11 @@ func changesOf(r ports.Records, owner domain.ID) map[string]func(ctx context.Con
 	upload := func(ctx context.Context) (domain.Image, error) {
 		now := time.Now()
 		u := ports.Upload{ImageID: newID(), OwnerID: owner, UploadedAt: now, LeaseUntil: now.Add(time.Minute)}
-		if _, err := r.Uploads.Begin(ctx, u, now); err != nil {
+		if _, err := r.Images.BeginUpload(ctx, u, now); err != nil {
 			return domain.Image{}, err
 		}
 		img := domain.Image{ID: u.ImageID, OwnerID: owner, Size: 10, ImageInfo: domain.ImageInfo{Format: domain.PNG, Width: 1, Height: 1, Frames: 1}}
-		return img, r.Uploads.Commit(ctx, u, img, ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit})
+		return img, r.Images.CommitUpload(ctx, u, img, ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit})
 	}
 	link := func(ctx context.Context) (domain.Link, error) {
 		l := domain.Link{ID: newID(), Hash: domain.SecretHash(append(bytes16(), bytes16()...)), OwnerID: owner, ImageID: newID(), MaxViews: 5, CreatedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)}
@@ -60,12 +60,12 @@ func changesOf(r ports.Records, owner domain.ID) map[string]func(ctx context.Con
 	}
 	return map[string]func(ctx context.Context) error{
 		"downgrade": func(ctx context.Context) error {
-			return r.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
-				u, err := tx.Users().Get(ctx, owner)
+			return r.Accounts.Change(ctx, func(tx ports.AccountsTx) error {
+				u, err := tx.User(ctx, owner)
 				if err != nil {
 					return err
 				}
-				if _, err := tx.Tiers().List(ctx); err != nil {
+				if _, err := tx.Tiers(ctx); err != nil {
 					return err
 				}
 				u.Epoch++
@@ -73,8 +73,8 @@ func changesOf(r ports.Records, owner domain.ID) map[string]func(ctx context.Con
 			})
 		},
 		"tier": func(ctx context.Context) error {
-			return r.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
-				t, err := tx.Tiers().Get(ctx, "gold")
+			return r.Accounts.Change(ctx, func(tx ports.AccountsTx) error {
+				t, err := tx.Tier(ctx, "gold")
 				if err != nil {
 					return err
 				}
@@ -90,24 +90,24 @@ func changesOf(r ports.Records, owner domain.ID) map[string]func(ctx context.Con
 			if err != nil {
 				return err
 			}
-			return r.Deletions.Mark(ctx, owner, img.ID, nil, time.Now())
+			return r.Images.MarkDeleting(ctx, owner, img.ID, nil, time.Now())
 		},
 		"token": func(ctx context.Context) error {
 			k := domain.Token{ID: newID(), Hash: domain.SecretHash(append(bytes16(), bytes16()...)), UserID: owner, Name: "x", CreatedAt: time.Now()}
-			if err := r.Tokens.Create(ctx, k, 0); err != nil {
+			if err := r.Accounts.CreateToken(ctx, k, 0); err != nil {
 				return err
 			}
-			return r.Tokens.Delete(ctx, owner, k.ID)
+			return r.Accounts.DeleteToken(ctx, owner, k.ID)
 		},
 		"link": func(ctx context.Context) error {
 			l, err := link(ctx)
 			if err != nil {
 				return err
 			}
-			if _, err := r.LinkChanges.TakeView(ctx, l.Hash, time.Now()); err != nil {
+			if _, err := r.Links.TakeView(ctx, l.Hash, time.Now()); err != nil {
 				return err
 			}
-			return r.LinkChanges.Revoke(ctx, owner, l.ID, nil, time.Now())
+			return r.Links.Revoke(ctx, owner, l.ID, nil, time.Now())
 		},
 	}
 }
@@ -176,7 +176,7 @@ func promiseX12(t *testing.T) {
 		_, err := db.MigrateUp(t.Context())
 		require.NoError(t, err)
 		owner := newID()
-		require.NoError(t, db.Records().Directory.Change(t.Context(), func(tx ports.DirectoryTx) error {
+		require.NoError(t, db.Records().Accounts.Change(t.Context(), func(tx ports.AccountsTx) error {
 			return errors.Join(tx.SaveTier(t.Context(), domain.Tier{Name: "gold"}),
 				tx.SaveUser(t.Context(), domain.User{ID: owner, Username: "anna", Tiers: []string{"gold"}, IsActive: true}))
 		}))
@@ -230,7 +230,7 @@ func promiseX13(t *testing.T) {
 		db := s.fresh(t)
 		ctx, r, owner := t.Context(), db.Records(), newID()
 		save := func(epoch int64) {
-			require.NoError(t, r.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+			require.NoError(t, r.Accounts.Change(ctx, func(tx ports.AccountsTx) error {
 				return tx.SaveUser(ctx, domain.User{ID: owner, Username: "anna", Epoch: epoch})
 			}))
 		}
@@ -290,7 +290,7 @@ func promiseX14(t *testing.T) {
 		sent := &texts{}
 		db := s.fresh(t, sent)
 		ctx, r, owner := t.Context(), db.Records(), newID()
-		require.NoError(t, r.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+		require.NoError(t, r.Accounts.Change(ctx, func(tx ports.AccountsTx) error {
 			return errors.Join(tx.SaveTier(ctx, domain.Tier{Name: "gold"}), tx.SaveUser(ctx, domain.User{ID: owner, Username: "anna", Tiers: []string{"gold"}, IsActive: true}))
 		}))
 		changes := changesOf(r, owner)
@@ -307,8 +307,8 @@ func promiseX14(t *testing.T) {
 		done := make(chan error, 1)
 		go func() {
 			var once sync.Once
-			done <- r.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
-				u, err := tx.Users().Get(ctx, owner)
+			done <- r.Accounts.Change(ctx, func(tx ports.AccountsTx) error {
+				u, err := tx.User(ctx, owner)
 				if err != nil {
 					return err
 				}
@@ -323,14 +323,14 @@ func promiseX14(t *testing.T) {
 		for range 40 { // in every shard
 			others.ID = newID()
 			others.Username = others.ID.String()
-			require.NoError(t, r.Directory.Change(ctx, func(tx ports.DirectoryTx) error { return tx.SaveUser(ctx, others) }))
+			require.NoError(t, r.Accounts.Change(ctx, func(tx ports.AccountsTx) error { return tx.SaveUser(ctx, others) }))
 		}
 		close(out)
 		require.NoError(t, <-done)
 
 		// A tier of many members goes in one small transaction, whatever their number.
 		before := sent.n.Load()
-		require.NoError(t, r.Directory.Change(ctx, func(tx ports.DirectoryTx) error { return tx.DeleteTier(ctx, "gold") }))
+		require.NoError(t, r.Accounts.Change(ctx, func(tx ports.AccountsTx) error { return tx.DeleteTier(ctx, "gold") }))
 		assert.LessOrEqual(t, sent.n.Load()-before, int64(3))
 	})
 }
@@ -360,7 +360,7 @@ func BenchmarkChanges(b *testing.B) {
 					owners := make([]domain.ID, clients)
 					for i := range owners {
 						owners[i] = newID()
-						require.NoError(b, nodes[0].Records().Directory.Change(b.Context(), func(tx ports.DirectoryTx) error {
+						require.NoError(b, nodes[0].Records().Accounts.Change(b.Context(), func(tx ports.AccountsTx) error {
 							return tx.SaveUser(b.Context(), domain.User{ID: owners[i], Username: owners[i].String()})
 						}))
 					}
@@ -371,7 +371,7 @@ func BenchmarkChanges(b *testing.B) {
 						wg.Go(func() {
 							r := nodes[i%2].Records()
 							for next.Add(1) <= int64(b.N) {
-								err := r.Directory.Change(context.Background(), func(tx ports.DirectoryTx) error {
+								err := r.Accounts.Change(context.Background(), func(tx ports.AccountsTx) error {
 									return tx.SaveUser(context.Background(), domain.User{ID: owner, Username: owner.String(), Epoch: next.Load()})
 								})
 								assert.NoError(b, err)

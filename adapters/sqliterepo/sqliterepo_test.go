@@ -127,11 +127,11 @@ func newID() domain.ID { return domain.ID(uuid.Must(uuid.NewV7())) }
 
 // ownerOf makes an active user of an id, unless there is one.
 func ownerOf(ctx context.Context, db *DB, id domain.ID) error {
-	_, err := db.Records().Users.Get(ctx, id)
+	_, err := db.Records().Accounts.User(ctx, id)
 	if domain.CodeOf(err) != domain.NotFound {
 		return err
 	}
-	return db.Records().Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+	return db.Records().Accounts.Change(ctx, func(tx ports.AccountsTx) error {
 		return tx.SaveUser(ctx, domain.User{ID: id, Username: id.String(), IsActive: true})
 	})
 }
@@ -142,18 +142,18 @@ func upload(ctx context.Context, db *DB, owner domain.ID) (domain.Image, error) 
 	}
 	now := time.Now()
 	u := ports.Upload{ImageID: newID(), OwnerID: owner, UploadedAt: now, LeaseUntil: now.Add(time.Minute)}
-	if _, err := db.Records().Uploads.Begin(ctx, u, now); err != nil {
+	if _, err := db.Records().Images.BeginUpload(ctx, u, now); err != nil {
 		return domain.Image{}, err
 	}
 	img := domain.Image{ID: u.ImageID, OwnerID: owner, Size: 10, ImageInfo: domain.ImageInfo{Format: domain.PNG, Width: 1, Height: 1, Frames: 1}}
-	return img, db.Records().Uploads.Commit(ctx, u, img, ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit})
+	return img, db.Records().Images.CommitUpload(ctx, u, img, ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit})
 }
 
 // countUp reads and writes a number in each of n changes: exact only if changes are serial.
 func countUp(ctx context.Context, db *DB, n int) error {
 	for range n {
-		err := db.Records().Directory.Change(ctx, func(tx ports.DirectoryTx) error {
-			t, err := tx.Tiers().Get(ctx, "counter")
+		err := db.Records().Accounts.Change(ctx, func(tx ports.AccountsTx) error {
+			t, err := tx.Tier(ctx, "counter")
 			if errors.Is(err, domain.NotFound) {
 				t, err = domain.Tier{Name: "counter", Title: "0"}, nil
 			}
@@ -194,7 +194,7 @@ func TestChangesAreSerialAcrossProcesses(t *testing.T) {
 	for _, c := range children {
 		require.NoError(t, c.Wait())
 	}
-	tier, err := one.Records().Tiers.Get(t.Context(), "counter")
+	tier, err := one.Records().Accounts.Tier(t.Context(), "counter")
 	require.NoError(t, err)
 	assert.Equal(t, strconv.Itoa(4*10+2*25), tier.Title)
 	feed, err := two.Records().Changes.Since(t.Context(), before.Cursor)
@@ -353,7 +353,7 @@ func TestBusyIsUnavailable(t *testing.T) {
 	defer tx.Rollback()
 	calls := map[string]func() error{
 		"one statement": func() error {
-			return db.Records().Sessions.Create(t.Context(), domain.Session{Hash: domain.SecretHash{1}}, 0)
+			return db.Records().Accounts.CreateSession(t.Context(), domain.Session{Hash: domain.SecretHash{1}}, 0)
 		},
 		"a transaction": func() error { return countUp(t.Context(), db, 1) },
 	}
@@ -365,7 +365,7 @@ func TestBusyIsUnavailable(t *testing.T) {
 		assert.NotContains(t, domain.AsError(err).Msg, "SQL")
 		assert.True(t, isBusy(err), name)
 	}
-	_, err = db.Records().Tiers.List(t.Context())
+	_, err = db.Records().Accounts.Tiers(t.Context())
 	assert.NoError(t, err)
 	require.NoError(t, tx.Rollback())
 	assert.NoError(t, calls["a transaction"]())

@@ -38,7 +38,7 @@ func (c *cluster) census(t *testing.T) census {
 	t.Helper()
 	ctx := t.Context()
 	out := census{images: map[string]domain.Image{}}
-	due, err := c.backends.Records.Deletions.Due(ctx, time.Now().Add(time.Hour), domain.ID{}, 100_000)
+	due, err := c.backends.Records.Images.DueDeletions(ctx, time.Now().Add(time.Hour), domain.ID{}, 100_000)
 	require.NoError(t, err)
 	out.due = len(due)
 	// Blobs first: an image that becomes ready meanwhile is then no ghost.

@@ -123,7 +123,7 @@ func (s site) leftovers() (due, orphans, ghosts int) {
 	b, err := c.Open(p.ctx, slog.New(slog.DiscardHandler))
 	require.NoError(s.t, err)
 	defer b.Close()
-	waiting, err := b.Records.Deletions.Due(p.ctx, time.Now().Add(time.Hour), domain.ID{}, 10000)
+	waiting, err := b.Records.Images.DueDeletions(p.ctx, time.Now().Add(time.Hour), domain.ID{}, 10000)
 	require.NoError(s.t, err)
 	due = len(waiting)
 	blobs, err := b.Blobs.List(p.ctx, "images/", "", 1_000_000)
@@ -137,7 +137,7 @@ func (s site) leftovers() (due, orphans, ghosts int) {
 		id, err := domain.ParseID(parts[2])
 		require.NoError(s.t, err)
 		have[parts[2]] = have[parts[2]] || parts[3] == "original"
-		if state, err := b.Records.Deletions.State(p.ctx, owner, id); err != nil || state != domain.ImageReady {
+		if state, err := b.Records.Images.State(p.ctx, owner, id); err != nil || state != domain.ImageReady {
 			orphans++
 		}
 	}

@@ -88,11 +88,11 @@ func brokenFeeds() []broken {
 	return []broken{
 		records(control, "Changes/NoGap", func(*ports.Records) {}),
 		records("a version is seen before its entry", "Changes/NoGap", func(r *ports.Records) {
-			inner, directory := r.Changes, r.Directory
-			r.Directory = changeFunc(func(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
+			inner, accounts := r.Changes, r.Accounts
+			r.Accounts = changeFault{accounts, func(ctx context.Context, fn func(tx ports.AccountsTx) error) error {
 				pause() // so that the writers are at work while the reader reads
-				return directory.Change(ctx, fn)
-			})
+				return accounts.Change(ctx, fn)
+			}}
 			r.Changes = changesFault{Changes: inner, since: func(ctx context.Context, c ports.Cursor) (ports.Feed, error) {
 				f, err := inner.Since(ctx, c)
 				if err != nil {
@@ -106,9 +106,9 @@ func brokenFeeds() []broken {
 		}),
 		records("an entry is seen before its change", "Changes/NoGap", func(r *ports.Records) {
 			// The writes of a change become visible late: the old user is read for a while.
-			inner := r.Directory
-			r.Directory = changeFunc(func(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
-				return inner.Change(ctx, func(tx ports.DirectoryTx) error {
+			inner := r.Accounts
+			r.Accounts = changeFault{inner, func(ctx context.Context, fn func(tx ports.AccountsTx) error) error {
+				return inner.Change(ctx, func(tx ports.AccountsTx) error {
 					late := &lateTx{}
 					if err := fn(late); err != nil {
 						return err
@@ -119,12 +119,12 @@ func brokenFeeds() []broken {
 					}()
 					return all(late.writes)(announceOnly{tx})
 				})
-			})
+			}}
 		}),
-		since("misses deletions of images", "Deletions/MarkAndFinish", without(ports.ImageDeleted)),
-		since("misses deletions of tokens", "Tokens/Delete", without(ports.TokenDeleted)),
-		since("misses revocations of links", "LinkChanges/Revoke", without(ports.LinkRevoked)),
-		since("misses tiers", "Directory/Feed", without(ports.TierChanged)),
+		since("misses deletions of images", "Images/Deletions/MarkAndFinish", without(ports.ImageDeleted)),
+		since("misses deletions of tokens", "Accounts/Tokens/Delete", without(ports.TokenDeleted)),
+		since("misses revocations of links", "Links/Revoke", without(ports.LinkRevoked)),
+		since("misses tiers", "Accounts/Change/Feed", without(ports.TierChanged)),
 		since("the newest first", "Changes/EverySuffix", func(f *ports.Feed, _ ports.Cursor) { slices.Reverse(f.Entries) }),
 		since("shows the entry of the version itself", "Changes/EverySuffix", func(f *ports.Feed, c ports.Cursor) {
 			if c != "" && len(f.Entries) > 0 {
@@ -155,10 +155,10 @@ func brokenFeeds() []broken {
 			}}
 		}),
 		records("a writer that stopped has its change all the same", "Changes/StoppedWriter", func(r *ports.Records) {
-			inner := r.Directory
-			r.Directory = changeFunc(func(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
+			inner := r.Accounts
+			r.Accounts = changeFault{inner, func(ctx context.Context, fn func(tx ports.AccountsTx) error) error {
 				return inner.Change(context.WithoutCancel(ctx), fn)
-			})
+			}}
 		}),
 		records("the mark falls", "Changes/Mark", func(r *ports.Records) {
 			inner := r.Changes
@@ -239,13 +239,13 @@ func brokenFeeds() []broken {
 }
 
 // announceOnly writes users as they are already, for the sake of the feed.
-type announceOnly struct{ ports.DirectoryTx }
+type announceOnly struct{ ports.AccountsTx }
 
 func (tx announceOnly) SaveUser(ctx context.Context, u domain.User) error {
-	old, err := tx.Users().Get(ctx, u.ID)
+	old, err := tx.User(ctx, u.ID)
 	if err != nil {
 		old = u
 		old.Epoch--
 	}
-	return tx.DirectoryTx.SaveUser(ctx, old)
+	return tx.AccountsTx.SaveUser(ctx, old)
 }

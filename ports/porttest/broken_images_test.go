@@ -10,7 +10,7 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-// imagesFault replaces some of Images.
+// imagesFault replaces some of what Images reads.
 type imagesFault struct {
 	ports.Images
 	get     func(ctx context.Context, owner, id domain.ID) (domain.Image, error)
@@ -19,7 +19,7 @@ type imagesFault struct {
 	usage   func(ctx context.Context, owner domain.ID) (domain.Usage, error)
 }
 
-// idsFault is an Images that lists ids by a function of its own.
+// idsFault lists ids by a function of its own.
 type idsFault struct {
 	ports.Images
 	ids func(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error)
@@ -30,11 +30,11 @@ func (f idsFault) ListIDs(ctx context.Context, owner domain.ID, p ports.Page) ([
 }
 
 // listsIDs breaks ListIDs alone; right is what it ought to call.
-func listsIDs(fault string, ids func(right ports.ImageLister, ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error)) broken {
-	return records(fault, "Images/IDs", func(r *ports.Records) {
+func listsIDs(fault string, ids func(right ports.Images, ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error)) broken {
+	return records(fault, "Images/Reads/IDs", func(r *ports.Records) {
 		images := r.Images
 		r.Images = idsFault{images, func(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error) {
-			return ids(images.(ports.ImageLister), ctx, owner, p)
+			return ids(images, ctx, owner, p)
 		}}
 	})
 }
@@ -67,54 +67,54 @@ func (f imagesFault) Usage(ctx context.Context, owner domain.ID) (domain.Usage, 
 	return f.Images.Usage(ctx, owner)
 }
 
-// recountFault is a Deletions that does not tell what a usage was.
-type recountFault struct{ ports.Deletions }
+// recountFault does not tell what a usage was.
+type recountFault struct{ ports.Images }
 
-func (f recountFault) Recount(ctx context.Context, owner domain.ID) (domain.Usage, error) {
-	_, err := f.Deletions.Recount(ctx, owner)
+func (f recountFault) RecountUsage(ctx context.Context, owner domain.ID) (domain.Usage, error) {
+	_, err := f.Images.RecountUsage(ctx, owner)
 	return domain.Usage{}, err
 }
 
-// uploadsFault replaces some of Uploads.
+// uploadsFault replaces some of what Images does with uploads.
 type uploadsFault struct {
-	ports.Uploads
+	ports.Images
 	begin  func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error)
 	renew  func(ctx context.Context, u ports.Upload, until time.Time) error
 	commit func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error
 	abort  func(ctx context.Context, u ports.Upload) error
 }
 
-func (f uploadsFault) Begin(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+func (f uploadsFault) BeginUpload(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
 	if f.begin != nil {
 		return f.begin(ctx, u, now)
 	}
-	return f.Uploads.Begin(ctx, u, now)
+	return f.Images.BeginUpload(ctx, u, now)
 }
 
-func (f uploadsFault) Renew(ctx context.Context, u ports.Upload, until time.Time) error {
+func (f uploadsFault) RenewUpload(ctx context.Context, u ports.Upload, until time.Time) error {
 	if f.renew != nil {
 		return f.renew(ctx, u, until)
 	}
-	return f.Uploads.Renew(ctx, u, until)
+	return f.Images.RenewUpload(ctx, u, until)
 }
 
-func (f uploadsFault) Commit(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+func (f uploadsFault) CommitUpload(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
 	if f.commit != nil {
 		return f.commit(ctx, u, img, q)
 	}
-	return f.Uploads.Commit(ctx, u, img, q)
+	return f.Images.CommitUpload(ctx, u, img, q)
 }
 
-func (f uploadsFault) Abort(ctx context.Context, u ports.Upload) error {
+func (f uploadsFault) AbortUpload(ctx context.Context, u ports.Upload) error {
 	if f.abort != nil {
 		return f.abort(ctx, u)
 	}
-	return f.Uploads.Abort(ctx, u)
+	return f.Images.AbortUpload(ctx, u)
 }
 
-// deletionsFault replaces some of Deletions.
+// deletionsFault replaces some of what Images does with deletions.
 type deletionsFault struct {
-	ports.Deletions
+	ports.Images
 	mark   func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error
 	finish func(ctx context.Context, owner, id domain.ID, now time.Time) (bool, error)
 	due    func(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error)
@@ -127,55 +127,55 @@ func (f deletionsFault) States(ctx context.Context, owner domain.ID, ids []domai
 	if f.states != nil {
 		return f.states(ctx, owner, ids)
 	}
-	return f.Deletions.States(ctx, owner, ids)
+	return f.Images.States(ctx, owner, ids)
 }
 
 func (f deletionsFault) Ownerless(ctx context.Context, after domain.ID, limit int) ([]ports.DueImage, domain.ID, error) {
 	if f.ownerless != nil {
 		return f.ownerless(ctx, after, limit)
 	}
-	return f.Deletions.Ownerless(ctx, after, limit)
+	return f.Images.Ownerless(ctx, after, limit)
 }
 
-func (f deletionsFault) Mark(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
+func (f deletionsFault) MarkDeleting(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
 	if f.mark != nil {
 		return f.mark(ctx, owner, id, e, now)
 	}
-	return f.Deletions.Mark(ctx, owner, id, e, now)
+	return f.Images.MarkDeleting(ctx, owner, id, e, now)
 }
 
-func (f deletionsFault) Finish(ctx context.Context, owner, id domain.ID, now time.Time) (bool, error) {
+func (f deletionsFault) FinishDeletion(ctx context.Context, owner, id domain.ID, now time.Time) (bool, error) {
 	if f.finish != nil {
 		return f.finish(ctx, owner, id, now)
 	}
-	return f.Deletions.Finish(ctx, owner, id, now)
+	return f.Images.FinishDeletion(ctx, owner, id, now)
 }
 
-func (f deletionsFault) Due(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error) {
+func (f deletionsFault) DueDeletions(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error) {
 	if f.due != nil {
 		return f.due(ctx, now, after, limit)
 	}
-	return f.Deletions.Due(ctx, now, after, limit)
+	return f.Images.DueDeletions(ctx, now, after, limit)
 }
 
 var unlimited = ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit}
 
 func brokenImages() []broken {
 	return []broken{
-		records(control, "Uploads/QuotaRacers", func(*ports.Records) {}),
-		listsIDs("lists ids from the beginning again", func(right ports.ImageLister, ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error) {
+		records(control, "Images/Uploads/QuotaRacers", func(*ports.Records) {}),
+		listsIDs("lists ids from the beginning again", func(right ports.Images, ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error) {
 			return right.ListIDs(ctx, owner, ports.Page{Limit: p.Limit})
 		}),
-		listsIDs("lists one id too few", func(right ports.ImageLister, ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error) {
+		listsIDs("lists one id too few", func(right ports.Images, ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error) {
 			ids, err := right.ListIDs(ctx, owner, p)
 			return ids[:max(len(ids)-1, 0)], err
 		}),
-		listsIDs("lists ids the other way round", func(right ports.ImageLister, ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error) {
+		listsIDs("lists ids the other way round", func(right ports.Images, ctx context.Context, owner domain.ID, p ports.Page) ([]domain.ID, error) {
 			ids, err := right.ListIDs(ctx, owner, p)
 			slices.Reverse(ids)
 			return ids, err
 		}),
-		records("ignores the owner", "Images/OwnersAreApart", func(r *ports.Records) {
+		records("ignores the owner", "Images/Reads/OwnersAreApart", func(r *ports.Records) {
 			inner := r.Images
 			r.Images = imagesFault{Images: inner, get: func(ctx context.Context, _, id domain.ID) (domain.Image, error) {
 				owner, err := inner.Owner(ctx, id)
@@ -185,7 +185,7 @@ func brokenImages() []broken {
 				return inner.Get(ctx, owner, id)
 			}}
 		}),
-		records("finds what is being deleted", "Images/OnlyReady", func(r *ports.Records) {
+		records("finds what is being deleted", "Images/Reads/OnlyReady", func(r *ports.Records) {
 			inner := r.Images
 			var seen sync.Map
 			r.Images = imagesFault{Images: inner, get: func(ctx context.Context, owner, id domain.ID) (domain.Image, error) {
@@ -197,7 +197,7 @@ func brokenImages() []broken {
 				return img, err
 			}}
 		}),
-		records("hands out shared memory", "Images/Copies", func(r *ports.Records) {
+		records("hands out shared memory", "Images/Reads/Copies", func(r *ports.Records) {
 			inner := r.Images
 			var shared sync.Map
 			r.Images = imagesFault{Images: inner, list: func(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.Image, error) {
@@ -209,14 +209,14 @@ func brokenImages() []broken {
 				return list, err
 			}}
 		}),
-		records("a short page is the last", "Images/ListAll", func(r *ports.Records) {
+		records("a short page is the last", "Images/Reads/ListAll", func(r *ports.Records) {
 			inner := r.Images
 			r.Images = imagesFault{Images: inner, listAll: func(ctx context.Context, tr ports.TimeRange, p ports.Page) ([]domain.Image, domain.ID, error) {
 				list, _, err := inner.ListAll(ctx, tr, p)
 				return list, domain.ID{}, err
 			}}
 		}),
-		records("goes on from the wrong place", "Images/ListAll", func(r *ports.Records) {
+		records("goes on from the wrong place", "Images/Reads/ListAll", func(r *ports.Records) {
 			inner := r.Images
 			r.Images = imagesFault{Images: inner, listAll: func(ctx context.Context, tr ports.TimeRange, p ports.Page) ([]domain.Image, domain.ID, error) {
 				list, next, err := inner.ListAll(ctx, tr, p)
@@ -226,7 +226,7 @@ func brokenImages() []broken {
 				return list, next, err
 			}}
 		}),
-		records("a range includes its end", "Images/ListAll", func(r *ports.Records) {
+		records("a range includes its end", "Images/Reads/ListAll", func(r *ports.Records) {
 			inner := r.Images
 			r.Images = imagesFault{Images: inner, listAll: func(ctx context.Context, tr ports.TimeRange, p ports.Page) ([]domain.Image, domain.ID, error) {
 				if !tr.To.IsZero() {
@@ -235,7 +235,7 @@ func brokenImages() []broken {
 				return inner.ListAll(ctx, tr, p)
 			}}
 		}),
-		records("skips an image", "Images/Paging", func(r *ports.Records) {
+		records("skips an image", "Images/Reads/Paging", func(r *ports.Records) {
 			inner := r.Images
 			r.Images = imagesFault{Images: inner, list: func(ctx context.Context, owner domain.ID, p ports.Page) ([]domain.Image, error) {
 				list, err := inner.List(ctx, owner, p)
@@ -245,7 +245,7 @@ func brokenImages() []broken {
 				return list, err
 			}}
 		}),
-		records("usage never shrinks", "Images/Usage", func(r *ports.Records) {
+		records("usage never shrinks", "Images/Reads/Usage", func(r *ports.Records) {
 			inner, most := r.Images, map[domain.ID]domain.Usage{}
 			var mu sync.Mutex
 			r.Images = imagesFault{Images: inner, usage: func(ctx context.Context, owner domain.ID) (domain.Usage, error) {
@@ -258,194 +258,194 @@ func brokenImages() []broken {
 				return most[owner], err
 			}}
 		}),
-		records("a recount does not tell what the usage was", "Images/Usage", func(r *ports.Records) {
-			r.Deletions = recountFault{r.Deletions}
+		records("a recount does not tell what the usage was", "Images/Reads/Usage", func(r *ports.Records) {
+			r.Images = recountFault{r.Images}
 		}),
-		records("forgets the placeholder", "Images/RoundTrip", func(r *ports.Records) {
-			inner := r.Uploads
-			r.Uploads = uploadsFault{Uploads: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+		records("forgets the placeholder", "Images/Reads/RoundTrip", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = uploadsFault{Images: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
 				img.Placeholder = nil
-				return inner.Commit(ctx, u, img, q)
+				return inner.CommitUpload(ctx, u, img, q)
 			}}
 		}),
 
-		records("keys are everybody's", "Uploads/KeysOfOwnersAreApart", func(r *ports.Records) {
-			inner := r.Uploads
+		records("keys are everybody's", "Images/Uploads/KeysOfOwnersAreApart", func(r *ports.Records) {
+			inner := r.Images
 			var holder sync.Map
-			r.Uploads = uploadsFault{Uploads: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
 				if first, taken := holder.LoadOrStore(u.Key, u.OwnerID); taken && first != u.OwnerID {
 					return ports.Claim{State: ports.ClaimBusy}, nil
 				}
-				return inner.Begin(ctx, u, now)
+				return inner.BeginUpload(ctx, u, now)
 			}}
 		}),
-		records("a quota is checked before, not with, the write", "Uploads/QuotaRacers", func(r *ports.Records) {
-			inner, images := r.Uploads, r.Images
-			r.Uploads = uploadsFault{Uploads: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+		records("a quota is checked before, not with, the write", "Images/Uploads/QuotaRacers", func(r *ports.Records) {
+			inner, images := r.Images, r.Images
+			r.Images = uploadsFault{Images: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
 				usage, err := images.Usage(ctx, u.OwnerID)
 				if err != nil || !q.MaxImages.Allows(usage.Images+1) || !q.MaxBytes.Allows(usage.Bytes+img.Size) {
-					return inner.Commit(ctx, u, img, q)
+					return inner.CommitUpload(ctx, u, img, q)
 				}
 				pause()
-				return inner.Commit(ctx, u, img, unlimited)
+				return inner.CommitUpload(ctx, u, img, unlimited)
 			}}
 		}),
-		records("bytes do not count", "Uploads/QuotaOfBytes", func(r *ports.Records) {
-			inner := r.Uploads
-			r.Uploads = uploadsFault{Uploads: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+		records("bytes do not count", "Images/Uploads/QuotaOfBytes", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = uploadsFault{Images: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
 				q.MaxBytes = domain.NoLimit
-				return inner.Commit(ctx, u, img, q)
+				return inner.CommitUpload(ctx, u, img, q)
 			}}
 		}),
-		records("a quota refuses without telling how much is used", "Uploads/QuotaOfImages", func(r *ports.Records) {
-			inner := r.Uploads
-			r.Uploads = uploadsFault{Uploads: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
-				err := inner.Commit(ctx, u, img, q)
+		records("a quota refuses without telling how much is used", "Images/Uploads/QuotaOfImages", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = uploadsFault{Images: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+				err := inner.CommitUpload(ctx, u, img, q)
 				if domain.CodeOf(err) == domain.QuotaExceeded {
 					domain.AsError(err).Used = nil
 				}
 				return err
 			}}
 		}),
-		records("commits without its claim", "Uploads/LeaseTakeover", func(r *ports.Records) {
-			inner := r.Uploads
-			r.Uploads = uploadsFault{Uploads: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
-				err := inner.Commit(ctx, u, img, q)
+		records("commits without its claim", "Images/Uploads/LeaseTakeover", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = uploadsFault{Images: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+				err := inner.CommitUpload(ctx, u, img, q)
 				if domain.CodeOf(err) == domain.Conflict {
 					u.Key = domain.SecretHash{}
-					return inner.Commit(ctx, u, img, q)
+					return inner.CommitUpload(ctx, u, img, q)
 				}
 				return err
 			}}
 		}),
-		records("a second commit succeeds", "Uploads/CommitRacers", func(r *ports.Records) {
-			inner, deletions := r.Uploads, r.Deletions
-			r.Uploads = uploadsFault{Uploads: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
-				err := inner.Commit(ctx, u, img, q)
+		records("a second commit succeeds", "Images/Uploads/CommitRacers", func(r *ports.Records) {
+			inner, deletions := r.Images, r.Images
+			r.Images = uploadsFault{Images: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+				err := inner.CommitUpload(ctx, u, img, q)
 				if s, e := deletions.State(ctx, u.OwnerID, u.ImageID); e == nil && s == domain.ImageReady {
 					return nil
 				}
 				return err
 			}}
 		}),
-		records("an owner who is gone gets an image", "Uploads/OwnerGone", func(r *ports.Records) {
-			inner, dir := r.Uploads, r.Directory
-			r.Uploads = uploadsFault{Uploads: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
-				return commitAnyway(ctx, inner, dir, u, img, q)
+		records("an owner who is gone gets an image", "Images/Uploads/OwnerGone", func(r *ports.Records) {
+			inner, accounts := r.Images, r.Accounts
+			r.Images = uploadsFault{Images: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+				return commitAnyway(ctx, inner, accounts, u, img, q)
 			}}
 		}),
-		records("asks for the owner before, not with, the write", "Uploads/OwnerGoneRacers", func(r *ports.Records) {
-			inner, dir, users := r.Uploads, r.Directory, r.Users
+		records("asks for the owner before, not with, the write", "Images/Uploads/OwnerGoneRacers", func(r *ports.Records) {
+			inner, accounts := r.Images, r.Accounts
 			var fine sync.Map
-			r.Uploads = uploadsFault{
-				Uploads: inner,
+			r.Images = uploadsFault{
+				Images: inner,
 				begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
-					if owner, err := users.Get(ctx, u.OwnerID); err == nil && owner.IsActive && !owner.Deleting {
+					if owner, err := accounts.User(ctx, u.OwnerID); err == nil && owner.IsActive && !owner.Deleting {
 						fine.Store(u.ImageID, true)
 					}
-					return inner.Begin(ctx, u, now)
+					return inner.BeginUpload(ctx, u, now)
 				},
 				commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
 					if _, ok := fine.Load(u.ImageID); !ok {
-						return inner.Commit(ctx, u, img, q)
+						return inner.CommitUpload(ctx, u, img, q)
 					}
-					return commitAnyway(ctx, inner, dir, u, img, q)
+					return commitAnyway(ctx, inner, accounts, u, img, q)
 				},
 			}
 		}),
-		records("leases never lapse", "Uploads/LeaseTakeover", func(r *ports.Records) {
-			inner := r.Uploads
-			r.Uploads = uploadsFault{Uploads: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
-				return inner.Begin(ctx, u, now.Truncate(24*time.Hour))
+		records("leases never lapse", "Images/Uploads/LeaseTakeover", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+				return inner.BeginUpload(ctx, u, now.Truncate(24*time.Hour))
 			}}
 		}),
-		records("keys are never forgotten", "Uploads/KeyRetention", func(r *ports.Records) {
-			inner := r.Uploads
+		records("keys are never forgotten", "Images/Uploads/KeyRetention", func(r *ports.Records) {
+			inner := r.Images
 			var first sync.Map
-			r.Uploads = uploadsFault{Uploads: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
 				made, _ := first.LoadOrStore(u.Key, now)
-				return inner.Begin(ctx, u, made.(time.Time))
+				return inner.BeginUpload(ctx, u, made.(time.Time))
 			}}
 		}),
-		records("two racers get the claim", "Uploads/BeginRacers", func(r *ports.Records) {
-			inner := r.Uploads
+		records("two racers get the claim", "Images/Uploads/BeginRacers", func(r *ports.Records) {
+			inner := r.Images
 			var taken sync.Map
-			r.Uploads = uploadsFault{Uploads: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
 				if _, ok := taken.Load(u.Key); ok {
 					return ports.Claim{State: ports.ClaimBusy}, nil
 				}
 				pause()
 				taken.Store(u.Key, true)
 				u.Key = domain.SecretHash{}
-				return inner.Begin(ctx, u, now)
+				return inner.BeginUpload(ctx, u, now)
 			}}
 		}),
-		records("two racers take over", "Uploads/TakeoverRacers", func(r *ports.Records) {
-			inner := r.Uploads
+		records("two racers take over", "Images/Uploads/TakeoverRacers", func(r *ports.Records) {
+			inner := r.Images
 			var heirs sync.Map
-			r.Uploads = uploadsFault{Uploads: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
 				_, lost := heirs.Load(u.Key)
-				if c, err := inner.Begin(ctx, u, now); err != nil || c.State == ports.ClaimWon || lost {
+				if c, err := inner.BeginUpload(ctx, u, now); err != nil || c.State == ports.ClaimWon || lost {
 					return c, err
 				}
 				pause()
 				heirs.Store(u.Key, true)
 				u.Key = domain.SecretHash{}
-				return inner.Begin(ctx, u, now)
+				return inner.BeginUpload(ctx, u, now)
 			}}
 		}),
-		records("a pending image without a claim", "Uploads/Key", func(r *ports.Records) {
-			inner := r.Uploads
-			r.Uploads = uploadsFault{Uploads: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
-				c, err := inner.Begin(ctx, u, now)
+		records("a pending image without a claim", "Images/Uploads/Key", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+				c, err := inner.BeginUpload(ctx, u, now)
 				if c.State == ports.ClaimBusy {
 					u.Key = domain.SecretHash{}
-					_, err = inner.Begin(ctx, u, now)
+					_, err = inner.BeginUpload(ctx, u, now)
 				}
 				return c, err
 			}}
 		}),
-		records("forgets the digest", "Uploads/Key", func(r *ports.Records) {
-			inner := r.Uploads
-			r.Uploads = uploadsFault{Uploads: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
-				c, err := inner.Begin(ctx, u, now)
+		records("forgets the digest", "Images/Uploads/Key", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+				c, err := inner.BeginUpload(ctx, u, now)
 				c.SHA256 = [32]byte{}
 				return c, err
 			}}
 		}),
-		records("extends nothing", "Uploads/Renew", func(r *ports.Records) {
-			inner := r.Uploads
-			r.Uploads = uploadsFault{Uploads: inner, renew: func(ctx context.Context, u ports.Upload, _ time.Time) error {
-				return inner.Renew(ctx, u, u.LeaseUntil)
+		records("extends nothing", "Images/Uploads/Renew", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = uploadsFault{Images: inner, renew: func(ctx context.Context, u ports.Upload, _ time.Time) error {
+				return inner.RenewUpload(ctx, u, u.LeaseUntil)
 			}}
 		}),
-		records("the same lease again is a loss", "Uploads/Renew", func(r *ports.Records) {
-			inner := r.Uploads
+		records("the same lease again is a loss", "Images/Uploads/Renew", func(r *ports.Records) {
+			inner := r.Images
 			var last sync.Map
-			r.Uploads = uploadsFault{Uploads: inner, renew: func(ctx context.Context, u ports.Upload, until time.Time) error {
+			r.Images = uploadsFault{Images: inner, renew: func(ctx context.Context, u ports.Upload, until time.Time) error {
 				if old, ok := last.Swap(u.ImageID, until); ok && until.Equal(old.(time.Time)) {
 					return domain.Conflict // as who counts the rows that MySQL changed
 				}
-				return inner.Renew(ctx, u, until)
+				return inner.RenewUpload(ctx, u, until)
 			}}
 		}),
-		records("renews a claim that was lost", "Uploads/LeaseTakeover", func(r *ports.Records) {
-			inner := r.Uploads
-			r.Uploads = uploadsFault{Uploads: inner, renew: func(ctx context.Context, u ports.Upload, until time.Time) error {
+		records("renews a claim that was lost", "Images/Uploads/LeaseTakeover", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = uploadsFault{Images: inner, renew: func(ctx context.Context, u ports.Upload, until time.Time) error {
 				u.Key = domain.SecretHash{}
-				return inner.Renew(ctx, u, until)
+				return inner.RenewUpload(ctx, u, until)
 			}}
 		}),
-		records("abort does nothing", "Uploads/Abort", func(r *ports.Records) {
-			r.Uploads = uploadsFault{Uploads: r.Uploads, abort: func(context.Context, ports.Upload) error { return nil }}
+		records("abort does nothing", "Images/Uploads/Abort", func(r *ports.Records) {
+			r.Images = uploadsFault{Images: r.Images, abort: func(context.Context, ports.Upload) error { return nil }}
 		}),
-		records("abort frees another's key", "Uploads/AbortAfterTakeover", func(r *ports.Records) {
-			inner := r.Uploads
+		records("abort frees another's key", "Images/Uploads/AbortAfterTakeover", func(r *ports.Records) {
+			inner := r.Images
 			var holder sync.Map
-			r.Uploads = uploadsFault{
-				Uploads: inner,
+			r.Images = uploadsFault{
+				Images: inner,
 				begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
-					c, err := inner.Begin(ctx, u, now)
+					c, err := inner.BeginUpload(ctx, u, now)
 					if c.State == ports.ClaimWon {
 						holder.Store(u.Key, u)
 					}
@@ -453,92 +453,92 @@ func brokenImages() []broken {
 				},
 				abort: func(ctx context.Context, u ports.Upload) error {
 					heir, _ := holder.Load(u.Key)
-					if err := inner.Abort(ctx, heir.(ports.Upload)); err != nil {
+					if err := inner.AbortUpload(ctx, heir.(ports.Upload)); err != nil {
 						return err
 					}
-					return inner.Abort(ctx, u)
+					return inner.AbortUpload(ctx, u)
 				},
 			}
 		}),
 
-		records("marks twice", "Deletions/MarkAndFinish", func(r *ports.Records) {
-			inner := r.Deletions
-			r.Deletions = deletionsFault{Deletions: inner, mark: func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
-				err := inner.Mark(ctx, owner, id, e, now)
+		records("marks twice", "Images/Deletions/MarkAndFinish", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = deletionsFault{Images: inner, mark: func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
+				err := inner.MarkDeleting(ctx, owner, id, e, now)
 				if s, _ := inner.State(ctx, owner, id); s == domain.ImageDeleting {
 					return nil
 				}
 				return err
 			}}
 		}),
-		records("every racer marks", "Deletions/MarkRacers", func(r *ports.Records) {
-			inner := r.Deletions
-			r.Deletions = deletionsFault{Deletions: inner, mark: func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
+		records("every racer marks", "Images/Deletions/MarkRacers", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = deletionsFault{Images: inner, mark: func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
 				if s, err := inner.State(ctx, owner, id); err != nil || s != domain.ImageReady {
 					return domain.NotFound
 				}
 				pause()
-				_ = inner.Mark(ctx, owner, id, e, now)
+				_ = inner.MarkDeleting(ctx, owner, id, e, now)
 				return nil
 			}}
 		}),
-		records("marks without an audit entry", "Deletions/MarkAndFinish", func(r *ports.Records) {
-			inner := r.Deletions
-			r.Deletions = deletionsFault{Deletions: inner, mark: func(ctx context.Context, owner, id domain.ID, _ *domain.AuditEntry, now time.Time) error {
-				return inner.Mark(ctx, owner, id, nil, now)
+		records("marks without an audit entry", "Images/Deletions/MarkAndFinish", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = deletionsFault{Images: inner, mark: func(ctx context.Context, owner, id domain.ID, _ *domain.AuditEntry, now time.Time) error {
+				return inner.MarkDeleting(ctx, owner, id, nil, now)
 			}}
 		}),
-		records("marks anybody's image", "Deletions/MarkOnlyReady", func(r *ports.Records) {
-			inner, images := r.Deletions, r.Images
-			r.Deletions = deletionsFault{Deletions: inner, mark: func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
+		records("marks anybody's image", "Images/Deletions/MarkOnlyReady", func(r *ports.Records) {
+			inner, images := r.Images, r.Images
+			r.Images = deletionsFault{Images: inner, mark: func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
 				if actual, err := images.Owner(ctx, id); err == nil {
 					owner = actual
 				}
-				return inner.Mark(ctx, owner, id, e, now)
+				return inner.MarkDeleting(ctx, owner, id, e, now)
 			}}
 		}),
-		records("finishes what is alive", "Deletions/FinishOnlyDue", func(r *ports.Records) {
-			inner := r.Deletions
-			r.Deletions = deletionsFault{Deletions: inner, finish: func(ctx context.Context, owner, id domain.ID, now time.Time) (bool, error) {
-				return inner.Finish(ctx, owner, id, now.AddDate(1, 0, 0))
+		records("finishes what is alive", "Images/Deletions/FinishOnlyDue", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = deletionsFault{Images: inner, finish: func(ctx context.Context, owner, id domain.ID, now time.Time) (bool, error) {
+				return inner.FinishDeletion(ctx, owner, id, now.AddDate(1, 0, 0))
 			}}
 		}),
-		records("every racer finishes", "Deletions/FinishRacers", func(r *ports.Records) {
-			inner := r.Deletions
-			r.Deletions = deletionsFault{Deletions: inner, finish: func(ctx context.Context, owner, id domain.ID, now time.Time) (bool, error) {
+		records("every racer finishes", "Images/Deletions/FinishRacers", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = deletionsFault{Images: inner, finish: func(ctx context.Context, owner, id domain.ID, now time.Time) (bool, error) {
 				_, err := inner.State(ctx, owner, id)
 				pause()
-				_, _ = inner.Finish(ctx, owner, id, now)
+				_, _ = inner.FinishDeletion(ctx, owner, id, now)
 				return err == nil, nil
 			}}
 		}),
-		records("due shows the last one again", "Deletions/Due", func(r *ports.Records) {
-			inner := r.Deletions
-			r.Deletions = deletionsFault{Deletions: inner, due: func(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error) {
+		records("due shows the last one again", "Images/Deletions/Due", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = deletionsFault{Images: inner, due: func(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error) {
 				if !after.IsZero() {
 					after[15]--
 				}
-				return inner.Due(ctx, now, after, limit)
+				return inner.DueDeletions(ctx, now, after, limit)
 			}}
 		}),
-		records("due shows what is alive", "Deletions/Due", func(r *ports.Records) {
-			inner := r.Deletions
-			r.Deletions = deletionsFault{Deletions: inner, due: func(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error) {
-				return inner.Due(ctx, now.Add(time.Hour), after, limit)
+		records("due shows what is alive", "Images/Deletions/Due", func(r *ports.Records) {
+			inner := r.Images
+			r.Images = deletionsFault{Images: inner, due: func(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error) {
+				return inner.DueDeletions(ctx, now.Add(time.Hour), after, limit)
 			}}
 		}),
 	}
 }
 
 // commitAnyway commits though the owner may be gone.
-func commitAnyway(ctx context.Context, inner ports.Uploads, dir ports.Directory, u ports.Upload, img domain.Image, q ports.Quota) error {
-	err := inner.Commit(ctx, u, img, q)
+func commitAnyway(ctx context.Context, inner ports.Images, accounts ports.Accounts, u ports.Upload, img domain.Image, q ports.Quota) error {
+	err := inner.CommitUpload(ctx, u, img, q)
 	if domain.CodeOf(err) != domain.Denied {
 		return err
 	}
 	back := domain.User{ID: u.OwnerID, Username: "back-" + u.OwnerID.String(), IsActive: true}
-	if err := dir.Change(ctx, func(tx ports.DirectoryTx) error { return tx.SaveUser(ctx, back) }); err != nil {
+	if err := accounts.Change(ctx, func(tx ports.AccountsTx) error { return tx.SaveUser(ctx, back) }); err != nil {
 		return err
 	}
-	return inner.Commit(ctx, u, img, q)
+	return inner.CommitUpload(ctx, u, img, q)
 }

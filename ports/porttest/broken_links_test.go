@@ -14,7 +14,7 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-// linksFault replaces some of Links.
+// linksFault replaces some of how Links keeps links.
 type linksFault struct {
 	ports.Links
 	create  func(ctx context.Context, l domain.Link, bound int) error
@@ -51,9 +51,9 @@ func (f linksFault) ListAll(ctx context.Context, r ports.TimeRange, p ports.Page
 	return f.Links.ListAll(ctx, r, p)
 }
 
-// linkChangesFault replaces some of LinkChanges.
+// linkChangesFault replaces some of how Links changes them.
 type linkChangesFault struct {
-	ports.LinkChanges
+	ports.Links
 	revoke    func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error
 	takeView  func(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error)
 	addViews  func(ctx context.Context, b ports.ViewBatch) error
@@ -64,28 +64,28 @@ func (f linkChangesFault) Revoke(ctx context.Context, owner, id domain.ID, e *do
 	if f.revoke != nil {
 		return f.revoke(ctx, owner, id, e, now)
 	}
-	return f.LinkChanges.Revoke(ctx, owner, id, e, now)
+	return f.Links.Revoke(ctx, owner, id, e, now)
 }
 
 func (f linkChangesFault) TakeView(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error) {
 	if f.takeView != nil {
 		return f.takeView(ctx, token, now)
 	}
-	return f.LinkChanges.TakeView(ctx, token, now)
+	return f.Links.TakeView(ctx, token, now)
 }
 
 func (f linkChangesFault) AddViews(ctx context.Context, b ports.ViewBatch) error {
 	if f.addViews != nil {
 		return f.addViews(ctx, b)
 	}
-	return f.LinkChanges.AddViews(ctx, b)
+	return f.Links.AddViews(ctx, b)
 }
 
 func (f linkChangesFault) DeleteOld(ctx context.Context, before time.Time, limit int) (int, error) {
 	if f.deleteOld != nil {
 		return f.deleteOld(ctx, before, limit)
 	}
-	return f.LinkChanges.DeleteOld(ctx, before, limit)
+	return f.Links.DeleteOld(ctx, before, limit)
 }
 
 type auditFault func(ctx context.Context, actor string, r ports.TimeRange, p ports.Page) ([]domain.AuditEntry, error)
@@ -94,59 +94,59 @@ func (f auditFault) List(ctx context.Context, actor string, r ports.TimeRange, p
 	return f(ctx, actor, r, p)
 }
 
-// sessionsFault replaces some of Sessions.
+// sessionsFault replaces some of what Accounts does with sessions.
 type sessionsFault struct {
-	ports.Sessions
+	ports.Accounts
 	create        func(ctx context.Context, s domain.Session, bound int) error
 	get           func(ctx context.Context, hash domain.SecretHash) (domain.Session, error)
 	deleteExpired func(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
-func (f sessionsFault) Create(ctx context.Context, s domain.Session, bound int) error {
+func (f sessionsFault) CreateSession(ctx context.Context, s domain.Session, bound int) error {
 	if f.create != nil {
 		return f.create(ctx, s, bound)
 	}
-	return f.Sessions.Create(ctx, s, bound)
+	return f.Accounts.CreateSession(ctx, s, bound)
 }
 
-func (f sessionsFault) Get(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
+func (f sessionsFault) Session(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
 	if f.get != nil {
 		return f.get(ctx, hash)
 	}
-	return f.Sessions.Get(ctx, hash)
+	return f.Accounts.Session(ctx, hash)
 }
 
-func (f sessionsFault) DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error) {
+func (f sessionsFault) DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error) {
 	if f.deleteExpired != nil {
 		return f.deleteExpired(ctx, now, limit)
 	}
-	return f.Sessions.DeleteExpired(ctx, now, limit)
+	return f.Accounts.DeleteExpiredSessions(ctx, now, limit)
 }
 
-// tokensFault replaces some of Tokens.
+// tokensFault replaces some of what Accounts does with tokens.
 type tokensFault struct {
-	ports.Tokens
+	ports.Accounts
 	remove func(ctx context.Context, user, id domain.ID) error
 	create func(ctx context.Context, t domain.Token, bound int) error
 }
 
-func (f tokensFault) Delete(ctx context.Context, user, id domain.ID) error {
+func (f tokensFault) DeleteToken(ctx context.Context, user, id domain.ID) error {
 	if f.remove != nil {
 		return f.remove(ctx, user, id)
 	}
-	return f.Tokens.Delete(ctx, user, id)
+	return f.Accounts.DeleteToken(ctx, user, id)
 }
 
-func (f tokensFault) Create(ctx context.Context, t domain.Token, bound int) error {
+func (f tokensFault) CreateToken(ctx context.Context, t domain.Token, bound int) error {
 	if f.create != nil {
 		return f.create(ctx, t, bound)
 	}
-	return f.Tokens.Create(ctx, t, bound)
+	return f.Accounts.CreateToken(ctx, t, bound)
 }
 
 func brokenLinks() []broken {
 	return []broken{
-		records(control, "LinkChanges/TakeViewRacers", func(*ports.Records) {}),
+		records(control, "Links/TakeViewRacers", func(*ports.Records) {}),
 		records("drops a link whose hash is taken", "Links/Taken", func(r *ports.Records) {
 			inner := r.Links
 			r.Links = linksFault{Links: inner, create: func(ctx context.Context, l domain.Link, bound int) error {
@@ -175,12 +175,12 @@ func brokenLinks() []broken {
 				return inner.Create(ctx, l, 0)
 			}}
 		}),
-		records("takes no heed of the bound on tokens", "Tokens/Bound", func(r *ports.Records) {
-			inner := r.Tokens
-			r.Tokens = tokensFault{Tokens: inner, create: func(ctx context.Context, t domain.Token, _ int) error { return inner.Create(ctx, t, 0) }}
+		records("takes no heed of the bound on tokens", "Accounts/Tokens/Bound", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = tokensFault{Accounts: inner, create: func(ctx context.Context, t domain.Token, _ int) error { return inner.CreateToken(ctx, t, 0) }}
 		}),
 		records("ignores the owner", "Links/OwnersAreApart", func(r *ports.Records) {
-			inner, changes := r.Links, r.LinkChanges
+			inner, changes := r.Links, r.Links
 			r.Links = linksFault{Links: inner, get: func(ctx context.Context, owner, id domain.ID) (domain.Link, error) {
 				if actual, err := changes.Owner(ctx, id); err == nil {
 					owner = actual
@@ -212,27 +212,27 @@ func brokenLinks() []broken {
 			}}
 		}),
 
-		records("a revoked link is not found", "LinkChanges/Revoke", func(r *ports.Records) {
-			inner, links := r.LinkChanges, r.Links
-			r.LinkChanges = linkChangesFault{LinkChanges: inner, revoke: func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
+		records("a revoked link is not found", "Links/Revoke", func(r *ports.Records) {
+			inner, links := r.Links, r.Links
+			r.Links = linkChangesFault{Links: inner, revoke: func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
 				if l, err := links.Get(ctx, owner, id); err == nil && !l.RevokedAt.IsZero() {
 					return domain.NotFound
 				}
 				return inner.Revoke(ctx, owner, id, e, now)
 			}}
 		}),
-		records("revokes anybody's link", "LinkChanges/Revoke", func(r *ports.Records) {
-			inner := r.LinkChanges
-			r.LinkChanges = linkChangesFault{LinkChanges: inner, revoke: func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
+		records("revokes anybody's link", "Links/Revoke", func(r *ports.Records) {
+			inner := r.Links
+			r.Links = linkChangesFault{Links: inner, revoke: func(ctx context.Context, owner, id domain.ID, e *domain.AuditEntry, now time.Time) error {
 				if actual, err := inner.Owner(ctx, id); err == nil {
 					owner = actual
 				}
 				return inner.Revoke(ctx, owner, id, e, now)
 			}}
 		}),
-		records("takes more views than there are", "LinkChanges/TakeViewRacers", func(r *ports.Records) {
-			inner, links := r.LinkChanges, r.Links
-			r.LinkChanges = linkChangesFault{LinkChanges: inner, takeView: func(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error) {
+		records("takes more views than there are", "Links/TakeViewRacers", func(r *ports.Records) {
+			inner, links := r.Links, r.Links
+			r.Links = linkChangesFault{Links: inner, takeView: func(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error) {
 				l, err := links.ByToken(ctx, token)
 				if err != nil || l.Views >= l.MaxViews {
 					return false, ctx.Err()
@@ -242,10 +242,10 @@ func brokenLinks() []broken {
 				return err == nil, err
 			}}
 		}),
-		records("loses views in a race", "LinkChanges/TakeViewRacers", func(r *ports.Records) {
-			inner := r.LinkChanges
+		records("loses views in a race", "Links/TakeViewRacers", func(r *ports.Records) {
+			inner := r.Links
 			var busy sync.Mutex
-			r.LinkChanges = linkChangesFault{LinkChanges: inner, takeView: func(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error) {
+			r.Links = linkChangesFault{Links: inner, takeView: func(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error) {
 				if !busy.TryLock() {
 					return true, nil // counted by who came first
 				}
@@ -254,16 +254,16 @@ func brokenLinks() []broken {
 				return inner.TakeView(ctx, token, now)
 			}}
 		}),
-		records("views of an expired link", "LinkChanges/TakeView", func(r *ports.Records) {
-			inner := r.LinkChanges
-			r.LinkChanges = linkChangesFault{LinkChanges: inner, takeView: func(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error) {
+		records("views of an expired link", "Links/TakeView", func(r *ports.Records) {
+			inner := r.Links
+			r.Links = linkChangesFault{Links: inner, takeView: func(ctx context.Context, token domain.SecretHash, now time.Time) (bool, error) {
 				return inner.TakeView(ctx, token, now.Add(-time.Second))
 			}}
 		}),
-		records("adds views only where nobody else does", "LinkChanges/AddViewsRacers", func(r *ports.Records) {
-			inner := r.LinkChanges
+		records("adds views only where nobody else does", "Links/AddViewsRacers", func(r *ports.Records) {
+			inner := r.Links
 			var busy sync.Mutex
-			r.LinkChanges = linkChangesFault{LinkChanges: inner, addViews: func(ctx context.Context, b ports.ViewBatch) error {
+			r.Links = linkChangesFault{Links: inner, addViews: func(ctx context.Context, b ports.ViewBatch) error {
 				if !busy.TryLock() {
 					return nil
 				}
@@ -272,17 +272,17 @@ func brokenLinks() []broken {
 				return inner.AddViews(ctx, b)
 			}}
 		}),
-		records("adds a batch again", "LinkChanges/AddViews", func(r *ports.Records) {
-			inner := r.LinkChanges
+		records("adds a batch again", "Links/AddViews", func(r *ports.Records) {
+			inner := r.Links
 			var n atomic.Int64
-			r.LinkChanges = linkChangesFault{LinkChanges: inner, addViews: func(ctx context.Context, b ports.ViewBatch) error {
+			r.Links = linkChangesFault{Links: inner, addViews: func(ctx context.Context, b ports.ViewBatch) error {
 				b.ID = domain.ID{byte(n.Add(1))}
 				return inner.AddViews(ctx, b)
 			}}
 		}),
-		records("stumbles over unknown links", "LinkChanges/AddViews", func(r *ports.Records) {
-			inner, links := r.LinkChanges, r.Links
-			r.LinkChanges = linkChangesFault{LinkChanges: inner, addViews: func(ctx context.Context, b ports.ViewBatch) error {
+		records("stumbles over unknown links", "Links/AddViews", func(r *ports.Records) {
+			inner, links := r.Links, r.Links
+			r.Links = linkChangesFault{Links: inner, addViews: func(ctx context.Context, b ports.ViewBatch) error {
 				for token := range b.Views {
 					if _, err := links.ByToken(ctx, token); err != nil {
 						return err
@@ -291,15 +291,15 @@ func brokenLinks() []broken {
 				return inner.AddViews(ctx, b)
 			}}
 		}),
-		records("deletes what was made at the time", "LinkChanges/DeleteOld", func(r *ports.Records) {
-			inner := r.LinkChanges
-			r.LinkChanges = linkChangesFault{LinkChanges: inner, deleteOld: func(ctx context.Context, before time.Time, limit int) (int, error) {
+		records("deletes what was made at the time", "Links/DeleteOld", func(r *ports.Records) {
+			inner := r.Links
+			r.Links = linkChangesFault{Links: inner, deleteOld: func(ctx context.Context, before time.Time, limit int) (int, error) {
 				return inner.DeleteOld(ctx, before.Add(1), limit)
 			}}
 		}),
-		records("deletes more than the limit", "LinkChanges/DeleteOld", func(r *ports.Records) {
-			inner := r.LinkChanges
-			r.LinkChanges = linkChangesFault{LinkChanges: inner, deleteOld: func(ctx context.Context, before time.Time, limit int) (int, error) {
+		records("deletes more than the limit", "Links/DeleteOld", func(r *ports.Records) {
+			inner := r.Links
+			r.Links = linkChangesFault{Links: inner, deleteOld: func(ctx context.Context, before time.Time, limit int) (int, error) {
 				return inner.DeleteOld(ctx, before, limit+1)
 			}}
 		}),
@@ -344,55 +344,55 @@ func brokenLinks() []broken {
 			})
 		}),
 
-		records("a session replaces another", "Sessions/Taken", func(r *ports.Records) {
-			inner := r.Sessions
-			r.Sessions = sessionsFault{Sessions: inner, create: func(ctx context.Context, s domain.Session, bound int) error {
-				_ = inner.Delete(ctx, s.Hash)
-				return inner.Create(ctx, s, bound)
+		records("a session replaces another", "Accounts/Sessions/Taken", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = sessionsFault{Accounts: inner, create: func(ctx context.Context, s domain.Session, bound int) error {
+				_ = inner.DeleteSession(ctx, s.Hash)
+				return inner.CreateSession(ctx, s, bound)
 			}}
 		}),
-		records("takes no notice of the bound on sessions", "Sessions/Bound", func(r *ports.Records) {
-			inner := r.Sessions
-			r.Sessions = sessionsFault{Sessions: inner, create: func(ctx context.Context, s domain.Session, _ int) error { return inner.Create(ctx, s, 0) }}
+		records("takes no notice of the bound on sessions", "Accounts/Sessions/Bound", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = sessionsFault{Accounts: inner, create: func(ctx context.Context, s domain.Session, _ int) error { return inner.CreateSession(ctx, s, 0) }}
 		}),
-		records("refuses a session too many", "Sessions/Bound", func(r *ports.Records) {
-			inner := r.Sessions
+		records("refuses a session too many", "Accounts/Sessions/Bound", func(r *ports.Records) {
+			inner := r.Accounts
 			made := map[domain.ID]int{}
-			r.Sessions = sessionsFault{Sessions: inner, create: func(ctx context.Context, s domain.Session, bound int) error {
+			r.Accounts = sessionsFault{Accounts: inner, create: func(ctx context.Context, s domain.Session, bound int) error {
 				if made[s.UserID]++; bound > 0 && made[s.UserID] > bound {
 					return domain.Errorf(domain.QuotaExceeded, "too many sessions")
 				}
-				return inner.Create(ctx, s, bound)
+				return inner.CreateSession(ctx, s, bound)
 			}}
 		}),
-		records("ends the newest session but one", "Sessions/Bound", func(r *ports.Records) {
-			inner := r.Sessions
+		records("ends the newest session but one", "Accounts/Sessions/Bound", func(r *ports.Records) {
+			inner := r.Accounts
 			last := map[domain.ID][]domain.SecretHash{}
-			r.Sessions = sessionsFault{Sessions: inner, create: func(ctx context.Context, s domain.Session, bound int) error {
+			r.Accounts = sessionsFault{Accounts: inner, create: func(ctx context.Context, s domain.Session, bound int) error {
 				if mine := last[s.UserID]; bound > 0 && len(mine) >= bound {
-					_ = inner.Delete(ctx, mine[len(mine)-1])
+					_ = inner.DeleteSession(ctx, mine[len(mine)-1])
 				}
-				err := inner.Create(ctx, s, bound)
+				err := inner.CreateSession(ctx, s, bound)
 				if err == nil {
 					last[s.UserID] = append(last[s.UserID], s.Hash)
 				}
 				return err
 			}}
 		}),
-		records("counts the sessions before the transaction", "Sessions/BoundRacers", func(r *ports.Records) {
-			inner := r.Sessions
+		records("counts the sessions before the transaction", "Accounts/Sessions/BoundRacers", func(r *ports.Records) {
+			inner := r.Accounts
 			var mu sync.Mutex
 			made := map[domain.ID][]domain.SecretHash{}
-			r.Sessions = sessionsFault{Sessions: inner, create: func(ctx context.Context, s domain.Session, bound int) error {
+			r.Accounts = sessionsFault{Accounts: inner, create: func(ctx context.Context, s domain.Session, bound int) error {
 				mu.Lock()
 				over := max(0, len(made[s.UserID])-bound+1)
 				oldest := slices.Clone(made[s.UserID][:over])
 				mu.Unlock()
 				pause()
 				for _, hash := range oldest {
-					_ = inner.Delete(ctx, hash)
+					_ = inner.DeleteSession(ctx, hash)
 				}
-				if err := inner.Create(ctx, s, 0); err != nil {
+				if err := inner.CreateSession(ctx, s, 0); err != nil {
 					return err
 				}
 				mu.Lock()
@@ -401,50 +401,50 @@ func brokenLinks() []broken {
 				return nil
 			}}
 		}),
-		records("judges the expiry", "Sessions/RoundTrip", func(r *ports.Records) {
-			inner := r.Sessions
-			r.Sessions = sessionsFault{Sessions: inner, get: func(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
-				s, err := inner.Get(ctx, hash)
+		records("judges the expiry", "Accounts/Sessions/RoundTrip", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = sessionsFault{Accounts: inner, get: func(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
+				s, err := inner.Session(ctx, hash)
 				if err == nil && s.ExpiresAt.Before(time.Now()) {
 					return domain.Session{}, domain.NotFound
 				}
 				return s, err
 			}}
 		}),
-		records("deletes what has not expired", "Sessions/DeleteExpired", func(r *ports.Records) {
-			inner := r.Sessions
-			r.Sessions = sessionsFault{Sessions: inner, deleteExpired: func(ctx context.Context, now time.Time, limit int) (int, error) {
-				return inner.DeleteExpired(ctx, now.Add(time.Minute), limit)
+		records("deletes what has not expired", "Accounts/Sessions/DeleteExpired", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = sessionsFault{Accounts: inner, deleteExpired: func(ctx context.Context, now time.Time, limit int) (int, error) {
+				return inner.DeleteExpiredSessions(ctx, now.Add(time.Minute), limit)
 			}}
 		}),
-		records("reports what it did not delete", "Sessions/DeleteExpired", func(r *ports.Records) {
-			inner := r.Sessions
-			r.Sessions = sessionsFault{Sessions: inner, deleteExpired: func(ctx context.Context, now time.Time, limit int) (int, error) {
-				n, err := inner.DeleteExpired(ctx, now, limit-1)
+		records("reports what it did not delete", "Accounts/Sessions/DeleteExpired", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = sessionsFault{Accounts: inner, deleteExpired: func(ctx context.Context, now time.Time, limit int) (int, error) {
+				n, err := inner.DeleteExpiredSessions(ctx, now, limit-1)
 				return min(n+1, limit), err
 			}}
 		}),
-		records("deletes another's token", "Tokens/Delete", func(r *ports.Records) {
-			inner := r.Tokens
+		records("deletes another's token", "Accounts/Tokens/Delete", func(r *ports.Records) {
+			inner := r.Accounts
 			var owners sync.Map
-			r.Tokens = tokensFault{
-				Tokens: inner,
+			r.Accounts = tokensFault{
+				Accounts: inner,
 				create: func(ctx context.Context, t domain.Token, bound int) error {
 					owners.Store(t.ID, t.UserID)
-					return inner.Create(ctx, t, bound)
+					return inner.CreateToken(ctx, t, bound)
 				},
 				remove: func(ctx context.Context, user, id domain.ID) error {
 					if actual, ok := owners.Load(id); ok {
 						user = actual.(domain.ID)
 					}
-					return inner.Delete(ctx, user, id)
+					return inner.DeleteToken(ctx, user, id)
 				},
 			}
 		}),
-		records("a missing token is no error", "Tokens/Delete", func(r *ports.Records) {
-			inner := r.Tokens
-			r.Tokens = tokensFault{Tokens: inner, remove: func(ctx context.Context, user, id domain.ID) error {
-				_ = inner.Delete(ctx, user, id)
+		records("a missing token is no error", "Accounts/Tokens/Delete", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = tokensFault{Accounts: inner, remove: func(ctx context.Context, user, id domain.ID) error {
+				_ = inner.DeleteToken(ctx, user, id)
 				return nil
 			}}
 		}),

@@ -23,9 +23,8 @@ var kolkata = time.FixedZone("", 5*3600+1800)
 // records returns a broken database: a working one with a fault put into it.
 func records(fault, finds string, breakIt func(r *ports.Records)) broken {
 	suites := map[string]func(*testing.T, func(*testing.T) ports.Records){
-		"Users": porttest.Users, "Tiers": porttest.Tiers, "Directory": porttest.Directory, "Images": porttest.Images, "Uploads": porttest.Uploads,
-		"Deletions": porttest.Deletions, "Links": porttest.Links, "LinkChanges": porttest.LinkChanges, "Audit": porttest.Audit,
-		"Sessions": porttest.Sessions, "Tokens": porttest.Tokens, "Changes": porttest.Changes, "Leases": porttest.Leases, "Installation": porttest.Installation,
+		"Accounts": porttest.Accounts, "Images": porttest.Images, "Links": porttest.Links, "Audit": porttest.Audit,
+		"Changes": porttest.Changes, "Leases": porttest.Leases, "Installation": porttest.Installation,
 	}
 	suite, _, _ := strings.Cut(finds, "/")
 	return broken{fault, finds, func(t *testing.T) {
@@ -37,41 +36,41 @@ func records(fault, finds string, breakIt func(r *ports.Records)) broken {
 	}}
 }
 
-// usersFault replaces some of Users.
+// usersFault replaces some of what Accounts reads of users.
 type usersFault struct {
-	ports.Users
+	ports.Accounts
 	get      func(ctx context.Context, id domain.ID) (domain.User, error)
 	byName   func(ctx context.Context, name string) (domain.User, error)
 	list     func(ctx context.Context, tier string, p ports.Page) ([]domain.User, error)
 	countAll bool
 }
 
-func (f usersFault) Get(ctx context.Context, id domain.ID) (domain.User, error) {
+func (f usersFault) User(ctx context.Context, id domain.ID) (domain.User, error) {
 	if f.get != nil {
 		return f.get(ctx, id)
 	}
-	return f.Users.Get(ctx, id)
+	return f.Accounts.User(ctx, id)
 }
 
-func (f usersFault) ByUsername(ctx context.Context, name string) (domain.User, error) {
+func (f usersFault) UserByName(ctx context.Context, name string) (domain.User, error) {
 	if f.byName != nil {
 		return f.byName(ctx, name)
 	}
-	return f.Users.ByUsername(ctx, name)
+	return f.Accounts.UserByName(ctx, name)
 }
 
-func (f usersFault) List(ctx context.Context, tier string, p ports.Page) ([]domain.User, error) {
+func (f usersFault) Users(ctx context.Context, tier string, p ports.Page) ([]domain.User, error) {
 	if f.list != nil {
 		return f.list(ctx, tier, p)
 	}
-	return f.Users.List(ctx, tier, p)
+	return f.Accounts.Users(ctx, tier, p)
 }
 
 func (f usersFault) CountAdmins(ctx context.Context) (int, error) {
 	if !f.countAll {
-		return f.Users.CountAdmins(ctx)
+		return f.Accounts.CountAdmins(ctx)
 	}
-	list, err := f.Users.List(ctx, "", ports.Page{Limit: 1000})
+	list, err := f.Accounts.Users(ctx, "", ports.Page{Limit: 1000})
 	n := 0
 	for _, u := range list {
 		if u.IsAdmin {
@@ -81,38 +80,35 @@ func (f usersFault) CountAdmins(ctx context.Context) (int, error) {
 	return n, err
 }
 
-// tiersFault replaces some of Tiers.
+// tiersFault replaces some of what Accounts reads of tiers.
 type tiersFault struct {
-	ports.Tiers
+	ports.Accounts
 	get  func(ctx context.Context, name string) (domain.Tier, error)
 	list func(ctx context.Context) ([]domain.Tier, error)
 }
 
-func (f tiersFault) Get(ctx context.Context, name string) (domain.Tier, error) {
+func (f tiersFault) Tier(ctx context.Context, name string) (domain.Tier, error) {
 	if f.get != nil {
 		return f.get(ctx, name)
 	}
-	return f.Tiers.Get(ctx, name)
+	return f.Accounts.Tier(ctx, name)
 }
 
-func (f tiersFault) List(ctx context.Context) ([]domain.Tier, error) {
+func (f tiersFault) Tiers(ctx context.Context) ([]domain.Tier, error) {
 	if f.list != nil {
 		return f.list(ctx)
 	}
-	return f.Tiers.List(ctx)
+	return f.Accounts.Tiers(ctx)
 }
 
-// write is a write of a Directory's transaction, to be made later.
-type write func(tx ports.DirectoryTx) error
+// write is a write of a transaction of Accounts, to be made later.
+type write func(tx ports.AccountsTx) error
 
 // lateTx reads what is there and puts off its writes.
 type lateTx struct {
-	r      *ports.Records
+	ports.AccountsReader
 	writes []write
 }
-
-func (tx *lateTx) Users() ports.Users { return tx.r.Users }
-func (tx *lateTx) Tiers() ports.Tiers { return tx.r.Tiers }
 
 func (tx *lateTx) later(w write) error {
 	tx.writes = append(tx.writes, w)
@@ -120,34 +116,34 @@ func (tx *lateTx) later(w write) error {
 }
 
 func (tx *lateTx) SaveUser(ctx context.Context, u domain.User) error {
-	return tx.later(func(tx ports.DirectoryTx) error { return tx.SaveUser(ctx, u) })
+	return tx.later(func(tx ports.AccountsTx) error { return tx.SaveUser(ctx, u) })
 }
 
 func (tx *lateTx) SaveTier(ctx context.Context, t domain.Tier) error {
-	return tx.later(func(tx ports.DirectoryTx) error { return tx.SaveTier(ctx, t) })
+	return tx.later(func(tx ports.AccountsTx) error { return tx.SaveTier(ctx, t) })
 }
 
 func (tx *lateTx) DeleteUser(ctx context.Context, id domain.ID) error {
-	return tx.later(func(tx ports.DirectoryTx) error { return tx.DeleteUser(ctx, id) })
+	return tx.later(func(tx ports.AccountsTx) error { return tx.DeleteUser(ctx, id) })
 }
 
 func (tx *lateTx) DeleteTier(ctx context.Context, name string) error {
-	return tx.later(func(tx ports.DirectoryTx) error { return tx.DeleteTier(ctx, name) })
+	return tx.later(func(tx ports.AccountsTx) error { return tx.DeleteTier(ctx, name) })
 }
 
 func (tx *lateTx) RemoveMembers(ctx context.Context, tier string, limit int) (int, error) {
-	return 0, tx.later(func(tx ports.DirectoryTx) error {
+	return 0, tx.later(func(tx ports.AccountsTx) error {
 		_, err := tx.RemoveMembers(ctx, tier, limit)
 		return err
 	})
 }
 
 func (tx *lateTx) Record(ctx context.Context, e domain.AuditEntry) error {
-	return tx.later(func(tx ports.DirectoryTx) error { return tx.Record(ctx, e) })
+	return tx.later(func(tx ports.AccountsTx) error { return tx.Record(ctx, e) })
 }
 
-func all(writes []write) func(tx ports.DirectoryTx) error {
-	return func(tx ports.DirectoryTx) error {
+func all(writes []write) func(tx ports.AccountsTx) error {
+	return func(tx ports.AccountsTx) error {
 		for _, w := range writes {
 			if err := w(tx); err != nil {
 				return err
@@ -159,98 +155,101 @@ func all(writes []write) func(tx ports.DirectoryTx) error {
 
 // txFault replaces some of a transaction.
 type txFault struct {
-	ports.DirectoryTx
-	saveUser   func(ctx context.Context, tx ports.DirectoryTx, u domain.User) error
-	deleteUser func(ctx context.Context, tx ports.DirectoryTx, id domain.ID) error
+	ports.AccountsTx
+	saveUser   func(ctx context.Context, tx ports.AccountsTx, u domain.User) error
+	deleteUser func(ctx context.Context, tx ports.AccountsTx, id domain.ID) error
 	noRecord   bool
 }
 
 func (f txFault) SaveUser(ctx context.Context, u domain.User) error {
 	if f.saveUser != nil {
-		return f.saveUser(ctx, f.DirectoryTx, u)
+		return f.saveUser(ctx, f.AccountsTx, u)
 	}
-	return f.DirectoryTx.SaveUser(ctx, u)
+	return f.AccountsTx.SaveUser(ctx, u)
 }
 
 func (f txFault) DeleteUser(ctx context.Context, id domain.ID) error {
 	if f.deleteUser != nil {
-		return f.deleteUser(ctx, f.DirectoryTx, id)
+		return f.deleteUser(ctx, f.AccountsTx, id)
 	}
-	return f.DirectoryTx.DeleteUser(ctx, id)
+	return f.AccountsTx.DeleteUser(ctx, id)
 }
 
 func (f txFault) Record(ctx context.Context, e domain.AuditEntry) error {
 	if f.noRecord {
 		return nil
 	}
-	return f.DirectoryTx.Record(ctx, e)
+	return f.AccountsTx.Record(ctx, e)
 }
 
-// changeFunc is a Directory by its one method.
-type changeFunc func(ctx context.Context, fn func(tx ports.DirectoryTx) error) error
-
-func (f changeFunc) Change(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
-	return f(ctx, fn)
+// changeFault replaces Accounts.Change.
+type changeFault struct {
+	ports.Accounts
+	change func(ctx context.Context, fn func(tx ports.AccountsTx) error) error
 }
 
-// within breaks the transactions of a Directory.
-func within(d ports.Directory, breakIt func(tx ports.DirectoryTx) ports.DirectoryTx) ports.Directory {
-	return changeFunc(func(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
-		return d.Change(ctx, func(tx ports.DirectoryTx) error { return fn(breakIt(tx)) })
-	})
+func (f changeFault) Change(ctx context.Context, fn func(tx ports.AccountsTx) error) error {
+	return f.change(ctx, fn)
 }
 
-// late breaks a Directory by how it makes the writes of a change that has run.
-func late(r *ports.Records, apply func(ctx context.Context, d ports.Directory, writes []write, err error) error) ports.Directory {
-	inner, outside := r.Directory, *r
-	return changeFunc(func(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
-		tx := &lateTx{r: &outside}
+// within breaks the transactions of Accounts.
+func within(d ports.Accounts, breakIt func(tx ports.AccountsTx) ports.AccountsTx) ports.Accounts {
+	return changeFault{d, func(ctx context.Context, fn func(tx ports.AccountsTx) error) error {
+		return d.Change(ctx, func(tx ports.AccountsTx) error { return fn(breakIt(tx)) })
+	}}
+}
+
+// late breaks Accounts by how it makes the writes of a change that has run.
+func late(r *ports.Records, apply func(ctx context.Context, d ports.Accounts, writes []write, err error) error) ports.Accounts {
+	inner := r.Accounts
+	return changeFault{inner, func(ctx context.Context, fn func(tx ports.AccountsTx) error) error {
+		tx := &lateTx{AccountsReader: inner}
 		err := fn(tx)
 		return apply(ctx, inner, tx.writes, err)
-	})
+	}}
 }
 
 // members breaks RemoveMembers.
-func members(remove func(tx ports.DirectoryTx, ctx context.Context, tier string, limit int) (int, error)) func(r *ports.Records) {
+func members(remove func(tx ports.AccountsTx, ctx context.Context, tier string, limit int) (int, error)) func(r *ports.Records) {
 	return func(r *ports.Records) {
-		inner := r.Directory
-		r.Directory = changeFunc(func(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
-			return inner.Change(ctx, func(tx ports.DirectoryTx) error { return fn(membersTx{tx, remove}) })
-		})
+		inner := r.Accounts
+		r.Accounts = changeFault{inner, func(ctx context.Context, fn func(tx ports.AccountsTx) error) error {
+			return inner.Change(ctx, func(tx ports.AccountsTx) error { return fn(membersTx{tx, remove}) })
+		}}
 	}
 }
 
 type membersTx struct {
-	ports.DirectoryTx
-	remove func(tx ports.DirectoryTx, ctx context.Context, tier string, limit int) (int, error)
+	ports.AccountsTx
+	remove func(tx ports.AccountsTx, ctx context.Context, tier string, limit int) (int, error)
 }
 
 func (tx membersTx) RemoveMembers(ctx context.Context, tier string, limit int) (int, error) {
-	return tx.remove(tx.DirectoryTx, ctx, tier, limit)
+	return tx.remove(tx.AccountsTx, ctx, tier, limit)
 }
 
-func brokenDirectories() []broken {
+func brokenAccounts() []broken {
 	return []broken{
-		records(control, "Users/Copies", func(*ports.Records) {}),
-		records(control, "Directory/Serial", func(*ports.Records) {}),
-		records(control, "Directory/RemoveMembers", func(*ports.Records) {}),
-		records("removes one member too few", "Directory/RemoveMembers", members(func(tx ports.DirectoryTx, ctx context.Context, tier string, limit int) (int, error) {
+		records(control, "Accounts/Users/Copies", func(*ports.Records) {}),
+		records(control, "Accounts/Change/Serial", func(*ports.Records) {}),
+		records(control, "Accounts/Change/RemoveMembers", func(*ports.Records) {}),
+		records("removes one member too few", "Accounts/Change/RemoveMembers", members(func(tx ports.AccountsTx, ctx context.Context, tier string, limit int) (int, error) {
 			n, err := tx.RemoveMembers(ctx, tier, max(1, limit-1))
 			return min(n+1, limit), err
 		})),
-		records("removes members of everything", "Directory/RemoveMembers", members(func(tx ports.DirectoryTx, ctx context.Context, tier string, limit int) (int, error) {
-			all, err := tx.Users().List(ctx, tier, ports.Page{Limit: limit})
+		records("removes members of everything", "Accounts/Change/RemoveMembers", members(func(tx ports.AccountsTx, ctx context.Context, tier string, limit int) (int, error) {
+			all, err := tx.Users(ctx, tier, ports.Page{Limit: limit})
 			for _, u := range all {
 				u.Tiers = nil
 				err = errors.Join(err, tx.SaveUser(ctx, u))
 			}
 			return len(all), err
 		})),
-		records("hands out shared memory", "Users/Copies", func(r *ports.Records) {
-			inner, shared := r.Users, map[domain.ID][]string{}
+		records("hands out shared memory", "Accounts/Users/Copies", func(r *ports.Records) {
+			inner, shared := r.Accounts, map[domain.ID][]string{}
 			var mu sync.Mutex
-			r.Users = usersFault{Users: inner, get: func(ctx context.Context, id domain.ID) (domain.User, error) {
-				u, err := inner.Get(ctx, id)
+			r.Accounts = usersFault{Accounts: inner, get: func(ctx context.Context, id domain.ID) (domain.User, error) {
+				u, err := inner.User(ctx, id)
 				mu.Lock()
 				defer mu.Unlock()
 				if shared[id] == nil {
@@ -260,10 +259,10 @@ func brokenDirectories() []broken {
 				return u, err
 			}}
 		}),
-		records("names without regard to case", "Users/NamesToTheLetter", func(r *ports.Records) {
-			inner := r.Users
-			r.Users = usersFault{Users: inner, byName: func(ctx context.Context, name string) (domain.User, error) {
-				list, err := inner.List(ctx, "", ports.Page{Limit: 100})
+		records("names without regard to case", "Accounts/Users/NamesToTheLetter", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = usersFault{Accounts: inner, byName: func(ctx context.Context, name string) (domain.User, error) {
+				list, err := inner.Users(ctx, "", ports.Page{Limit: 100})
 				for _, u := range list {
 					if strings.EqualFold(u.Username, name) {
 						return u, nil
@@ -272,101 +271,101 @@ func brokenDirectories() []broken {
 				return domain.User{}, errors.Join(domain.NotFound, err)
 			}}
 		}),
-		records("finds users that are being deleted by name", "Users/Deleting", func(r *ports.Records) {
-			inner := r.Users
-			r.Users = usersFault{Users: inner, byName: func(ctx context.Context, name string) (domain.User, error) {
-				list, _ := inner.Deleting(ctx, 100)
+		records("finds users that are being deleted by name", "Accounts/Users/Deleting", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = usersFault{Accounts: inner, byName: func(ctx context.Context, name string) (domain.User, error) {
+				list, _ := inner.DeletingUsers(ctx, 100)
 				for _, u := range list {
 					if u.Username == name {
 						return u, nil
 					}
 				}
-				return inner.ByUsername(ctx, name)
+				return inner.UserByName(ctx, name)
 			}}
 		}),
-		records("a tier's name matches as a prefix", "Users/Paging", func(r *ports.Records) {
-			inner := r.Users
-			r.Users = usersFault{Users: inner, list: func(ctx context.Context, tier string, p ports.Page) ([]domain.User, error) {
-				list, err := inner.List(ctx, "", ports.Page{Before: p.Before, Limit: 1000})
+		records("a tier's name matches as a prefix", "Accounts/Users/Paging", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = usersFault{Accounts: inner, list: func(ctx context.Context, tier string, p ports.Page) ([]domain.User, error) {
+				list, err := inner.Users(ctx, "", ports.Page{Before: p.Before, Limit: 1000})
 				list = slices.DeleteFunc(list, func(u domain.User) bool {
 					return tier != "" && !slices.ContainsFunc(u.Tiers, func(n string) bool { return strings.HasPrefix(n, tier) })
 				})
 				return list[:min(len(list), p.Limit)], err
 			}}
 		}),
-		records("a page begins with the one before", "Users/Paging", func(r *ports.Records) {
-			inner := r.Users
-			r.Users = usersFault{Users: inner, list: func(ctx context.Context, tier string, p ports.Page) ([]domain.User, error) {
+		records("a page begins with the one before", "Accounts/Users/Paging", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = usersFault{Accounts: inner, list: func(ctx context.Context, tier string, p ports.Page) ([]domain.User, error) {
 				if !p.Before.IsZero() {
 					p.Before[15]++
 				}
-				return inner.List(ctx, tier, p)
+				return inner.Users(ctx, tier, p)
 			}}
 		}),
-		records("a page is one too long", "Users/Paging", func(r *ports.Records) {
-			inner := r.Users
-			r.Users = usersFault{Users: inner, list: func(ctx context.Context, tier string, p ports.Page) ([]domain.User, error) {
+		records("a page is one too long", "Accounts/Users/Paging", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = usersFault{Accounts: inner, list: func(ctx context.Context, tier string, p ports.Page) ([]domain.User, error) {
 				p.Limit++
-				return inner.List(ctx, tier, p)
+				return inner.Users(ctx, tier, p)
 			}}
 		}),
-		records("counts every admin", "Users/CountAdmins", func(r *ports.Records) {
-			r.Users = usersFault{Users: r.Users, countAll: true}
+		records("counts every admin", "Accounts/Users/CountAdmins", func(r *ports.Records) {
+			r.Accounts = usersFault{Accounts: r.Accounts, countAll: true}
 		}),
-		records("an ended context gives an empty answer", "Users/EndedContext", func(r *ports.Records) {
-			inner := r.Users
-			r.Users = usersFault{Users: inner, list: func(ctx context.Context, tier string, p ports.Page) ([]domain.User, error) {
-				list, _ := inner.List(ctx, tier, p)
+		records("an ended context gives an empty answer", "Accounts/Users/EndedContext", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = usersFault{Accounts: inner, list: func(ctx context.Context, tier string, p ports.Page) ([]domain.User, error) {
+				list, _ := inner.Users(ctx, tier, p)
 				return list, nil
 			}}
 		}),
-		records("an ended context is not found", "Users/EndedContext", func(r *ports.Records) {
-			inner := r.Users
-			r.Users = usersFault{Users: inner, get: func(ctx context.Context, id domain.ID) (domain.User, error) {
+		records("an ended context is not found", "Accounts/Users/EndedContext", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = usersFault{Accounts: inner, get: func(ctx context.Context, id domain.ID) (domain.User, error) {
 				if ctx.Err() != nil {
 					return domain.User{}, domain.NotFound
 				}
-				return inner.Get(ctx, id)
+				return inner.User(ctx, id)
 			}}
 		}),
-		records("times in another zone", "Users/RoundTrip", func(r *ports.Records) {
-			inner := r.Users
-			r.Users = usersFault{Users: inner, get: func(ctx context.Context, id domain.ID) (domain.User, error) {
-				u, err := inner.Get(ctx, id)
+		records("times in another zone", "Accounts/Users/RoundTrip", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = usersFault{Accounts: inner, get: func(ctx context.Context, id domain.ID) (domain.User, error) {
+				u, err := inner.User(ctx, id)
 				u.CreatedAt = u.CreatedAt.In(kolkata)
 				return u, err
 			}}
 		}),
-		records("times in milliseconds", "Users/RoundTrip", func(r *ports.Records) {
-			inner := r.Users
-			r.Users = usersFault{Users: inner, byName: func(ctx context.Context, name string) (domain.User, error) {
-				u, err := inner.ByUsername(ctx, name)
+		records("times in milliseconds", "Accounts/Users/RoundTrip", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = usersFault{Accounts: inner, byName: func(ctx context.Context, name string) (domain.User, error) {
+				u, err := inner.UserByName(ctx, name)
 				u.UpdatedAt = u.UpdatedAt.Truncate(time.Millisecond)
 				return u, err
 			}}
 		}),
-		records("cuts long values", "Users/RoundTrip", func(r *ports.Records) {
-			r.Directory = within(r.Directory, func(tx ports.DirectoryTx) ports.DirectoryTx {
-				return txFault{DirectoryTx: tx, saveUser: func(ctx context.Context, tx ports.DirectoryTx, u domain.User) error {
+		records("cuts long values", "Accounts/Users/RoundTrip", func(r *ports.Records) {
+			r.Accounts = within(r.Accounts, func(tx ports.AccountsTx) ports.AccountsTx {
+				return txFault{AccountsTx: tx, saveUser: func(ctx context.Context, tx ports.AccountsTx, u domain.User) error {
 					u.Email = u.Email[:min(len(u.Email), 191)]
 					return tx.SaveUser(ctx, u)
 				}}
 			})
 		}),
-		records("sorts tiers like words", "Tiers/ByteOrder", func(r *ports.Records) {
-			tiers := r.Tiers
-			r.Tiers = tiersFault{Tiers: tiers, list: func(ctx context.Context) ([]domain.Tier, error) {
-				list, err := tiers.List(ctx)
+		records("sorts tiers like words", "Accounts/Tiers/ByteOrder", func(r *ports.Records) {
+			tiers := r.Accounts
+			r.Accounts = tiersFault{Accounts: tiers, list: func(ctx context.Context) ([]domain.Tier, error) {
+				list, err := tiers.Tiers(ctx)
 				slices.SortFunc(list, func(a, b domain.Tier) int {
 					return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
 				})
 				return list, err
 			}}
 		}),
-		records("finds tiers in any case", "Tiers/RoundTrip", func(r *ports.Records) {
-			tiers := r.Tiers
-			r.Tiers = tiersFault{Tiers: tiers, get: func(ctx context.Context, name string) (domain.Tier, error) {
-				list, err := tiers.List(ctx)
+		records("finds tiers in any case", "Accounts/Tiers/RoundTrip", func(r *ports.Records) {
+			tiers := r.Accounts
+			r.Accounts = tiersFault{Accounts: tiers, get: func(ctx context.Context, name string) (domain.Tier, error) {
+				list, err := tiers.Tiers(ctx)
 				for _, t := range list {
 					if strings.EqualFold(t.Name, name) {
 						return t, nil
@@ -375,28 +374,28 @@ func brokenDirectories() []broken {
 				if err != nil {
 					return domain.Tier{}, err
 				}
-				return tiers.Get(ctx, name)
+				return tiers.Tier(ctx, name)
 			}}
 		}),
-		records("keeps a tier without a limit at zero", "Tiers/RoundTrip", func(r *ports.Records) {
-			tiers := r.Tiers
-			r.Tiers = tiersFault{Tiers: tiers, get: func(ctx context.Context, name string) (domain.Tier, error) {
-				t, err := tiers.Get(ctx, name)
+		records("keeps a tier without a limit at zero", "Accounts/Tiers/RoundTrip", func(r *ports.Records) {
+			tiers := r.Accounts
+			r.Accounts = tiersFault{Accounts: tiers, get: func(ctx context.Context, name string) (domain.Tier, error) {
+				t, err := tiers.Tier(ctx, name)
 				for _, f := range t.Limits.Fields() {
 					*f.Value = max(*f.Value, 0)
 				}
 				return t, err
 			}}
 		}),
-		records("answers from memory when nobody waits any more", "Tiers/EndedContext", func(r *ports.Records) {
-			tiers := r.Tiers
-			r.Tiers = tiersFault{Tiers: tiers, list: func(ctx context.Context) ([]domain.Tier, error) {
-				return tiers.List(context.WithoutCancel(ctx))
+		records("answers from memory when nobody waits any more", "Accounts/Tiers/EndedContext", func(r *ports.Records) {
+			tiers := r.Accounts
+			r.Accounts = tiersFault{Accounts: tiers, list: func(ctx context.Context) ([]domain.Tier, error) {
+				return tiers.Tiers(context.WithoutCancel(ctx))
 			}}
 		}),
 
-		records("loses updates", "Directory/Serial", func(r *ports.Records) {
-			r.Directory = late(r, func(ctx context.Context, d ports.Directory, writes []write, err error) error {
+		records("loses updates", "Accounts/Change/Serial", func(r *ports.Records) {
+			r.Accounts = late(r, func(ctx context.Context, d ports.Accounts, writes []write, err error) error {
 				if err != nil {
 					return err
 				}
@@ -404,8 +403,8 @@ func brokenDirectories() []broken {
 				return d.Change(ctx, all(writes))
 			})
 		}),
-		records("write skew", "Directory/LastAdmin", func(r *ports.Records) {
-			r.Directory = late(r, func(ctx context.Context, d ports.Directory, writes []write, err error) error {
+		records("write skew", "Accounts/Change/LastAdmin", func(r *ports.Records) {
+			r.Accounts = late(r, func(ctx context.Context, d ports.Accounts, writes []write, err error) error {
 				if err != nil {
 					return err
 				}
@@ -413,42 +412,42 @@ func brokenDirectories() []broken {
 				return d.Change(ctx, all(writes))
 			})
 		}),
-		records("writes in spite of an error", "Directory/ErrorWritesNothing", func(r *ports.Records) {
-			inner := r.Directory
-			r.Directory = late(r, func(ctx context.Context, _ ports.Directory, writes []write, err error) error {
+		records("writes in spite of an error", "Accounts/Change/ErrorWritesNothing", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = late(r, func(ctx context.Context, _ ports.Accounts, writes []write, err error) error {
 				return errors.Join(err, inner.Change(ctx, all(writes)))
 			})
 		}),
-		records("keeps the audit of what failed", "Directory/ErrorWritesNothing", func(r *ports.Records) {
-			inner := r.Directory
-			r.Directory = changeFunc(func(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
+		records("keeps the audit of what failed", "Accounts/Change/ErrorWritesNothing", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = changeFault{inner, func(ctx context.Context, fn func(tx ports.AccountsTx) error) error {
 				tx := &lateTx{}
-				err := inner.Change(ctx, func(inTime ports.DirectoryTx) error {
+				err := inner.Change(ctx, func(inTime ports.AccountsTx) error {
 					tx.writes = nil
 					return fn(recordLate{inTime, tx})
 				})
 				return errors.Join(err, inner.Change(ctx, all(tx.writes)))
-			})
+			}}
 		}),
-		records("swallows fn's error", "Directory/ErrorWritesNothing", func(r *ports.Records) {
-			r.Directory = late(r, func(ctx context.Context, d ports.Directory, writes []write, err error) error {
+		records("swallows fn's error", "Accounts/Change/ErrorWritesNothing", func(r *ports.Records) {
+			r.Accounts = late(r, func(ctx context.Context, d ports.Accounts, writes []write, err error) error {
 				if err == nil {
 					_ = d.Change(ctx, all(writes))
 				}
 				return nil
 			})
 		}),
-		records("a transaction that does not see its writes", "Directory/ReadsItsWrites", func(r *ports.Records) {
-			r.Directory = late(r, func(ctx context.Context, d ports.Directory, writes []write, err error) error {
+		records("a transaction that does not see its writes", "Accounts/Change/ReadsItsWrites", func(r *ports.Records) {
+			r.Accounts = late(r, func(ctx context.Context, d ports.Accounts, writes []write, err error) error {
 				if err != nil {
 					return err
 				}
 				return d.Change(ctx, all(writes))
 			})
 		}),
-		records("announces twice", "Directory/Feed", func(r *ports.Records) {
-			inner := r.Directory
-			r.Directory = late(r, func(ctx context.Context, _ ports.Directory, writes []write, err error) error {
+		records("announces twice", "Accounts/Change/Feed", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = late(r, func(ctx context.Context, _ ports.Accounts, writes []write, err error) error {
 				if err == nil {
 					err = inner.Change(ctx, all(writes))
 				}
@@ -458,12 +457,12 @@ func brokenDirectories() []broken {
 				return err
 			})
 		}),
-		records("drops the audit", "Directory/Audit", func(r *ports.Records) {
-			r.Directory = within(r.Directory, func(tx ports.DirectoryTx) ports.DirectoryTx { return txFault{DirectoryTx: tx, noRecord: true} })
+		records("drops the audit", "Accounts/Change/Audit", func(r *ports.Records) {
+			r.Accounts = within(r.Accounts, func(tx ports.AccountsTx) ports.AccountsTx { return txFault{AccountsTx: tx, noRecord: true} })
 		}),
-		records("drops a write whose name is taken", "Directory/NameTaken", func(r *ports.Records) {
-			r.Directory = within(r.Directory, func(tx ports.DirectoryTx) ports.DirectoryTx {
-				return txFault{DirectoryTx: tx, saveUser: func(ctx context.Context, tx ports.DirectoryTx, u domain.User) error {
+		records("drops a write whose name is taken", "Accounts/Change/NameTaken", func(r *ports.Records) {
+			r.Accounts = within(r.Accounts, func(tx ports.AccountsTx) ports.AccountsTx {
+				return txFault{AccountsTx: tx, saveUser: func(ctx context.Context, tx ports.AccountsTx, u domain.User) error {
 					if err := tx.SaveUser(ctx, u); domain.CodeOf(err) != domain.Conflict {
 						return err
 					}
@@ -471,29 +470,29 @@ func brokenDirectories() []broken {
 				}}
 			})
 		}),
-		records("tokens outlive their user", "Directory/DeleteUser", func(r *ports.Records) {
-			directory, tokens := r.Directory, r.Tokens
-			r.Directory = changeFunc(func(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
+		records("tokens outlive their user", "Accounts/Change/DeleteUser", func(r *ports.Records) {
+			inner := r.Accounts
+			r.Accounts = changeFault{inner, func(ctx context.Context, fn func(tx ports.AccountsTx) error) error {
 				var orphans []domain.Token
 				lists := map[domain.ID][]domain.Token{}
-				users, _ := r.Users.List(ctx, "", ports.Page{Limit: 100})
+				users, _ := inner.Users(ctx, "", ports.Page{Limit: 100})
 				for _, u := range users {
-					lists[u.ID], _ = tokens.List(ctx, u.ID, ports.Page{Limit: 100})
+					lists[u.ID], _ = inner.Tokens(ctx, u.ID, ports.Page{Limit: 100})
 				}
-				err := directory.Change(ctx, func(tx ports.DirectoryTx) error {
-					return fn(txFault{DirectoryTx: tx, deleteUser: func(ctx context.Context, tx ports.DirectoryTx, id domain.ID) error {
+				err := inner.Change(ctx, func(tx ports.AccountsTx) error {
+					return fn(txFault{AccountsTx: tx, deleteUser: func(ctx context.Context, tx ports.AccountsTx, id domain.ID) error {
 						orphans = append(orphans, lists[id]...)
 						return tx.DeleteUser(ctx, id)
 					}})
 				})
 				for _, o := range orphans {
-					_ = tokens.Create(ctx, o, 0)
+					_ = inner.CreateToken(ctx, o, 0)
 				}
 				return err
-			})
+			}}
 		}),
-		records("writes one by one", "Directory/VisibleTogether", func(r *ports.Records) {
-			r.Directory = late(r, func(ctx context.Context, d ports.Directory, writes []write, err error) error {
+		records("writes one by one", "Accounts/Change/VisibleTogether", func(r *ports.Records) {
+			r.Accounts = late(r, func(ctx context.Context, d ports.Accounts, writes []write, err error) error {
 				for _, w := range writes {
 					if err == nil {
 						err = d.Change(ctx, w)
@@ -503,8 +502,8 @@ func brokenDirectories() []broken {
 				return err
 			})
 		}),
-		records("writes though its context has ended", "Directory/EndedContext", func(r *ports.Records) {
-			r.Directory = late(r, func(_ context.Context, d ports.Directory, writes []write, _ error) error {
+		records("writes though its context has ended", "Accounts/Change/EndedContext", func(r *ports.Records) {
+			r.Accounts = late(r, func(_ context.Context, d ports.Accounts, writes []write, _ error) error {
 				return d.Change(context.Background(), all(writes))
 			})
 		}),
@@ -513,7 +512,7 @@ func brokenDirectories() []broken {
 
 // recordLate puts off audit entries alone.
 type recordLate struct {
-	ports.DirectoryTx
+	ports.AccountsTx
 	late *lateTx
 }
 

@@ -72,21 +72,21 @@ func installs(fault, finds string, breakIt func(right ports.Installation) instal
 	})
 }
 
-// statesOf breaks Deletions.States.
-func statesOf(fault, finds string, states func(right ports.Deletions, ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error)) broken {
-	return records(fault, "Deletions/"+finds, func(r *ports.Records) {
-		right := r.Deletions
-		r.Deletions = deletionsFault{Deletions: right, states: func(ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
+// statesOf breaks Images.States.
+func statesOf(fault, finds string, states func(right ports.Images, ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error)) broken {
+	return records(fault, "Images/Deletions/"+finds, func(r *ports.Records) {
+		right := r.Images
+		r.Images = deletionsFault{Images: right, states: func(ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
 			return states(right, ctx, owner, ids)
 		}}
 	})
 }
 
-// ownerless breaks Deletions.Ownerless.
+// ownerless breaks Images.Ownerless.
 func ownerless(fault string, find func(r ports.Records, ctx context.Context, after domain.ID, limit int) ([]ports.DueImage, domain.ID, error)) broken {
-	return records(fault, "Deletions/Ownerless", func(r *ports.Records) {
+	return records(fault, "Images/Deletions/Ownerless", func(r *ports.Records) {
 		right := *r
-		r.Deletions = deletionsFault{Deletions: right.Deletions, ownerless: func(ctx context.Context, after domain.ID, limit int) ([]ports.DueImage, domain.ID, error) {
+		r.Images = deletionsFault{Images: right.Images, ownerless: func(ctx context.Context, after domain.ID, limit int) ([]ports.DueImage, domain.ID, error) {
 			return find(right, ctx, after, limit)
 		}}
 	})
@@ -260,20 +260,20 @@ func brokenSweeps() []broken {
 			}}
 		}),
 
-		records(control, "Deletions/Ownerless", func(*ports.Records) {}),
-		records(control, "Deletions/States", func(*ports.Records) {}),
-		statesOf("tells of other owners' images", "States", func(right ports.Deletions, ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
+		records(control, "Images/Deletions/Ownerless", func(*ports.Records) {}),
+		records(control, "Images/Deletions/States", func(*ports.Records) {}),
+		statesOf("tells of other owners' images", "States", func(right ports.Images, ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
 			states, err := right.States(ctx, owner, ids)
-			due, _ := right.Due(ctx, time.Now().AddDate(10, 0, 0), domain.ID{}, 1000)
+			due, _ := right.DueDeletions(ctx, time.Now().AddDate(10, 0, 0), domain.ID{}, 1000)
 			for _, d := range due {
 				states[d.ID] = d.State
 			}
 			return states, err
 		}),
-		statesOf("names a thousand and no more", "States", func(right ports.Deletions, ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
+		statesOf("names a thousand and no more", "States", func(right ports.Images, ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
 			return right.States(ctx, owner, ids[:min(len(ids), 1000)])
 		}),
-		statesOf("knows ready images only", "States", func(right ports.Deletions, ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
+		statesOf("knows ready images only", "States", func(right ports.Images, ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
 			states, err := right.States(ctx, owner, ids)
 			for id, s := range states {
 				if s != domain.ImageReady {
@@ -282,7 +282,7 @@ func brokenSweeps() []broken {
 			}
 			return states, err
 		}),
-		statesOf("what has no record has an empty state", "States", func(right ports.Deletions, ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
+		statesOf("what has no record has an empty state", "States", func(right ports.Images, ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
 			found, err := right.States(ctx, owner, ids)
 			states := map[domain.ID]domain.ImageState{}
 			for _, id := range ids {
@@ -290,7 +290,7 @@ func brokenSweeps() []broken {
 			}
 			return states, err
 		}),
-		statesOf("an unavailable database has no images", "EndedContext", func(right ports.Deletions, ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
+		statesOf("an unavailable database has no images", "EndedContext", func(right ports.Images, ctx context.Context, owner domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
 			states, _ := right.States(ctx, owner, ids)
 			return states, nil
 		}),
@@ -298,14 +298,14 @@ func brokenSweeps() []broken {
 			return findOwnerless(ctx, r, after, limit, func(u domain.User, err error) bool { return err != nil || u.Deleting })
 		}),
 		ownerless("a page without a find is the last", func(r ports.Records, ctx context.Context, after domain.ID, limit int) ([]ports.DueImage, domain.ID, error) {
-			found, next, err := r.Deletions.Ownerless(ctx, after, limit)
+			found, next, err := r.Images.Ownerless(ctx, after, limit)
 			if len(found) == 0 {
 				next = domain.ID{}
 			}
 			return found, next, err
 		}),
 		ownerless("goes on after what it found", func(r ports.Records, ctx context.Context, after domain.ID, limit int) ([]ports.DueImage, domain.ID, error) {
-			found, next, err := r.Deletions.Ownerless(ctx, after, limit)
+			found, next, err := r.Images.Ownerless(ctx, after, limit)
 			if len(found) > 0 && !next.IsZero() {
 				next = found[0].ID
 			}
@@ -315,11 +315,11 @@ func brokenSweeps() []broken {
 			if !after.IsZero() {
 				after[15]--
 			}
-			return r.Deletions.Ownerless(ctx, after, limit)
+			return r.Images.Ownerless(ctx, after, limit)
 		}),
 		ownerless("finds what waits for its end already", func(r ports.Records, ctx context.Context, after domain.ID, limit int) ([]ports.DueImage, domain.ID, error) {
-			found, next, err := r.Deletions.Ownerless(ctx, after, limit)
-			due, _ := r.Deletions.Due(ctx, time.Now().AddDate(10, 0, 0), after, max(limit-len(found), 1))
+			found, next, err := r.Images.Ownerless(ctx, after, limit)
+			due, _ := r.Images.DueDeletions(ctx, time.Now().AddDate(10, 0, 0), after, max(limit-len(found), 1))
 			for _, d := range due {
 				if len(found) < limit && (next.IsZero() || d.ID.Compare(next) <= 0) {
 					found = append(found, d)
@@ -331,7 +331,7 @@ func brokenSweeps() []broken {
 			if limit < 1 {
 				limit = 1000
 			}
-			return r.Deletions.Ownerless(ctx, after, limit)
+			return r.Images.Ownerless(ctx, after, limit)
 		}),
 
 		blobs(control, "Blobs/Move", func(b *memory.Blobs) ports.Blobs { return b }),
@@ -531,9 +531,9 @@ func walkOf(ctx context.Context, b *memory.Blobs, prefix, after string) iter.Seq
 	return ports.WalkBlobs(ctx, blobsFault{Blobs: b}, prefix, after, nil)
 }
 
-// findOwnerless is Deletions.Ownerless with another judgement of owners.
+// findOwnerless is Images.Ownerless with another judgement of owners.
 func findOwnerless(ctx context.Context, r ports.Records, after domain.ID, limit int, gone func(domain.User, error) bool) ([]ports.DueImage, domain.ID, error) {
-	_, next, err := r.Deletions.Ownerless(ctx, after, limit)
+	_, next, err := r.Images.Ownerless(ctx, after, limit)
 	if err != nil {
 		return nil, next, err
 	}
@@ -544,7 +544,7 @@ func findOwnerless(ctx context.Context, r ports.Records, after domain.ID, limit 
 		if img.ID.Compare(after) <= 0 || (!next.IsZero() && img.ID.Compare(next) > 0) {
 			continue
 		}
-		if gone(r.Users.Get(ctx, img.OwnerID)) {
+		if gone(r.Accounts.User(ctx, img.OwnerID)) {
 			found = append(found, ports.DueImage{OwnerID: img.OwnerID, ID: img.ID, State: domain.ImageReady})
 		}
 	}

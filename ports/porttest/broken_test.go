@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ const control = "no fault at all"
 
 func everyBroken() []broken {
 	var all []broken
-	for _, list := range [][]broken{brokenDirectories(), brokenImages(), brokenLinks(), brokenFeeds(), brokenBlobs(), brokenStates(), brokenSweeps(), brokenWrappers(), brokenResizers(), brokenStored()} {
+	for _, list := range [][]broken{brokenAccounts(), brokenImages(), brokenLinks(), brokenFeeds(), brokenBlobs(), brokenStates(), brokenSweeps(), brokenWrappers(), brokenResizers(), brokenStored()} {
 		all = append(all, list...)
 	}
 	return all
@@ -89,17 +90,18 @@ func TestSuitesFindFaults(t *testing.T) {
 	}
 }
 
-// Every suite is tried on several broken adapters.
+// Every suite is tried on several broken adapters, and so is each part of a suite that has parts.
 func TestEverySuiteIsTried(t *testing.T) {
-	faults := map[string]int{}
+	faults, tried := map[string]int{}, map[string]bool{}
 	for _, b := range everyBroken() {
-		if suite, _, _ := strings.Cut(b.finds, "/"); b.fault != control {
-			faults[suite]++
+		if parts := strings.Split(b.finds, "/"); b.fault != control {
+			faults[parts[len(parts)-2]]++
+			tried[parts[0]] = true
 		}
 	}
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
-	suites := 0
+	suites := map[string]bool{}
 	for _, name := range files {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
@@ -107,14 +109,40 @@ func TestEverySuiteIsTried(t *testing.T) {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
 		require.NoError(t, err)
 		for _, d := range f.Decls {
-			fn, ok := d.(*ast.FuncDecl)
-			if !ok || fn.Recv != nil || !fn.Name.IsExported() || fn.Name.Name == "Records" { // Records runs the others
-				continue
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.IsExported() && fn.Name.Name != "Records" { // Records runs the others
+				assert.True(t, tried[fn.Name.Name], "%s is tried on no broken adapter", fn.Name.Name)
 			}
-			suites++
-			t.Logf("%s: %d faults", fn.Name.Name, faults[fn.Name.Name])
-			assert.GreaterOrEqual(t, faults[fn.Name.Name], 3, fn.Name.Name)
 		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if suite, ok := suiteOf(t, n); ok {
+				assert.False(t, suites[suite], "two suites are named %s", suite)
+				suites[suite] = true
+			}
+			return true
+		})
 	}
-	assert.GreaterOrEqual(t, suites, 18)
+	for suite := range suites {
+		t.Logf("%s: %d faults", suite, faults[suite])
+		assert.GreaterOrEqual(t, faults[suite], 3, suite)
+	}
+	assert.GreaterOrEqual(t, len(suites), 18)
+}
+
+// suiteOf returns the name of the suite that a call runs: the second argument of run or runStories.
+func suiteOf(t *testing.T, n ast.Node) (string, bool) {
+	t.Helper()
+	call, ok := n.(*ast.CallExpr)
+	if !ok {
+		return "", false
+	}
+	if fn, ok := call.Fun.(*ast.Ident); !ok || fn.Name != "run" && fn.Name != "runStories" {
+		return "", false
+	}
+	name, ok := call.Args[1].(*ast.BasicLit)
+	if !ok {
+		return "", false // runStories itself, which hands its own on
+	}
+	suite, err := strconv.Unquote(name.Value)
+	require.NoError(t, err)
+	return suite, true
 }

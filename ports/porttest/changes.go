@@ -45,7 +45,7 @@ func changesSuffix(w *world) {
 	img := w.ready(u.ID, moment(1))
 	k := w.token(u.ID, moment(1))
 	base := w.cursor()
-	require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
+	require.NoError(w.t, w.Accounts.CreateToken(w.ctx, k, 0))
 	w.wantFeed(base) // uploads and new tokens end no access
 	cursors := []ports.Cursor{base}
 	var want []ports.Change
@@ -58,7 +58,7 @@ func changesSuffix(w *world) {
 	did(ports.Change{Kind: ports.ImageDeleted, ID: img.ID})
 	w.save(u)
 	did(ports.Change{Kind: ports.UserChanged, ID: u.ID})
-	require.NoError(w.t, w.Tokens.Delete(w.ctx, u.ID, k.ID))
+	require.NoError(w.t, w.Accounts.DeleteToken(w.ctx, u.ID, k.ID))
 	did(ports.Change{Kind: ports.TokenDeleted, ID: k.ID})
 	w.saveTier(tier("gold")) // nobody's own, and so at any place
 	for i, c := range cursors {
@@ -216,7 +216,7 @@ func changesStopped(w *world) {
 	done := make(chan error, 1)
 	go func() {
 		var once sync.Once
-		done <- w.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+		done <- w.Accounts.Change(ctx, func(tx ports.AccountsTx) error {
 			err := tx.SaveUser(ctx, u)
 			once.Do(func() { close(at) })
 			<-goOn
@@ -226,14 +226,14 @@ func changesStopped(w *world) {
 	<-at
 	other := make(chan error, 1)
 	go func() {
-		other <- w.Directory.Change(w.ctx, func(tx ports.DirectoryTx) error { return tx.SaveUser(w.ctx, v) })
+		other <- w.Accounts.Change(w.ctx, func(tx ports.AccountsTx) error { return tx.SaveUser(w.ctx, v) })
 	}()
 	cancel() // the writer's time is over, though it does not know
 	close(goOn)
 	require.Error(w.t, <-done)
 	require.NoError(w.t, <-other)
 	w.wantFeed(base, ports.Change{Kind: ports.UserChanged, ID: v.ID})
-	_, err := w.Users.Get(w.ctx, u.ID)
+	_, err := w.Accounts.User(w.ctx, u.ID)
 	wantCode(w.t, domain.NotFound, err)
 }
 
@@ -256,7 +256,7 @@ func changesNoGap(w *world) {
 				want[ports.Change{Kind: ports.ImageDeleted, ID: images[r].ID}]++
 			case 1:
 				tokens[r] = w.token(u.ID, moment(r))
-				require.NoError(w.t, w.Tokens.Create(w.ctx, tokens[r], 0))
+				require.NoError(w.t, w.Accounts.CreateToken(w.ctx, tokens[r], 0))
 				want[ports.Change{Kind: ports.TokenDeleted, ID: tokens[r].ID}]++
 			default:
 				want[ports.Change{Kind: ports.UserChanged, ID: u.ID}]++
@@ -265,12 +265,12 @@ func changesNoGap(w *world) {
 		work[i] = func(r int) error {
 			switch i % 4 {
 			case 0:
-				return w.Deletions.Mark(w.ctx, u.ID, images[r].ID, nil, moment(r))
+				return w.Images.MarkDeleting(w.ctx, u.ID, images[r].ID, nil, moment(r))
 			case 1:
-				return w.Tokens.Delete(w.ctx, u.ID, tokens[r].ID)
+				return w.Accounts.DeleteToken(w.ctx, u.ID, tokens[r].ID)
 			}
 			u.Epoch++
-			return w.Directory.Change(w.ctx, func(tx ports.DirectoryTx) error { return tx.SaveUser(w.ctx, u) })
+			return w.Accounts.Change(w.ctx, func(tx ports.AccountsTx) error { return tx.SaveUser(w.ctx, u) })
 		}
 	}
 	at := w.cursor()
@@ -295,7 +295,7 @@ func changesNoGap(w *world) {
 			switch e.Kind {
 			case ports.UserChanged:
 				users[e.ID]++
-				u, err := w.Users.Get(w.ctx, e.ID)
+				u, err := w.Accounts.User(w.ctx, e.ID)
 				require.NoError(w.t, err)
 				require.GreaterOrEqual(w.t, u.Epoch, int64(users[e.ID]), "the entry was visible before its change")
 			case ports.ImageDeleted:

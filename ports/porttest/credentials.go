@@ -28,7 +28,7 @@ func Audit(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 
 func (w *world) recorded(entries ...domain.AuditEntry) {
 	w.t.Helper()
-	w.change(func(tx ports.DirectoryTx) error {
+	w.change(func(tx ports.AccountsTx) error {
 		for _, e := range entries {
 			if err := tx.Record(w.ctx, e); err != nil {
 				return err
@@ -76,7 +76,7 @@ func auditCopies(w *world) {
 	e := w.entry("admin", epoch)
 	given := e
 	given.Before, given.After = bytes.Clone(e.Before), bytes.Clone(e.After)
-	w.change(func(tx ports.DirectoryTx) error {
+	w.change(func(tx ports.AccountsTx) error {
 		if err := tx.Record(w.ctx, given); err != nil {
 			return err
 		}
@@ -102,8 +102,8 @@ func auditEnded(w *world) {
 	}}})
 }
 
-// Sessions is the suite of ports.Sessions.
-func Sessions(t *testing.T, newRecords func(t *testing.T) ports.Records) {
+// sessions is the suite of sessions.
+func sessions(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 	t.Helper()
 	runStories(t, "Sessions", newRecords, []story{
 		{"RoundTrip", sessionsRoundTrip},
@@ -117,9 +117,9 @@ func Sessions(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 }
 
 func sessionsRoundTrip(w *world) {
-	_, err := w.Sessions.Get(w.ctx, w.hash())
+	_, err := w.Accounts.Session(w.ctx, w.hash())
 	wantCode(w.t, domain.NotFound, err)
-	_, err = w.Sessions.Get(w.ctx, domain.SecretHash{})
+	_, err = w.Accounts.Session(w.ctx, domain.SecretHash{})
 	wantCode(w.t, domain.NotFound, err)
 	zoned := w.session(w.id(epoch), time.Date(2026, 1, 2, 3, 4, 5, 123456789, time.FixedZone("", 3600)))
 	zoned.Epoch = 1 << 62
@@ -128,8 +128,8 @@ func sessionsRoundTrip(w *world) {
 		w.session(w.id(epoch), time.Date(2001, 1, 1, 0, 0, 0, 1000, time.UTC)), // long expired: Get does not judge
 		zoned,
 	} {
-		require.NoError(w.t, w.Sessions.Create(w.ctx, s, 0))
-		got, err := w.Sessions.Get(w.ctx, s.Hash)
+		require.NoError(w.t, w.Accounts.CreateSession(w.ctx, s, 0))
+		got, err := w.Accounts.Session(w.ctx, s.Hash)
 		require.NoError(w.t, err)
 		wantSession(w.t, s, got)
 	}
@@ -139,15 +139,15 @@ func sessionsTaken(w *world) {
 	s := w.session(w.id(epoch), moment(9))
 	other := w.session(w.id(epoch), moment(99))
 	other.Hash = s.Hash
-	require.NoError(w.t, w.Sessions.Create(w.ctx, s, 0))
-	wantCode(w.t, domain.Conflict, w.Sessions.Create(w.ctx, other, 0))
-	got, err := w.Sessions.Get(w.ctx, s.Hash)
+	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, s, 0))
+	wantCode(w.t, domain.Conflict, w.Accounts.CreateSession(w.ctx, other, 0))
+	got, err := w.Accounts.Session(w.ctx, s.Hash)
 	require.NoError(w.t, err)
 	wantSession(w.t, s, got)
 
 	other.Hash = w.hash()
 	errs := make([]error, racers)
-	race(racers, func(i int) { errs[i] = w.Sessions.Create(w.ctx, other, 0) })
+	race(racers, func(i int) { errs[i] = w.Accounts.CreateSession(w.ctx, other, 0) })
 	wantOneWinner(w.t, errs, domain.Conflict)
 }
 
@@ -155,7 +155,7 @@ func sessionsTaken(w *world) {
 func (w *world) haveSessions(all []domain.Session) (there []bool) {
 	w.t.Helper()
 	for _, s := range all {
-		_, err := w.Sessions.Get(w.ctx, s.Hash)
+		_, err := w.Accounts.Session(w.ctx, s.Hash)
 		if err != nil {
 			wantCode(w.t, domain.NotFound, err)
 		}
@@ -174,37 +174,37 @@ func sessionsBound(w *world) {
 		return s
 	}
 	theirs := at(other, 0)
-	require.NoError(w.t, w.Sessions.Create(w.ctx, theirs, bound))
+	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, theirs, bound))
 	// The oldest is neither the first that was made nor the first by its hash.
 	all := []domain.Session{at(user, 3), at(user, 1), at(user, 2)}
 	for _, s := range all {
-		require.NoError(w.t, w.Sessions.Create(w.ctx, s, bound))
+		require.NoError(w.t, w.Accounts.CreateSession(w.ctx, s, bound))
 	}
 	require.Equal(w.t, []bool{true, true, true}, w.haveSessions(all))
 	taken := at(user, 4)
 	taken.Hash = theirs.Hash
-	wantCode(w.t, domain.Conflict, w.Sessions.Create(w.ctx, taken, bound))
+	wantCode(w.t, domain.Conflict, w.Accounts.CreateSession(w.ctx, taken, bound))
 	require.Equal(w.t, []bool{true, true, true}, w.haveSessions(all), "what fails ends no session")
 	for i, want := range [][]bool{{true, false, true, true}, {true, false, false, true, true}, {false, false, false, true, true, true}} {
 		all = append(all, at(user, 4+i))
-		require.NoError(w.t, w.Sessions.Create(w.ctx, all[len(all)-1], bound), "one more is never refused")
+		require.NoError(w.t, w.Accounts.CreateSession(w.ctx, all[len(all)-1], bound), "one more is never refused")
 		require.Equal(w.t, want, w.haveSessions(all), "the oldest ends")
 	}
 	for i := range 3 { // as before there was a bound
 		all = append(all, at(user, 10+i))
-		require.NoError(w.t, w.Sessions.Create(w.ctx, all[len(all)-1], 0), "0 is no bound")
+		require.NoError(w.t, w.Accounts.CreateSession(w.ctx, all[len(all)-1], 0), "0 is no bound")
 	}
 	require.Equal(w.t, []bool{false, false, false, true, true, true, true, true, true}, w.haveSessions(all))
 	all = append(all, at(user, 20))
-	require.NoError(w.t, w.Sessions.Create(w.ctx, all[len(all)-1], bound))
+	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, all[len(all)-1], bound))
 	require.Equal(w.t, []bool{false, false, false, false, false, false, false, true, true, true}, w.haveSessions(all), "as many as are too many")
-	_, err := w.Sessions.Get(w.ctx, theirs.Hash)
+	_, err := w.Accounts.Session(w.ctx, theirs.Hash)
 	require.NoError(w.t, err, "another user's are not counted")
 
 	other.Deleting = true
 	w.save(other)
-	wantCode(w.t, domain.NotFound, w.Sessions.Create(w.ctx, at(other, 1), bound), "of a user who is going")
-	wantCode(w.t, domain.NotFound, w.Sessions.Create(w.ctx, w.session(w.id(epoch), moment(1)), bound), "of nobody")
+	wantCode(w.t, domain.NotFound, w.Accounts.CreateSession(w.ctx, at(other, 1), bound), "of a user who is going")
+	wantCode(w.t, domain.NotFound, w.Accounts.CreateSession(w.ctx, w.session(w.id(epoch), moment(1)), bound), "of nobody")
 }
 
 func sessionsBoundRacers(w *world) {
@@ -215,7 +215,7 @@ func sessionsBoundRacers(w *world) {
 		all[i] = w.session(user.ID, moment(100))
 	}
 	const bound = racers / 2
-	race(racers, func(i int) { errs[i] = w.Sessions.Create(w.ctx, all[i], bound) })
+	race(racers, func(i int) { errs[i] = w.Accounts.CreateSession(w.ctx, all[i], bound) })
 	require.NoError(w.t, errors.Join(errs...))
 	left := 0
 	for _, there := range w.haveSessions(all) {
@@ -229,33 +229,33 @@ func sessionsBoundRacers(w *world) {
 func sessionsDelete(w *world) {
 	user := w.id(epoch)
 	a, b := w.session(user, moment(9)), w.session(user, moment(9))
-	require.NoError(w.t, w.Sessions.Create(w.ctx, a, 0))
-	require.NoError(w.t, w.Sessions.Create(w.ctx, b, 0))
+	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, a, 0))
+	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, b, 0))
 	for range 2 {
-		require.NoError(w.t, w.Sessions.Delete(w.ctx, a.Hash))
-		_, err := w.Sessions.Get(w.ctx, a.Hash)
+		require.NoError(w.t, w.Accounts.DeleteSession(w.ctx, a.Hash))
+		_, err := w.Accounts.Session(w.ctx, a.Hash)
 		wantCode(w.t, domain.NotFound, err)
 	}
-	_, err := w.Sessions.Get(w.ctx, b.Hash)
+	_, err := w.Accounts.Session(w.ctx, b.Hash)
 	require.NoError(w.t, err)
-	require.NoError(w.t, w.Sessions.Create(w.ctx, a, 0), "its hash is free again")
+	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, a, 0), "its hash is free again")
 }
 
 func sessionsDeleteExpired(w *world) {
 	all := make([]domain.Session, 9)
 	for i := range all {
 		all[i] = w.session(w.id(epoch), moment(i*10))
-		require.NoError(w.t, w.Sessions.Create(w.ctx, all[i], 0))
+		require.NoError(w.t, w.Accounts.CreateSession(w.ctx, all[i], 0))
 	}
 	removed := 0
 	for {
-		n, err := w.Sessions.DeleteExpired(w.ctx, moment(55), 4)
+		n, err := w.Accounts.DeleteExpiredSessions(w.ctx, moment(55), 4)
 		require.NoError(w.t, err)
 		require.LessOrEqual(w.t, n, 4)
 		removed += n
 		left := 0
 		for _, s := range all {
-			if _, err := w.Sessions.Get(w.ctx, s.Hash); err == nil {
+			if _, err := w.Accounts.Session(w.ctx, s.Hash); err == nil {
 				left++
 			}
 		}
@@ -266,7 +266,7 @@ func sessionsDeleteExpired(w *world) {
 	}
 	require.Equal(w.t, 6, removed)
 	for i, s := range all {
-		_, err := w.Sessions.Get(w.ctx, s.Hash)
+		_, err := w.Accounts.Session(w.ctx, s.Hash)
 		if i < 6 {
 			wantCode(w.t, domain.NotFound, err)
 		} else {
@@ -277,22 +277,25 @@ func sessionsDeleteExpired(w *world) {
 
 func sessionsEnded(w *world) {
 	s, fresh := w.session(w.id(epoch), moment(1)), w.session(w.id(epoch), moment(1))
-	require.NoError(w.t, w.Sessions.Create(w.ctx, s, 0))
+	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, s, 0))
 	wantAllEnded(w.t, []call{
-		{"Create", func(ctx context.Context) error { return w.Sessions.Create(ctx, fresh, 0) }},
-		{"Get", func(ctx context.Context) error { _, err := w.Sessions.Get(ctx, s.Hash); return err }},
-		{"Get unknown", func(ctx context.Context) error { _, err := w.Sessions.Get(ctx, fresh.Hash); return err }},
-		{"Delete", func(ctx context.Context) error { return w.Sessions.Delete(ctx, s.Hash) }},
-		{"DeleteExpired", func(ctx context.Context) error { _, err := w.Sessions.DeleteExpired(ctx, moment(9), 9); return err }},
+		{"Create", func(ctx context.Context) error { return w.Accounts.CreateSession(ctx, fresh, 0) }},
+		{"Get", func(ctx context.Context) error { _, err := w.Accounts.Session(ctx, s.Hash); return err }},
+		{"Get unknown", func(ctx context.Context) error { _, err := w.Accounts.Session(ctx, fresh.Hash); return err }},
+		{"Delete", func(ctx context.Context) error { return w.Accounts.DeleteSession(ctx, s.Hash) }},
+		{"DeleteExpired", func(ctx context.Context) error {
+			_, err := w.Accounts.DeleteExpiredSessions(ctx, moment(9), 9)
+			return err
+		}},
 	})
-	_, err := w.Sessions.Get(w.ctx, s.Hash)
+	_, err := w.Accounts.Session(w.ctx, s.Hash)
 	require.NoError(w.t, err)
-	_, err = w.Sessions.Get(w.ctx, fresh.Hash)
+	_, err = w.Accounts.Session(w.ctx, fresh.Hash)
 	wantCode(w.t, domain.NotFound, err)
 }
 
-// Tokens is the suite of ports.Tokens.
-func Tokens(t *testing.T, newRecords func(t *testing.T) ports.Records) {
+// tokens is the suite of tokens.
+func tokens(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 	t.Helper()
 	runStories(t, "Tokens", newRecords, []story{
 		{"RoundTrip", tokensRoundTrip},
@@ -308,7 +311,7 @@ func Tokens(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 
 func tokensRoundTrip(w *world) {
 	for _, h := range []domain.SecretHash{{}, w.hash()} {
-		_, err := w.Tokens.ByHash(w.ctx, h)
+		_, err := w.Accounts.Token(w.ctx, h)
 		wantCode(w.t, domain.NotFound, err)
 	}
 	user := w.id(epoch)
@@ -317,13 +320,13 @@ func tokensRoundTrip(w *world) {
 	expired.ExpiresAt = time.Date(2001, 1, 1, 0, 0, 0, 123456789, time.FixedZone("", 3600)) // ByHash does not judge
 	all := []domain.Token{forever, named, expired}
 	for _, k := range all {
-		require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
+		require.NoError(w.t, w.Accounts.CreateToken(w.ctx, k, 0))
 	}
-	list, err := w.Tokens.List(w.ctx, user, ports.Page{Limit: 5})
+	list, err := w.Accounts.Tokens(w.ctx, user, ports.Page{Limit: 5})
 	require.NoError(w.t, err)
 	require.Len(w.t, list, 3)
 	for i, k := range all {
-		got, err := w.Tokens.ByHash(w.ctx, k.Hash)
+		got, err := w.Accounts.Token(w.ctx, k.Hash)
 		require.NoError(w.t, err)
 		wantToken(w.t, k, got)
 		wantToken(w.t, k, list[2-i])
@@ -332,17 +335,17 @@ func tokensRoundTrip(w *world) {
 
 func tokensTaken(w *world) {
 	k := w.token(w.id(epoch), epoch)
-	require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
+	require.NoError(w.t, w.Accounts.CreateToken(w.ctx, k, 0))
 	sameHash, sameID := w.token(w.id(epoch), epoch), w.token(k.UserID, epoch)
 	sameHash.Hash, sameID.ID = k.Hash, k.ID
-	wantCode(w.t, domain.Conflict, w.Tokens.Create(w.ctx, sameHash, 0))
-	wantCode(w.t, domain.Conflict, w.Tokens.Create(w.ctx, sameID, 0))
-	got, err := w.Tokens.ByHash(w.ctx, k.Hash)
+	wantCode(w.t, domain.Conflict, w.Accounts.CreateToken(w.ctx, sameHash, 0))
+	wantCode(w.t, domain.Conflict, w.Accounts.CreateToken(w.ctx, sameID, 0))
+	got, err := w.Accounts.Token(w.ctx, k.Hash)
 	require.NoError(w.t, err)
 	wantToken(w.t, k, got)
-	_, err = w.Tokens.ByHash(w.ctx, sameID.Hash)
+	_, err = w.Accounts.Token(w.ctx, sameID.Hash)
 	wantCode(w.t, domain.NotFound, err)
-	list, err := w.Tokens.List(w.ctx, sameHash.UserID, ports.Page{Limit: 5})
+	list, err := w.Accounts.Tokens(w.ctx, sameHash.UserID, ports.Page{Limit: 5})
 	require.NoError(w.t, err)
 	require.Empty(w.t, list)
 }
@@ -351,7 +354,7 @@ func tokensBound(w *world) {
 	user, other := w.user("user"), w.user("other")
 	w.save(user, other)
 	const bound = 3
-	create := func(k domain.Token) error { return w.Tokens.Create(w.ctx, k, bound) }
+	create := func(k domain.Token) error { return w.Accounts.CreateToken(w.ctx, k, bound) }
 	all := make([]domain.Token, bound)
 	for i := range all {
 		all[i] = w.token(user.ID, epoch)
@@ -360,13 +363,13 @@ func tokensBound(w *world) {
 	}
 	k := w.token(user.ID, moment(9))
 	wantFull(w.t, bound, create(k))
-	_, err := w.Tokens.ByHash(w.ctx, k.Hash)
+	_, err := w.Accounts.Token(w.ctx, k.Hash)
 	wantCode(w.t, domain.NotFound, err)
 	require.NoError(w.t, create(w.token(other.ID, epoch)), "another user's are not counted")
-	require.NoError(w.t, w.Tokens.Delete(w.ctx, user.ID, all[1].ID))
+	require.NoError(w.t, w.Accounts.DeleteToken(w.ctx, user.ID, all[1].ID))
 	require.NoError(w.t, create(k))
 	wantFull(w.t, bound, create(w.token(user.ID, moment(9))))
-	require.NoError(w.t, w.Tokens.Create(w.ctx, w.token(user.ID, epoch), 0), "0 is no bound")
+	require.NoError(w.t, w.Accounts.CreateToken(w.ctx, w.token(user.ID, epoch), 0), "0 is no bound")
 
 	other.Deleting = true
 	w.save(other)
@@ -382,7 +385,7 @@ func tokensBoundRacers(w *world) {
 		tokens[i] = w.token(user.ID, epoch)
 	}
 	const bound = racers / 2
-	race(racers, func(i int) { errs[i] = w.Tokens.Create(w.ctx, tokens[i], bound) })
+	race(racers, func(i int) { errs[i] = w.Accounts.CreateToken(w.ctx, tokens[i], bound) })
 	made := 0
 	for _, err := range errs {
 		if err == nil {
@@ -399,71 +402,71 @@ func tokensPaging(w *world) {
 	var ofA, ofB []domain.ID
 	for i := range 7 {
 		k := w.token(a, moment(i/3))
-		require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
+		require.NoError(w.t, w.Accounts.CreateToken(w.ctx, k, 0))
 		ofA = append(ofA, k.ID)
 		if i%2 == 0 {
 			k = w.token(b, moment(i/3))
-			require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
+			require.NoError(w.t, w.Accounts.CreateToken(w.ctx, k, 0))
 			ofB = append(ofB, k.ID)
 		}
 	}
-	wantPages(w.t, backwards(ofA), tokenID, func(p ports.Page) ([]domain.Token, error) { return w.Tokens.List(w.ctx, a, p) })
-	wantPages(w.t, backwards(ofB), tokenID, func(p ports.Page) ([]domain.Token, error) { return w.Tokens.List(w.ctx, b, p) })
-	wantPages(w.t, nil, tokenID, func(p ports.Page) ([]domain.Token, error) { return w.Tokens.List(w.ctx, w.id(epoch), p) })
+	wantPages(w.t, backwards(ofA), tokenID, func(p ports.Page) ([]domain.Token, error) { return w.Accounts.Tokens(w.ctx, a, p) })
+	wantPages(w.t, backwards(ofB), tokenID, func(p ports.Page) ([]domain.Token, error) { return w.Accounts.Tokens(w.ctx, b, p) })
+	wantPages(w.t, nil, tokenID, func(p ports.Page) ([]domain.Token, error) { return w.Accounts.Tokens(w.ctx, w.id(epoch), p) })
 }
 
 func tokensDelete(w *world) {
 	k, other := w.token(w.id(epoch), epoch), w.token(w.id(epoch), epoch)
-	require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
-	require.NoError(w.t, w.Tokens.Create(w.ctx, other, 0))
+	require.NoError(w.t, w.Accounts.CreateToken(w.ctx, k, 0))
+	require.NoError(w.t, w.Accounts.CreateToken(w.ctx, other, 0))
 	since := w.cursor()
-	wantCode(w.t, domain.NotFound, w.Tokens.Delete(w.ctx, other.UserID, k.ID), "another user's")
-	wantCode(w.t, domain.NotFound, w.Tokens.Delete(w.ctx, domain.ID{}, k.ID), "nobody's")
-	wantCode(w.t, domain.NotFound, w.Tokens.Delete(w.ctx, k.UserID, w.id(epoch)), "unknown")
-	_, err := w.Tokens.ByHash(w.ctx, k.Hash)
+	wantCode(w.t, domain.NotFound, w.Accounts.DeleteToken(w.ctx, other.UserID, k.ID), "another user's")
+	wantCode(w.t, domain.NotFound, w.Accounts.DeleteToken(w.ctx, domain.ID{}, k.ID), "nobody's")
+	wantCode(w.t, domain.NotFound, w.Accounts.DeleteToken(w.ctx, k.UserID, w.id(epoch)), "unknown")
+	_, err := w.Accounts.Token(w.ctx, k.Hash)
 	require.NoError(w.t, err)
 	w.wantFeed(since)
 
-	require.NoError(w.t, w.Tokens.Delete(w.ctx, k.UserID, k.ID))
-	_, err = w.Tokens.ByHash(w.ctx, k.Hash)
+	require.NoError(w.t, w.Accounts.DeleteToken(w.ctx, k.UserID, k.ID))
+	_, err = w.Accounts.Token(w.ctx, k.Hash)
 	wantCode(w.t, domain.NotFound, err)
-	list, err := w.Tokens.List(w.ctx, k.UserID, ports.Page{Limit: 1})
+	list, err := w.Accounts.Tokens(w.ctx, k.UserID, ports.Page{Limit: 1})
 	require.NoError(w.t, err)
 	require.Empty(w.t, list)
-	_, err = w.Tokens.ByHash(w.ctx, other.Hash)
+	_, err = w.Accounts.Token(w.ctx, other.Hash)
 	require.NoError(w.t, err)
-	wantCode(w.t, domain.NotFound, w.Tokens.Delete(w.ctx, k.UserID, k.ID), "a second time")
+	wantCode(w.t, domain.NotFound, w.Accounts.DeleteToken(w.ctx, k.UserID, k.ID), "a second time")
 	w.wantFeed(since, ports.Change{Kind: ports.TokenDeleted, ID: k.ID})
 }
 
 func tokensDeleteRacers(w *world) {
 	k := w.token(w.id(epoch), epoch)
-	require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
+	require.NoError(w.t, w.Accounts.CreateToken(w.ctx, k, 0))
 	since := w.cursor()
 	errs := make([]error, racers)
-	race(racers, func(i int) { errs[i] = w.Tokens.Delete(w.ctx, k.UserID, k.ID) })
+	race(racers, func(i int) { errs[i] = w.Accounts.DeleteToken(w.ctx, k.UserID, k.ID) })
 	wantOneWinner(w.t, errs, domain.NotFound)
 	w.wantFeed(since, ports.Change{Kind: ports.TokenDeleted, ID: k.ID})
 }
 
 func tokensEnded(w *world) {
 	k, fresh := w.token(w.id(epoch), epoch), w.token(w.id(epoch), epoch)
-	require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
+	require.NoError(w.t, w.Accounts.CreateToken(w.ctx, k, 0))
 	since := w.cursor()
 	wantAllEnded(w.t, []call{
-		{"Create", func(ctx context.Context) error { return w.Tokens.Create(ctx, fresh, 0) }},
-		{"ByHash", func(ctx context.Context) error { _, err := w.Tokens.ByHash(ctx, k.Hash); return err }},
-		{"ByHash unknown", func(ctx context.Context) error { _, err := w.Tokens.ByHash(ctx, fresh.Hash); return err }},
+		{"Create", func(ctx context.Context) error { return w.Accounts.CreateToken(ctx, fresh, 0) }},
+		{"ByHash", func(ctx context.Context) error { _, err := w.Accounts.Token(ctx, k.Hash); return err }},
+		{"ByHash unknown", func(ctx context.Context) error { _, err := w.Accounts.Token(ctx, fresh.Hash); return err }},
 		{"List", func(ctx context.Context) error {
-			_, err := w.Tokens.List(ctx, k.UserID, ports.Page{Limit: 1})
+			_, err := w.Accounts.Tokens(ctx, k.UserID, ports.Page{Limit: 1})
 			return err
 		}},
-		{"Delete", func(ctx context.Context) error { return w.Tokens.Delete(ctx, k.UserID, k.ID) }},
-		{"Delete unknown", func(ctx context.Context) error { return w.Tokens.Delete(ctx, k.UserID, fresh.ID) }},
+		{"Delete", func(ctx context.Context) error { return w.Accounts.DeleteToken(ctx, k.UserID, k.ID) }},
+		{"Delete unknown", func(ctx context.Context) error { return w.Accounts.DeleteToken(ctx, k.UserID, fresh.ID) }},
 	})
-	_, err := w.Tokens.ByHash(w.ctx, k.Hash)
+	_, err := w.Accounts.Token(w.ctx, k.Hash)
 	require.NoError(w.t, err)
-	_, err = w.Tokens.ByHash(w.ctx, fresh.Hash)
+	_, err = w.Accounts.Token(w.ctx, fresh.Hash)
 	wantCode(w.t, domain.NotFound, err)
 	w.wantFeed(since)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-// Deletions is the suite of ports.Deletions.
-func Deletions(t *testing.T, newRecords func(t *testing.T) ports.Records) {
+// deletions is the suite of deletions.
+func deletions(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 	t.Helper()
 	runStories(t, "Deletions", newRecords, []story{
 		{"MarkAndFinish", deletionsMark},
@@ -32,7 +32,7 @@ func deletionsMark(w *world) {
 	img, other := w.ready(owner, moment(1)), w.ready(owner, moment(2))
 	since := w.cursor()
 	entry := w.entry("admin", moment(3))
-	require.NoError(w.t, w.Deletions.Mark(w.ctx, owner, img.ID, &entry, moment(3)))
+	require.NoError(w.t, w.Images.MarkDeleting(w.ctx, owner, img.ID, &entry, moment(3)))
 	w.wantState(owner, img.ID, domain.ImageDeleting)
 	w.wantUsage(owner, 1, other.Size)
 	w.wantAudit(entry)
@@ -40,19 +40,19 @@ func deletionsMark(w *world) {
 
 	// A second time there is nothing to mark, and nothing is written.
 	again := w.entry("admin", moment(4))
-	wantCode(w.t, domain.NotFound, w.Deletions.Mark(w.ctx, owner, img.ID, &again, moment(4)))
+	wantCode(w.t, domain.NotFound, w.Images.MarkDeleting(w.ctx, owner, img.ID, &again, moment(4)))
 	w.wantUsage(owner, 1, other.Size)
 	w.wantAudit(entry)
 
-	done, err := w.Deletions.Finish(w.ctx, owner, img.ID, moment(5))
+	done, err := w.Images.FinishDeletion(w.ctx, owner, img.ID, moment(5))
 	require.NoError(w.t, err)
 	require.True(w.t, done)
 	w.wantState(owner, img.ID, "")
-	wantCode(w.t, domain.NotFound, w.Deletions.Mark(w.ctx, owner, img.ID, nil, moment(6)))
+	wantCode(w.t, domain.NotFound, w.Images.MarkDeleting(w.ctx, owner, img.ID, nil, moment(6)))
 	w.wantUsage(owner, 1, other.Size)
 
 	// Without an audit entry none is written.
-	require.NoError(w.t, w.Deletions.Mark(w.ctx, owner, other.ID, nil, moment(7)))
+	require.NoError(w.t, w.Images.MarkDeleting(w.ctx, owner, other.ID, nil, moment(7)))
 	w.wantAudit(entry)
 	w.wantUsage(owner, 0, 0)
 	w.wantFeed(since, ports.Change{Kind: ports.ImageDeleted, ID: img.ID}, ports.Change{Kind: ports.ImageDeleted, ID: other.ID})
@@ -67,7 +67,7 @@ func deletionsMarkOnlyReady(w *world) {
 	for name, c := range map[string]struct{ owner, id domain.ID }{
 		"pending": {owner, pending.ImageID}, "foreign": {w.id(epoch), img.ID}, "unknown": {owner, w.id(epoch)},
 	} {
-		wantCode(w.t, domain.NotFound, w.Deletions.Mark(w.ctx, c.owner, c.id, &entry, moment(3)), name)
+		wantCode(w.t, domain.NotFound, w.Images.MarkDeleting(w.ctx, c.owner, c.id, &entry, moment(3)), name)
 	}
 	w.wantState(owner, pending.ImageID, domain.ImagePending)
 	w.wantState(owner, img.ID, domain.ImageReady)
@@ -85,7 +85,7 @@ func deletionsMarkRacers(w *world) {
 	}
 	since := w.cursor()
 	errs := make([]error, racers)
-	race(racers, func(i int) { errs[i] = w.Deletions.Mark(w.ctx, owner, img.ID, &entries[i], moment(3)) })
+	race(racers, func(i int) { errs[i] = w.Images.MarkDeleting(w.ctx, owner, img.ID, &entries[i], moment(3)) })
 	wantOneWinner(w.t, errs, domain.NotFound)
 	w.wantUsage(owner, 1, other.Size)
 	w.wantFeed(since, ports.Change{Kind: ports.ImageDeleted, ID: img.ID})
@@ -100,7 +100,7 @@ func deletionsFinishRacers(w *world) {
 	img := w.ready(w.id(epoch), moment(1))
 	w.mark(img)
 	done, errs := make([]bool, racers), make([]error, racers)
-	race(racers, func(i int) { done[i], errs[i] = w.Deletions.Finish(w.ctx, img.OwnerID, img.ID, moment(2)) })
+	race(racers, func(i int) { done[i], errs[i] = w.Images.FinishDeletion(w.ctx, img.OwnerID, img.ID, moment(2)) })
 	won := 0
 	for i := range done {
 		require.NoError(w.t, errs[i])
@@ -117,7 +117,7 @@ func deletionsFinishOnlyDue(w *world) {
 	w.mark(marked)
 	w.begin(pending)
 	finish := func(owner, id domain.ID, second int) bool {
-		done, err := w.Deletions.Finish(w.ctx, owner, id, moment(second))
+		done, err := w.Images.FinishDeletion(w.ctx, owner, id, moment(second))
 		require.NoError(w.t, err)
 		return done
 	}
@@ -164,7 +164,7 @@ func deletionsDue(w *world) {
 		var got []ports.DueImage
 		var after domain.ID
 		for {
-			due, err := w.Deletions.Due(w.ctx, moment(200), after, limit)
+			due, err := w.Images.DueDeletions(w.ctx, moment(200), after, limit)
 			require.NoError(w.t, err)
 			require.LessOrEqual(w.t, len(due), limit)
 			if len(due) == 0 {
@@ -177,18 +177,18 @@ func deletionsDue(w *world) {
 		require.Equal(w.t, want, got, "limit %d", limit)
 	}
 	// Before any lease lapsed, only what is being deleted is due.
-	due, err := w.Deletions.Due(w.ctx, moment(50), domain.ID{}, 20)
+	due, err := w.Images.DueDeletions(w.ctx, moment(50), domain.ID{}, 20)
 	require.NoError(w.t, err)
 	require.Len(w.t, due, 3)
 	for _, d := range due {
 		require.Equal(w.t, domain.ImageDeleting, d.State)
 	}
 	for _, d := range want {
-		done, err := w.Deletions.Finish(w.ctx, d.OwnerID, d.ID, moment(200))
+		done, err := w.Images.FinishDeletion(w.ctx, d.OwnerID, d.ID, moment(200))
 		require.NoError(w.t, err)
 		require.True(w.t, done)
 	}
-	due, err = w.Deletions.Due(w.ctx, moment(200), domain.ID{}, 20)
+	due, err = w.Images.DueDeletions(w.ctx, moment(200), domain.ID{}, 20)
 	require.NoError(w.t, err)
 	require.Empty(w.t, due)
 }
@@ -203,9 +203,12 @@ func deletionsState(w *world) {
 	}{
 		{func() {}, ""},
 		{func() { w.begin(u) }, domain.ImagePending},
-		{func() { require.NoError(w.t, w.Uploads.Commit(w.ctx, u, w.image(u), noQuota)) }, domain.ImageReady},
+		{func() { require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, w.image(u), noQuota)) }, domain.ImageReady},
 		{func() { w.mark(w.image(u)) }, domain.ImageDeleting},
-		{func() { _, err := w.Deletions.Finish(w.ctx, owner, u.ImageID, moment(2)); require.NoError(w.t, err) }, ""},
+		{func() {
+			_, err := w.Images.FinishDeletion(w.ctx, owner, u.ImageID, moment(2))
+			require.NoError(w.t, err)
+		}, ""},
 	} {
 		step.do()
 		w.wantState(owner, u.ImageID, step.want)
@@ -224,12 +227,12 @@ func deletionsStates(w *world) {
 	}
 	last := w.ready(owner, moment(5))
 	ids = append(ids, ready.ID, last.ID)
-	got, err := w.Deletions.States(w.ctx, owner, ids)
+	got, err := w.Images.States(w.ctx, owner, ids)
 	require.NoError(w.t, err)
 	require.Equal(w.t, map[domain.ID]domain.ImageState{
 		pending.ImageID: domain.ImagePending, ready.ID: domain.ImageReady, marked.ID: domain.ImageDeleting, last.ID: domain.ImageReady,
 	}, got)
-	got, err = w.Deletions.States(w.ctx, owner, nil)
+	got, err = w.Images.States(w.ctx, owner, nil)
 	require.NoError(w.t, err)
 	require.Empty(w.t, got)
 }
@@ -256,14 +259,14 @@ func deletionsOwnerless(w *world) {
 	}
 	w.save(deleting) // since its images came
 	for _, id := range gone {
-		w.change(func(tx ports.DirectoryTx) error { return tx.DeleteUser(w.ctx, id) })
+		w.change(func(tx ports.AccountsTx) error { return tx.DeleteUser(w.ctx, id) })
 	}
 	for limit := 1; limit <= 13; limit++ {
 		var got []ports.DueImage
 		var after domain.ID
 		for calls := 0; ; calls++ {
 			require.Less(w.t, calls, 20, "limit %d: it does not end", limit)
-			found, next, err := w.Deletions.Ownerless(w.ctx, after, limit)
+			found, next, err := w.Images.Ownerless(w.ctx, after, limit)
 			require.NoError(w.t, err)
 			require.LessOrEqual(w.t, len(found), limit)
 			got = append(got, found...)
@@ -275,7 +278,7 @@ func deletionsOwnerless(w *world) {
 		}
 		require.Equal(w.t, want, got, "limit %d", limit)
 	}
-	_, _, err := w.Deletions.Ownerless(w.ctx, domain.ID{}, 0)
+	_, _, err := w.Images.Ownerless(w.ctx, domain.ID{}, 0)
 	wantCode(w.t, domain.Invalid, err)
 }
 
@@ -286,19 +289,22 @@ func deletionsEnded(w *world) {
 	since := w.cursor()
 	entry := w.entry("admin", moment(3))
 	wantAllEnded(w.t, []call{
-		{"Mark", func(ctx context.Context) error { return w.Deletions.Mark(ctx, owner, img.ID, &entry, moment(3)) }},
+		{"Mark", func(ctx context.Context) error { return w.Images.MarkDeleting(ctx, owner, img.ID, &entry, moment(3)) }},
 		{"Finish", func(ctx context.Context) error {
-			_, err := w.Deletions.Finish(ctx, owner, marked.ID, moment(3))
+			_, err := w.Images.FinishDeletion(ctx, owner, marked.ID, moment(3))
 			return err
 		}},
-		{"Due", func(ctx context.Context) error { _, err := w.Deletions.Due(ctx, moment(3), domain.ID{}, 1); return err }},
-		{"State", func(ctx context.Context) error { _, err := w.Deletions.State(ctx, owner, img.ID); return err }},
+		{"Due", func(ctx context.Context) error {
+			_, err := w.Images.DueDeletions(ctx, moment(3), domain.ID{}, 1)
+			return err
+		}},
+		{"State", func(ctx context.Context) error { _, err := w.Images.State(ctx, owner, img.ID); return err }},
 		{"States", func(ctx context.Context) error {
-			_, err := w.Deletions.States(ctx, owner, []domain.ID{img.ID, marked.ID})
+			_, err := w.Images.States(ctx, owner, []domain.ID{img.ID, marked.ID})
 			return err
 		}},
-		{"Ownerless", func(ctx context.Context) error { _, _, err := w.Deletions.Ownerless(ctx, domain.ID{}, 5); return err }},
-		{"State unknown", func(ctx context.Context) error { _, err := w.Deletions.State(ctx, owner, owner); return err }},
+		{"Ownerless", func(ctx context.Context) error { _, _, err := w.Images.Ownerless(ctx, domain.ID{}, 5); return err }},
+		{"State unknown", func(ctx context.Context) error { _, err := w.Images.State(ctx, owner, owner); return err }},
 	})
 	w.wantState(owner, img.ID, domain.ImageReady)
 	w.wantState(owner, marked.ID, domain.ImageDeleting)

@@ -14,7 +14,13 @@ import (
 // Images is the suite of ports.Images.
 func Images(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 	t.Helper()
-	runStories(t, "Images", newRecords, []story{
+	group(t, "Images", newRecords, imageReads, uploads, deletions)
+}
+
+// imageReads is the suite of reading images.
+func imageReads(t *testing.T, newRecords func(t *testing.T) ports.Records) {
+	t.Helper()
+	runStories(t, "Reads", newRecords, []story{
 		{"RoundTrip", imagesRoundTrip},
 		{"OnlyReady", imagesOnlyReady},
 		{"OwnersAreApart", imagesOwners},
@@ -43,7 +49,7 @@ func imagesRoundTrip(w *world) {
 		img := w.image(u)
 		change(&img)
 		w.begin(u)
-		require.NoError(w.t, w.Uploads.Commit(w.ctx, u, img, noQuota))
+		require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, img, noQuota))
 		img.State = domain.ImageReady
 		want = append(want, img)
 	}
@@ -64,7 +70,7 @@ func imagesRoundTrip(w *world) {
 	u := w.upload(owner, time.Date(2026, 3, 4, 5, 6, 7, 123456789, time.FixedZone("", -7*3600)))
 	w.begin(u)
 	img := w.image(u)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, u, img, noQuota))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, img, noQuota))
 	got, err := w.Images.Get(w.ctx, owner, img.ID)
 	require.NoError(w.t, err)
 	wantImage(w.t, img, got)
@@ -95,12 +101,12 @@ func imagesOnlyReady(w *world) {
 	w.begin(u)
 	w.wantNoImage(owner, u.ImageID)
 	img := w.image(u)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, u, img, noQuota))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, img, noQuota))
 	_, err = w.Images.Get(w.ctx, owner, img.ID)
 	require.NoError(w.t, err)
 	w.mark(img)
 	w.wantNoImage(owner, img.ID)
-	_, err = w.Deletions.Finish(w.ctx, owner, img.ID, moment(2))
+	_, err = w.Images.FinishDeletion(w.ctx, owner, img.ID, moment(2))
 	require.NoError(w.t, err)
 	w.wantNoImage(owner, img.ID)
 }
@@ -192,7 +198,7 @@ func imagesUsage(w *world) {
 		w.wantUsage(a, int64(i), int64(i)*(1<<33))
 		img := w.image(u)
 		img.Size = 1 << 33
-		require.NoError(w.t, w.Uploads.Commit(w.ctx, u, img, noQuota))
+		require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, img, noQuota))
 		kept = append(kept, img)
 	}
 	w.ready(b, moment(5))
@@ -201,7 +207,7 @@ func imagesUsage(w *world) {
 	for i, img := range kept {
 		w.mark(img)
 		w.wantUsage(a, int64(2-i), int64(2-i)*(1<<33))
-		_, err := w.Deletions.Finish(w.ctx, a, img.ID, moment(100))
+		_, err := w.Images.FinishDeletion(w.ctx, a, img.ID, moment(100))
 		require.NoError(w.t, err)
 		w.wantUsage(a, int64(2-i), int64(2-i)*(1<<33))
 	}
@@ -209,7 +215,7 @@ func imagesUsage(w *world) {
 
 	// Counting again changes nothing that is right, also where there is nothing.
 	for owner, want := range map[domain.ID]domain.Usage{a: {}, b: {Images: 1, Bytes: 1000}, w.id(epoch): {}} {
-		was, err := w.Deletions.Recount(w.ctx, owner)
+		was, err := w.Images.RecountUsage(w.ctx, owner)
 		require.NoError(w.t, err)
 		require.Equal(w.t, want, was)
 		w.wantUsage(owner, want.Images, want.Bytes)
@@ -224,7 +230,7 @@ func imagesCopies(w *world) {
 	img := w.image(u)
 	given := img
 	given.Placeholder = append([]byte{}, img.Placeholder...)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, u, given, noQuota))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, given, noQuota))
 	given.Placeholder[0] ^= 0xff
 	read := func() []domain.Image {
 		got, err := w.Images.Get(w.ctx, u.OwnerID, u.ImageID)
@@ -261,26 +267,21 @@ func imagesEnded(w *world) {
 	})
 }
 
-// imagesIDs is for an Images that is a ports.ImageLister too.
 func imagesIDs(w *world) {
-	lister, ok := w.Images.(ports.ImageLister)
-	if !ok {
-		return
-	}
 	owner, other := w.id(epoch), w.id(epoch)
 	for i := range 7 {
 		for _, o := range []domain.ID{owner, other} {
 			u := w.upload(o, moment(i))
 			w.begin(u)
 			if i != 3 { // that one stays pending
-				require.NoError(w.t, w.Uploads.Commit(w.ctx, u, w.image(u), noQuota))
+				require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, w.image(u), noQuota))
 			}
 		}
 	}
 	all, err := w.Images.List(w.ctx, owner, ports.Page{Limit: 10})
 	require.NoError(w.t, err)
 	require.Len(w.t, all, 6)
-	require.NoError(w.t, w.Deletions.Mark(w.ctx, owner, all[2].ID, nil, epoch))
+	require.NoError(w.t, w.Images.MarkDeleting(w.ctx, owner, all[2].ID, nil, epoch))
 	befores := []domain.ID{{}, w.id(epoch.Add(-time.Hour))}
 	for _, img := range all {
 		befores = append(befores, img.ID)
@@ -295,7 +296,7 @@ func imagesIDs(w *world) {
 				for _, img := range list {
 					want = append(want, img.ID)
 				}
-				ids, err := lister.ListIDs(w.ctx, o, p)
+				ids, err := w.Images.ListIDs(w.ctx, o, p)
 				require.NoError(w.t, err)
 				require.Equal(w.t, want, append([]domain.ID{}, ids...))
 			}
@@ -303,7 +304,7 @@ func imagesIDs(w *world) {
 	}
 	wantAllEnded(w.t, []call{
 		{"ListIDs", func(ctx context.Context) error {
-			_, err := lister.ListIDs(ctx, owner, ports.Page{Limit: 1})
+			_, err := w.Images.ListIDs(ctx, owner, ports.Page{Limit: 1})
 			return err
 		}},
 	})

@@ -24,6 +24,16 @@ func Links(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 		{"OwnersAreApart", linksOwners},
 		{"Paging", linksPaging},
 		{"ListAll", linksListAll},
+		{"Revoke", linkRevoke},
+		{"RevokeRacers", linkRevokeRacers},
+		{"TakeView", linkTakeView},
+		{"TakeViewRacers", linkTakeViewRacers},
+		{"TakeViewOrRevoke", linkTakeViewOrRevoke},
+		{"AddViews", linkAddViews},
+		{"AddViewsRacers", linkAddViewsRacers},
+		{"DeleteOld", linkDeleteOld},
+		{"Owner", linkOwner},
+		{"ChangesEndedContext", linkChangesEnded},
 		{"EndedContext", linksEnded},
 	})
 }
@@ -142,10 +152,10 @@ func linksBound(w *world) {
 	require.NoError(w.t, create(w.link(other.ID, image, moment(1))), "another owner's are not counted")
 	require.NoError(w.t, create(w.link(owner.ID, image, moment(2))), "one has expired at that very moment")
 	full(moment(2))
-	require.NoError(w.t, w.LinkChanges.Revoke(w.ctx, owner.ID, dies.ID, nil, moment(2)))
+	require.NoError(w.t, w.Links.Revoke(w.ctx, owner.ID, dies.ID, nil, moment(2)))
 	require.NoError(w.t, create(w.link(owner.ID, image, moment(2))), "one was revoked")
 	full(moment(2))
-	taken, err := w.LinkChanges.TakeView(w.ctx, viewed.Hash, moment(2))
+	taken, err := w.Links.TakeView(w.ctx, viewed.Hash, moment(2))
 	require.NoError(w.t, err)
 	require.True(w.t, taken)
 	require.NoError(w.t, create(w.link(owner.ID, image, moment(2))), "one was used up")
@@ -219,7 +229,7 @@ func linksPaging(w *world) {
 		}
 	}
 	// Dead ones are in the list, too.
-	require.NoError(w.t, w.LinkChanges.Revoke(w.ctx, owner, ofOne[1], nil, moment(9)))
+	require.NoError(w.t, w.Links.Revoke(w.ctx, owner, ofOne[1], nil, moment(9)))
 	wantPages(w.t, backwards(ofOne), linkID, func(p ports.Page) ([]domain.Link, error) { return w.Links.List(w.ctx, owner, one, p) })
 	wantPages(w.t, backwards(all), linkID, func(p ports.Page) ([]domain.Link, error) { return w.Links.List(w.ctx, owner, domain.ID{}, p) })
 	wantPages(w.t, nil, linkID, func(p ports.Page) ([]domain.Link, error) { return w.Links.List(w.ctx, owner, w.id(epoch), p) })
@@ -233,7 +243,7 @@ func linksListAll(w *world) {
 		w.linked(l)
 		all = append(all, l.ID)
 	}
-	require.NoError(w.t, w.LinkChanges.Revoke(w.ctx, owners[1], all[4], nil, moment(9)))
+	require.NoError(w.t, w.Links.Revoke(w.ctx, owners[1], all[4], nil, moment(9)))
 	for _, c := range ranges {
 		w.t.Log(c.name)
 		wantAllPages(w.t, backwards(all[c.from:c.to]), linkID, func(p ports.Page) ([]domain.Link, domain.ID, error) {
@@ -263,23 +273,6 @@ func linksEnded(w *world) {
 	wantCode(w.t, domain.NotFound, err)
 }
 
-// LinkChanges is the suite of ports.LinkChanges.
-func LinkChanges(t *testing.T, newRecords func(t *testing.T) ports.Records) {
-	t.Helper()
-	runStories(t, "LinkChanges", newRecords, []story{
-		{"Revoke", linkRevoke},
-		{"RevokeRacers", linkRevokeRacers},
-		{"TakeView", linkTakeView},
-		{"TakeViewRacers", linkTakeViewRacers},
-		{"TakeViewOrRevoke", linkTakeViewOrRevoke},
-		{"AddViews", linkAddViews},
-		{"AddViewsRacers", linkAddViewsRacers},
-		{"DeleteOld", linkDeleteOld},
-		{"Owner", linkOwner},
-		{"EndedContext", linkChangesEnded},
-	})
-}
-
 func (w *world) wantLinkNow(want domain.Link) {
 	w.t.Helper()
 	got, err := w.Links.ByToken(w.ctx, want.Hash)
@@ -296,21 +289,21 @@ func linkRevoke(w *world) {
 	w.linked(l, other)
 	entry, since := w.entry("admin", moment(3)), w.cursor()
 	for _, c := range []struct{ owner, id domain.ID }{{w.id(epoch), l.ID}, {owner, w.id(epoch)}, {domain.ID{}, l.ID}} {
-		wantCode(w.t, domain.NotFound, w.LinkChanges.Revoke(w.ctx, c.owner, c.id, &entry, moment(3)))
+		wantCode(w.t, domain.NotFound, w.Links.Revoke(w.ctx, c.owner, c.id, &entry, moment(3)))
 	}
 	w.wantLinkNow(l)
 	w.wantAudit()
 	w.wantFeed(since)
 
 	at := moment(3).Add(654321 * time.Microsecond)
-	require.NoError(w.t, w.LinkChanges.Revoke(w.ctx, owner, l.ID, &entry, at))
+	require.NoError(w.t, w.Links.Revoke(w.ctx, owner, l.ID, &entry, at))
 	l.RevokedAt = at
 	w.wantLinkNow(l)
 	w.wantLinkNow(other)
 	w.wantAudit(entry)
-	require.NoError(w.t, w.LinkChanges.Revoke(w.ctx, owner, l.ID, nil, moment(9)), "revoked already")
+	require.NoError(w.t, w.Links.Revoke(w.ctx, owner, l.ID, nil, moment(9)), "revoked already")
 	w.wantLinkNow(l)
-	require.NoError(w.t, w.LinkChanges.Revoke(w.ctx, owner, other.ID, nil, moment(9000)), "one that is expired")
+	require.NoError(w.t, w.Links.Revoke(w.ctx, owner, other.ID, nil, moment(9000)), "one that is expired")
 	other.RevokedAt = moment(9000)
 	w.wantLinkNow(other)
 	w.wantAudit(entry)
@@ -323,7 +316,7 @@ func linkRevokeRacers(w *world) {
 	errs := make([]error, racers)
 	seen, since := make([]domain.Link, racers), w.cursor()
 	race(racers, func(i int) {
-		errs[i] = w.LinkChanges.Revoke(w.ctx, l.OwnerID, l.ID, nil, moment(10+i))
+		errs[i] = w.Links.Revoke(w.ctx, l.OwnerID, l.ID, nil, moment(10+i))
 		if errs[i] == nil {
 			seen[i], errs[i] = w.Links.ByToken(w.ctx, l.Hash)
 		}
@@ -340,7 +333,7 @@ func linkTakeView(w *world) {
 	owner, image := w.id(epoch), w.id(epoch)
 	take := func(h domain.SecretHash, now time.Time) bool {
 		w.t.Helper()
-		ok, err := w.LinkChanges.TakeView(w.ctx, h, now)
+		ok, err := w.Links.TakeView(w.ctx, h, now)
 		require.NoError(w.t, err)
 		return ok
 	}
@@ -368,7 +361,7 @@ func linkTakeView(w *world) {
 	revoked := w.link(owner, image, moment(1))
 	revoked.MaxViews = 5
 	w.linked(revoked)
-	require.NoError(w.t, w.LinkChanges.Revoke(w.ctx, owner, revoked.ID, nil, moment(2)))
+	require.NoError(w.t, w.Links.Revoke(w.ctx, owner, revoked.ID, nil, moment(2)))
 	require.False(w.t, take(revoked.Hash, moment(3)))
 	revoked.RevokedAt = moment(2)
 	w.wantLinkNow(revoked)
@@ -388,7 +381,7 @@ func linkTakeViewRacers(w *world) {
 	taken, errs := make([]int, racers), make([]error, racers)
 	race(racers, func(i int) {
 		for range each {
-			ok, err := w.LinkChanges.TakeView(w.ctx, l.Hash, moment(2))
+			ok, err := w.Links.TakeView(w.ctx, l.Hash, moment(2))
 			if ok {
 				taken[i]++
 			}
@@ -413,11 +406,11 @@ func linkTakeViewOrRevoke(w *world) {
 	taken, errs := make([]int64, racers), make([]error, racers)
 	race(racers, func(i int) {
 		if i == 0 {
-			errs[i] = w.LinkChanges.Revoke(w.ctx, l.OwnerID, l.ID, nil, moment(2))
+			errs[i] = w.Links.Revoke(w.ctx, l.OwnerID, l.ID, nil, moment(2))
 			return
 		}
 		for range 5 {
-			ok, err := w.LinkChanges.TakeView(w.ctx, l.Hash, moment(2))
+			ok, err := w.Links.TakeView(w.ctx, l.Hash, moment(2))
 			if ok {
 				taken[i]++
 			}
@@ -430,7 +423,7 @@ func linkTakeViewOrRevoke(w *world) {
 		l.Views += n
 	}
 	w.wantLinkNow(l)
-	ok, err := w.LinkChanges.TakeView(w.ctx, l.Hash, moment(2))
+	ok, err := w.Links.TakeView(w.ctx, l.Hash, moment(2))
 	require.NoError(w.t, err)
 	require.False(w.t, ok)
 }
@@ -446,15 +439,15 @@ func linkAddViews(w *world) {
 		}
 	}
 	w.linked(links...)
-	require.NoError(w.t, w.LinkChanges.Revoke(w.ctx, owner, links[3].ID, nil, moment(50)))
+	require.NoError(w.t, w.Links.Revoke(w.ctx, owner, links[3].ID, nil, moment(50)))
 	links[3].RevokedAt = moment(50)
 	for range 1500 { // more than a statement can hold
 		views[w.hash()] = 5
 	}
 	for range 2 {
 		batch := ports.ViewBatch{ID: w.id(epoch), Views: views}
-		require.NoError(w.t, w.LinkChanges.AddViews(w.ctx, batch))
-		require.NoError(w.t, w.LinkChanges.AddViews(w.ctx, batch), "the same batch again is added once")
+		require.NoError(w.t, w.Links.AddViews(w.ctx, batch))
+		require.NoError(w.t, w.Links.AddViews(w.ctx, batch), "the same batch again is added once")
 		for i := range links {
 			links[i].Views += int64(i)
 		}
@@ -462,10 +455,10 @@ func linkAddViews(w *world) {
 	for _, l := range links {
 		w.wantLinkNow(l)
 	}
-	require.NoError(w.t, w.LinkChanges.AddViews(w.ctx, ports.ViewBatch{ID: w.id(epoch)}))
+	require.NoError(w.t, w.Links.AddViews(w.ctx, ports.ViewBatch{ID: w.id(epoch)}))
 	big := ports.ViewBatch{ID: w.id(epoch), Views: map[domain.SecretHash]int64{links[0].Hash: 1 << 40}}
 	errs := make([]error, racers)
-	race(racers, func(i int) { errs[i] = w.LinkChanges.AddViews(w.ctx, big) })
+	race(racers, func(i int) { errs[i] = w.Links.AddViews(w.ctx, big) })
 	require.NoError(w.t, errors.Join(errs...))
 	links[0].Views = 1 << 40
 	w.wantLinkNow(links[0])
@@ -481,7 +474,7 @@ func linkAddViewsRacers(w *world) {
 			for n, l := range links {
 				views[l.Hash] = int64(n + 1)
 			}
-			errs[i] = errors.Join(errs[i], w.LinkChanges.AddViews(w.ctx, ports.ViewBatch{ID: w.id(epoch), Views: views}))
+			errs[i] = errors.Join(errs[i], w.Links.AddViews(w.ctx, ports.ViewBatch{ID: w.id(epoch), Views: views}))
 		}
 	})
 	require.NoError(w.t, errors.Join(errs...))
@@ -498,10 +491,10 @@ func linkDeleteOld(w *world) {
 		links[i] = w.link(owner, image, moment(i))
 	}
 	w.linked(links...)
-	n, err := w.LinkChanges.DeleteOld(w.ctx, moment(0), 100)
+	n, err := w.Links.DeleteOld(w.ctx, moment(0), 100)
 	require.NoError(w.t, err)
 	require.Zero(w.t, n)
-	n, err = w.LinkChanges.DeleteOld(w.ctx, moment(6), 4)
+	n, err = w.Links.DeleteOld(w.ctx, moment(6), 4)
 	require.NoError(w.t, err)
 	require.LessOrEqual(w.t, n, 4)
 	left, err := w.Links.List(w.ctx, owner, image, ports.Page{Limit: 20})
@@ -509,7 +502,7 @@ func linkDeleteOld(w *world) {
 	require.Len(w.t, left, 9-n)
 	removed := n
 	for n > 0 {
-		n, err = w.LinkChanges.DeleteOld(w.ctx, moment(6), 4)
+		n, err = w.Links.DeleteOld(w.ctx, moment(6), 4)
 		require.NoError(w.t, err)
 		removed += n
 	}
@@ -532,11 +525,11 @@ func linkDeleteOld(w *world) {
 func linkOwner(w *world) {
 	l := w.link(w.id(epoch), w.id(epoch), epoch)
 	w.linked(l, w.link(w.id(epoch), w.id(epoch), epoch))
-	owner, err := w.LinkChanges.Owner(w.ctx, l.ID)
+	owner, err := w.Links.Owner(w.ctx, l.ID)
 	require.NoError(w.t, err)
 	require.Equal(w.t, l.OwnerID, owner)
 	for _, id := range []domain.ID{{}, w.id(epoch), l.ImageID} {
-		_, err = w.LinkChanges.Owner(w.ctx, id)
+		_, err = w.Links.Owner(w.ctx, id)
 		wantCode(w.t, domain.NotFound, err)
 	}
 }
@@ -548,14 +541,14 @@ func linkChangesEnded(w *world) {
 	w.linked(l, free)
 	entry := w.entry("admin", epoch)
 	wantAllEnded(w.t, []call{
-		{"Revoke", func(ctx context.Context) error { return w.LinkChanges.Revoke(ctx, l.OwnerID, l.ID, &entry, epoch) }},
-		{"TakeView", func(ctx context.Context) error { _, err := w.LinkChanges.TakeView(ctx, l.Hash, epoch); return err }},
+		{"Revoke", func(ctx context.Context) error { return w.Links.Revoke(ctx, l.OwnerID, l.ID, &entry, epoch) }},
+		{"TakeView", func(ctx context.Context) error { _, err := w.Links.TakeView(ctx, l.Hash, epoch); return err }},
 		{"AddViews", func(ctx context.Context) error {
-			return w.LinkChanges.AddViews(ctx, ports.ViewBatch{ID: w.id(epoch), Views: map[domain.SecretHash]int64{free.Hash: 1}})
+			return w.Links.AddViews(ctx, ports.ViewBatch{ID: w.id(epoch), Views: map[domain.SecretHash]int64{free.Hash: 1}})
 		}},
-		{"DeleteOld", func(ctx context.Context) error { _, err := w.LinkChanges.DeleteOld(ctx, moment(9), 9); return err }},
-		{"Owner", func(ctx context.Context) error { _, err := w.LinkChanges.Owner(ctx, l.ID); return err }},
-		{"Owner unknown", func(ctx context.Context) error { _, err := w.LinkChanges.Owner(ctx, domain.ID{1}); return err }},
+		{"DeleteOld", func(ctx context.Context) error { _, err := w.Links.DeleteOld(ctx, moment(9), 9); return err }},
+		{"Owner", func(ctx context.Context) error { _, err := w.Links.Owner(ctx, l.ID); return err }},
+		{"Owner unknown", func(ctx context.Context) error { _, err := w.Links.Owner(ctx, domain.ID{1}); return err }},
 	})
 	w.wantLinkNow(l)
 	w.wantLinkNow(free)

@@ -13,14 +13,24 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-// Records runs the suites of all the ports that one database serves.
+// Records runs the suites of all that one database keeps.
 func Records(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 	t.Helper()
 	for _, suite := range []func(*testing.T, func(*testing.T) ports.Records){
-		Users, Tiers, Directory, Images, Uploads, Deletions, Links, LinkChanges, Audit, Sessions, Tokens, Changes, Leases, Installation,
+		Accounts, Images, Links, Audit, Changes, Leases, Installation,
 	} {
 		suite(t, newRecords)
 	}
+}
+
+// group runs the suites of one port's parts.
+func group(t *testing.T, port string, newRecords func(t *testing.T) ports.Records, suites ...func(*testing.T, func(*testing.T) ports.Records)) {
+	t.Helper()
+	t.Run(port, func(t *testing.T) {
+		for _, suite := range suites {
+			suite(t, newRecords)
+		}
+	})
 }
 
 // world is a fresh database and what it takes to tell a story in it.
@@ -80,16 +90,16 @@ func (w *world) user(name string, tiers ...string) domain.User {
 	return u
 }
 
-// change runs a Directory change that must succeed.
-func (w *world) change(fn func(tx ports.DirectoryTx) error) {
+// change runs a change of Accounts that must succeed.
+func (w *world) change(fn func(tx ports.AccountsTx) error) {
 	w.t.Helper()
-	require.NoError(w.t, w.Directory.Change(w.ctx, fn))
+	require.NoError(w.t, w.Accounts.Change(w.ctx, fn))
 }
 
 // save writes users in one change.
 func (w *world) save(users ...domain.User) {
 	w.t.Helper()
-	w.change(func(tx ports.DirectoryTx) error {
+	w.change(func(tx ports.AccountsTx) error {
 		for _, u := range users {
 			if err := tx.SaveUser(w.ctx, u); err != nil {
 				return err
@@ -102,7 +112,7 @@ func (w *world) save(users ...domain.User) {
 // saveTier writes tiers in one change.
 func (w *world) saveTier(tiers ...domain.Tier) {
 	w.t.Helper()
-	w.change(func(tx ports.DirectoryTx) error {
+	w.change(func(tx ports.AccountsTx) error {
 		for _, t := range tiers {
 			if err := tx.SaveTier(w.ctx, t); err != nil {
 				return err
@@ -128,7 +138,7 @@ func (w *world) upload(owner domain.ID, at time.Time) ports.Upload {
 // owner makes an active user of an id, unless there is a user already: nobody else gets an image.
 func (w *world) owner(id domain.ID) {
 	w.t.Helper()
-	_, err := w.Users.Get(w.ctx, id)
+	_, err := w.Accounts.User(w.ctx, id)
 	if err == nil {
 		return
 	}
@@ -162,7 +172,7 @@ var noQuota = ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit}
 // begin begins an upload that must get its claim.
 func (w *world) begin(u ports.Upload) {
 	w.t.Helper()
-	c, err := w.Uploads.Begin(w.ctx, u, u.UploadedAt)
+	c, err := w.Images.BeginUpload(w.ctx, u, u.UploadedAt)
 	require.NoError(w.t, err)
 	require.Equal(w.t, ports.ClaimWon, c.State)
 }
@@ -173,20 +183,20 @@ func (w *world) ready(owner domain.ID, at time.Time) domain.Image {
 	u := w.upload(owner, at)
 	w.begin(u)
 	img := w.image(u)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, u, img, noQuota))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, img, noQuota))
 	return img
 }
 
 // mark begins the deletion of an image.
 func (w *world) mark(img domain.Image) {
 	w.t.Helper()
-	require.NoError(w.t, w.Deletions.Mark(w.ctx, img.OwnerID, img.ID, nil, img.UploadedAt.Add(time.Hour)))
+	require.NoError(w.t, w.Images.MarkDeleting(w.ctx, img.OwnerID, img.ID, nil, img.UploadedAt.Add(time.Hour)))
 }
 
 // wantState requires an image's state; the empty state stands for no record.
 func (w *world) wantState(owner, id domain.ID, want domain.ImageState) {
 	w.t.Helper()
-	got, err := w.Deletions.State(w.ctx, owner, id)
+	got, err := w.Images.State(w.ctx, owner, id)
 	if want == "" {
 		wantCode(w.t, domain.NotFound, err)
 		return

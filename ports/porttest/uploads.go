@@ -12,8 +12,8 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-// Uploads is the suite of ports.Uploads.
-func Uploads(t *testing.T, newRecords func(t *testing.T) ports.Records) {
+// uploads is the suite of uploads.
+func uploads(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 	t.Helper()
 	runStories(t, "Uploads", newRecords, []story{
 		{"WithoutKey", uploadsPlain},
@@ -44,7 +44,7 @@ func Uploads(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 
 func (w *world) claim(u ports.Upload, now time.Time) ports.Claim {
 	w.t.Helper()
-	c, err := w.Uploads.Begin(w.ctx, u, now)
+	c, err := w.Images.BeginUpload(w.ctx, u, now)
 	require.NoError(w.t, err)
 	return c
 }
@@ -57,13 +57,13 @@ func uploadsPlain(w *world) {
 	w.wantState(owner, u.ImageID, domain.ImagePending)
 	w.wantUsage(owner, 0, 0)
 	img := w.image(u)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, u, img, noQuota))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, img, noQuota))
 	w.wantState(owner, u.ImageID, domain.ImageReady)
 	w.wantUsage(owner, 1, img.Size)
 
 	// Once ready it is not pending any more.
-	wantCode(w.t, domain.Conflict, w.Uploads.Commit(w.ctx, u, img, noQuota))
-	wantCode(w.t, domain.Conflict, w.Uploads.Renew(w.ctx, u, moment(500)))
+	wantCode(w.t, domain.Conflict, w.Images.CommitUpload(w.ctx, u, img, noQuota))
+	wantCode(w.t, domain.Conflict, w.Images.RenewUpload(w.ctx, u, moment(500)))
 	w.wantUsage(owner, 1, img.Size)
 	got, err := w.Images.Get(w.ctx, owner, u.ImageID)
 	require.NoError(w.t, err)
@@ -75,8 +75,8 @@ func uploadsPlain(w *world) {
 	}
 	// What never began cannot be committed.
 	ghost := w.upload(owner, moment(2))
-	wantCode(w.t, domain.Conflict, w.Uploads.Commit(w.ctx, ghost, w.image(ghost), noQuota))
-	wantCode(w.t, domain.Conflict, w.Uploads.Renew(w.ctx, ghost, moment(500)))
+	wantCode(w.t, domain.Conflict, w.Images.CommitUpload(w.ctx, ghost, w.image(ghost), noQuota))
+	wantCode(w.t, domain.Conflict, w.Images.RenewUpload(w.ctx, ghost, moment(500)))
 	w.wantState(owner, ghost.ImageID, "")
 }
 
@@ -87,20 +87,20 @@ func uploadsKey(w *world) {
 	second := w.keyed(owner, moment(2), key)
 	require.Equal(w.t, ports.ClaimBusy, w.claim(second, moment(2)).State)
 	w.wantState(owner, second.ImageID, "")
-	wantCode(w.t, domain.Conflict, w.Uploads.Commit(w.ctx, second, w.image(second), noQuota))
+	wantCode(w.t, domain.Conflict, w.Images.CommitUpload(w.ctx, second, w.image(second), noQuota))
 
 	// Another key is another upload.
 	w.begin(w.keyed(owner, moment(2), w.hash()))
 
 	img := w.image(first)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, first, img, noQuota))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, first, img, noQuota))
 	// Also long after the lease: it was completed.
 	for _, now := range []time.Time{moment(3), moment(3600), epoch.Add(ports.KeyRetention)} {
 		require.Equal(w.t, ports.Claim{State: ports.ClaimDone, ImageID: img.ID, SHA256: img.SHA256}, w.claim(second, now))
 		w.wantState(owner, second.ImageID, "")
 	}
 	w.wantUsage(owner, 1, img.Size)
-	wantCode(w.t, domain.Conflict, w.Uploads.Commit(w.ctx, first, img, noQuota), "a second Commit")
+	wantCode(w.t, domain.Conflict, w.Images.CommitUpload(w.ctx, first, img, noQuota), "a second Commit")
 }
 
 func uploadsKeyOwners(w *world) {
@@ -109,9 +109,9 @@ func uploadsKeyOwners(w *world) {
 	w.begin(a)
 	w.begin(b)
 	imgA, imgB := w.image(a), w.image(b)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, a, imgA, noQuota))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, a, imgA, noQuota))
 	require.Equal(w.t, ports.ClaimBusy, w.claim(w.keyed(b.OwnerID, moment(2), key), moment(2)).State)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, b, imgB, noQuota))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, b, imgB, noQuota))
 	for _, img := range []domain.Image{imgA, imgB} {
 		require.Equal(w.t, ports.Claim{State: ports.ClaimDone, ImageID: img.ID, SHA256: img.SHA256},
 			w.claim(w.keyed(img.OwnerID, moment(3), key), moment(3)))
@@ -123,7 +123,7 @@ func uploadsKeyRetention(w *world) {
 	u := w.keyed(owner, epoch, key)
 	w.begin(u)
 	first := w.image(u)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, u, first, noQuota))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, first, noQuota))
 	late := epoch.Add(ports.KeyRetention - time.Second)
 	require.Equal(w.t, ports.ClaimDone, w.claim(w.keyed(owner, late, key), late).State)
 
@@ -132,7 +132,7 @@ func uploadsKeyRetention(w *world) {
 	w.begin(u)
 	require.Equal(w.t, ports.ClaimBusy, w.claim(w.keyed(owner, later, key), later).State)
 	second := w.image(u)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, u, second, noQuota))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, second, noQuota))
 	require.Equal(w.t, ports.Claim{State: ports.ClaimDone, ImageID: second.ID, SHA256: second.SHA256}, w.claim(w.keyed(owner, later, key), later))
 	_, err := w.Images.Get(w.ctx, owner, first.ID)
 	require.NoError(w.t, err, "the key is forgotten, its image is not")
@@ -143,11 +143,11 @@ func uploadsKeyOutlives(w *world) {
 	u := w.keyed(w.id(epoch), epoch, w.hash())
 	w.begin(u)
 	img := w.image(u)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, u, img, noQuota))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, img, noQuota))
 	want := ports.Claim{State: ports.ClaimDone, ImageID: img.ID, SHA256: img.SHA256}
 	w.mark(img)
 	require.Equal(w.t, want, w.claim(w.keyed(u.OwnerID, moment(5), u.Key), moment(5)))
-	done, err := w.Deletions.Finish(w.ctx, u.OwnerID, img.ID, moment(5))
+	done, err := w.Images.FinishDeletion(w.ctx, u.OwnerID, img.ID, moment(5))
 	require.NoError(w.t, err)
 	require.True(w.t, done)
 	require.Equal(w.t, want, w.claim(w.keyed(u.OwnerID, moment(6), u.Key), moment(6)))
@@ -166,21 +166,21 @@ func uploadsTakeover(w *world) {
 	require.Equal(w.t, ports.ClaimBusy, w.claim(early, moment(62)).State, "the lease is the heir's now")
 
 	// The first has lost its claim and can do no harm.
-	wantCode(w.t, domain.Conflict, w.Uploads.Renew(w.ctx, dead, moment(900)))
-	wantCode(w.t, domain.Conflict, w.Uploads.Commit(w.ctx, dead, w.image(dead), noQuota))
+	wantCode(w.t, domain.Conflict, w.Images.RenewUpload(w.ctx, dead, moment(900)))
+	wantCode(w.t, domain.Conflict, w.Images.CommitUpload(w.ctx, dead, w.image(dead), noQuota))
 	w.wantUsage(owner, 0, 0)
 	_, err := w.Images.Get(w.ctx, owner, dead.ImageID)
 	wantCode(w.t, domain.NotFound, err)
 	require.Equal(w.t, ports.ClaimBusy, w.claim(early, moment(70)).State)
 
 	img := w.image(heir)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, heir, img, noQuota))
-	wantCode(w.t, domain.Conflict, w.Uploads.Commit(w.ctx, dead, w.image(dead), noQuota))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, heir, img, noQuota))
+	wantCode(w.t, domain.Conflict, w.Images.CommitUpload(w.ctx, dead, w.image(dead), noQuota))
 	require.Equal(w.t, ports.Claim{State: ports.ClaimDone, ImageID: img.ID, SHA256: img.SHA256}, w.claim(early, moment(71)))
 	w.wantUsage(owner, 1, img.Size)
 
 	// What the first left waits for the sweep.
-	due, err := w.Deletions.Due(w.ctx, moment(100), domain.ID{}, 10)
+	due, err := w.Images.DueDeletions(w.ctx, moment(100), domain.ID{}, 10)
 	require.NoError(w.t, err)
 	require.Equal(w.t, []ports.DueImage{{OwnerID: owner, ID: dead.ImageID, State: domain.ImagePending}}, due)
 }
@@ -191,20 +191,20 @@ func uploadsRenew(w *world) {
 		u := w.keyed(owner, moment(0), key) // its lease ends at moment 60
 		w.begin(u)
 		for range 2 { // the same again is no loss
-			require.NoError(w.t, w.Uploads.Renew(w.ctx, u, moment(300)))
+			require.NoError(w.t, w.Images.RenewUpload(w.ctx, u, moment(300)))
 		}
-		due, err := w.Deletions.Due(w.ctx, moment(299), domain.ID{}, 10)
+		due, err := w.Images.DueDeletions(w.ctx, moment(299), domain.ID{}, 10)
 		require.NoError(w.t, err)
 		require.Empty(w.t, due, "the sweep leaves a renewed upload alone")
-		done, err := w.Deletions.Finish(w.ctx, owner, u.ImageID, moment(299))
+		done, err := w.Images.FinishDeletion(w.ctx, owner, u.ImageID, moment(299))
 		require.NoError(w.t, err)
 		require.False(w.t, done)
 		if key != (domain.SecretHash{}) {
 			require.Equal(w.t, ports.ClaimBusy, w.claim(w.keyed(owner, moment(299), key), moment(299)).State)
 		}
 		// A lease that lapsed but was not taken over is not lost.
-		require.NoError(w.t, w.Uploads.Renew(w.ctx, u, moment(600)))
-		require.NoError(w.t, w.Uploads.Commit(w.ctx, u, w.image(u), noQuota))
+		require.NoError(w.t, w.Images.RenewUpload(w.ctx, u, moment(600)))
+		require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, w.image(u), noQuota))
 	}
 	w.wantUsage(owner, 2, 2000)
 }
@@ -213,14 +213,14 @@ func uploadsRenewSwept(w *world) {
 	for _, key := range []domain.SecretHash{{}, w.hash()} {
 		u := w.keyed(w.id(epoch), moment(0), key)
 		w.begin(u)
-		done, err := w.Deletions.Finish(w.ctx, u.OwnerID, u.ImageID, moment(61))
+		done, err := w.Images.FinishDeletion(w.ctx, u.OwnerID, u.ImageID, moment(61))
 		require.NoError(w.t, err)
 		require.True(w.t, done)
-		wantCode(w.t, domain.Conflict, w.Uploads.Renew(w.ctx, u, moment(300)))
-		wantCode(w.t, domain.Conflict, w.Uploads.Commit(w.ctx, u, w.image(u), noQuota))
+		wantCode(w.t, domain.Conflict, w.Images.RenewUpload(w.ctx, u, moment(300)))
+		wantCode(w.t, domain.Conflict, w.Images.CommitUpload(w.ctx, u, w.image(u), noQuota))
 		w.wantState(u.OwnerID, u.ImageID, "")
 		w.wantUsage(u.OwnerID, 0, 0)
-		require.NoError(w.t, w.Uploads.Abort(w.ctx, u))
+		require.NoError(w.t, w.Images.AbortUpload(w.ctx, u))
 		if key != (domain.SecretHash{}) {
 			w.begin(w.keyed(u.OwnerID, moment(62), key))
 		}
@@ -233,17 +233,17 @@ func uploadsAbort(w *world) {
 		u := w.keyed(owner, moment(i), key)
 		w.begin(u)
 		for range 2 {
-			require.NoError(w.t, w.Uploads.Abort(w.ctx, u))
+			require.NoError(w.t, w.Images.AbortUpload(w.ctx, u))
 		}
 		w.wantState(owner, u.ImageID, "")
-		wantCode(w.t, domain.Conflict, w.Uploads.Commit(w.ctx, u, w.image(u), noQuota))
+		wantCode(w.t, domain.Conflict, w.Images.CommitUpload(w.ctx, u, w.image(u), noQuota))
 	}
 	plain := w.upload(owner, moment(5))
-	require.NoError(w.t, w.Uploads.Abort(w.ctx, plain), "nothing to abort is no error")
+	require.NoError(w.t, w.Images.AbortUpload(w.ctx, plain), "nothing to abort is no error")
 	w.begin(plain)
 	other := w.upload(owner, moment(5))
 	w.begin(other)
-	require.NoError(w.t, w.Uploads.Abort(w.ctx, plain))
+	require.NoError(w.t, w.Images.AbortUpload(w.ctx, plain))
 	w.wantState(owner, plain.ImageID, "")
 	w.wantState(owner, other.ImageID, domain.ImagePending)
 
@@ -251,13 +251,13 @@ func uploadsAbort(w *world) {
 	u := w.keyed(owner, moment(6), key)
 	w.begin(u)
 	img := w.image(u)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, u, img, noQuota))
-	require.NoError(w.t, w.Uploads.Abort(w.ctx, u))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, img, noQuota))
+	require.NoError(w.t, w.Images.AbortUpload(w.ctx, u))
 	w.wantState(owner, u.ImageID, domain.ImageReady)
 	w.wantUsage(owner, 1, img.Size)
 	require.Equal(w.t, ports.ClaimDone, w.claim(w.keyed(owner, moment(7), key), moment(7)).State)
 	w.mark(img)
-	require.NoError(w.t, w.Uploads.Abort(w.ctx, u))
+	require.NoError(w.t, w.Images.AbortUpload(w.ctx, u))
 	w.wantState(owner, u.ImageID, domain.ImageDeleting)
 }
 
@@ -266,11 +266,11 @@ func uploadsAbortTakenOver(w *world) {
 	dead, heir := w.keyed(owner, moment(0), key), w.keyed(owner, moment(61), key)
 	w.begin(dead)
 	w.begin(heir)
-	require.NoError(w.t, w.Uploads.Abort(w.ctx, dead))
+	require.NoError(w.t, w.Images.AbortUpload(w.ctx, dead))
 	w.wantState(owner, dead.ImageID, "")
 	w.wantState(owner, heir.ImageID, domain.ImagePending)
 	require.Equal(w.t, ports.ClaimBusy, w.claim(w.keyed(owner, moment(62), key), moment(62)).State, "the key is the heir's, not to be freed")
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, heir, w.image(heir), noQuota))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, heir, w.image(heir), noQuota))
 }
 
 func wantQuota(t *testing.T, err error, limit, used int64) {
@@ -287,27 +287,27 @@ func uploadsQuotaImages(w *world) {
 	owner := w.id(epoch)
 	none := w.keyed(owner, moment(0), w.hash())
 	w.begin(none)
-	wantQuota(w.t, w.Uploads.Commit(w.ctx, none, w.image(none), ports.Quota{MaxImages: 0, MaxBytes: domain.NoLimit}), 0, 0)
+	wantQuota(w.t, w.Images.CommitUpload(w.ctx, none, w.image(none), ports.Quota{MaxImages: 0, MaxBytes: domain.NoLimit}), 0, 0)
 	// Nothing was written: still pending, still busy, and still to be committed.
 	w.wantState(owner, none.ImageID, domain.ImagePending)
 	w.wantUsage(owner, 0, 0)
 	require.Equal(w.t, ports.ClaimBusy, w.claim(w.keyed(owner, moment(1), none.Key), moment(1)).State)
 	two := ports.Quota{MaxImages: 2, MaxBytes: domain.NoLimit}
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, none, w.image(none), two))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, none, w.image(none), two))
 
 	second, third := w.upload(owner, moment(2)), w.upload(owner, moment(3))
 	w.begin(second)
 	w.begin(third)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, second, w.image(second), two))
-	wantQuota(w.t, w.Uploads.Commit(w.ctx, third, w.image(third), two), 2, 2)
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, second, w.image(second), two))
+	wantQuota(w.t, w.Images.CommitUpload(w.ctx, third, w.image(third), two), 2, 2)
 	w.wantUsage(owner, 2, 2000)
 	// A deletion makes room at once.
 	w.mark(w.image(second))
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, third, w.image(third), two))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, third, w.image(third), two))
 	// Another owner's images do not count.
 	foreign := w.upload(w.id(epoch), moment(4))
 	w.begin(foreign)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, foreign, w.image(foreign), ports.Quota{MaxImages: 1, MaxBytes: domain.NoLimit}))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, foreign, w.image(foreign), ports.Quota{MaxImages: 1, MaxBytes: domain.NoLimit}))
 }
 
 func uploadsQuotaBytes(w *world) {
@@ -319,7 +319,7 @@ func uploadsQuotaBytes(w *world) {
 		w.begin(u)
 		img := w.image(u)
 		img.Size = size
-		return w.Uploads.Commit(w.ctx, u, img, q)
+		return w.Images.CommitUpload(w.ctx, u, img, q)
 	}
 	wantQuota(w.t, commit(big+11), big+10, 0)
 	require.NoError(w.t, commit(big))
@@ -349,7 +349,7 @@ func (w *world) raceCommits(owner domain.ID, q ports.Quota, winners int) {
 		w.begin(ups[i])
 	}
 	errs := make([]error, racers)
-	race(racers, func(i int) { errs[i] = w.Uploads.Commit(w.ctx, ups[i], imgs[i], q) })
+	race(racers, func(i int) { errs[i] = w.Images.CommitUpload(w.ctx, ups[i], imgs[i], q) })
 	wantWinners(w.t, winners, errs, domain.QuotaExceeded)
 	w.wantUsage(owner, int64(winners), int64(winners)*1000)
 	for i, err := range errs {
@@ -365,7 +365,7 @@ func (w *world) raceCommits(owner domain.ID, q ports.Quota, winners int) {
 func (w *world) raceBegins(ups []ports.Upload, now time.Time) {
 	w.t.Helper()
 	claims, errs := make([]ports.Claim, len(ups)), make([]error, len(ups))
-	race(len(ups), func(i int) { claims[i], errs[i] = w.Uploads.Begin(w.ctx, ups[i], now) })
+	race(len(ups), func(i int) { claims[i], errs[i] = w.Images.BeginUpload(w.ctx, ups[i], now) })
 	won := 0
 	for i, c := range claims {
 		require.NoError(w.t, errs[i])
@@ -404,7 +404,7 @@ func uploadsCommitRacers(w *world) {
 	w.begin(u)
 	img := w.image(u)
 	errs := make([]error, racers)
-	race(racers, func(i int) { errs[i] = w.Uploads.Commit(w.ctx, u, img, noQuota) })
+	race(racers, func(i int) { errs[i] = w.Images.CommitUpload(w.ctx, u, img, noQuota) })
 	wantOneWinner(w.t, errs, domain.Conflict)
 	w.wantUsage(u.OwnerID, 1, img.Size)
 }
@@ -422,9 +422,9 @@ func uploadsCommitOrTakeover(w *world) {
 		var claim ports.Claim
 		race(2, func(i int) {
 			if i == 0 {
-				commit = w.Uploads.Commit(w.ctx, late, img, noQuota)
+				commit = w.Images.CommitUpload(w.ctx, late, img, noQuota)
 			} else {
-				claim, begin = w.Uploads.Begin(w.ctx, heir, moment(61))
+				claim, begin = w.Images.BeginUpload(w.ctx, heir, moment(61))
 			}
 		})
 		require.NoError(w.t, begin)
@@ -454,9 +454,9 @@ func uploadsCommitOrSweep(w *world) {
 		var swept bool
 		race(2, func(i int) {
 			if i == 0 {
-				commit = w.Uploads.Commit(w.ctx, u, img, noQuota)
+				commit = w.Images.CommitUpload(w.ctx, u, img, noQuota)
 			} else {
-				swept, finish = w.Deletions.Finish(w.ctx, owner, u.ImageID, moment(61))
+				swept, finish = w.Images.FinishDeletion(w.ctx, owner, u.ImageID, moment(61))
 			}
 		})
 		require.NoError(w.t, finish)
@@ -478,26 +478,26 @@ func uploadsOtherOwner(w *world) {
 	w.begin(u)
 	foreign := u
 	foreign.OwnerID = w.id(epoch)
-	wantCode(w.t, domain.Conflict, w.Uploads.Renew(w.ctx, foreign, moment(900)))
-	wantCode(w.t, domain.Conflict, w.Uploads.Commit(w.ctx, foreign, w.image(foreign), noQuota))
-	require.NoError(w.t, w.Uploads.Abort(w.ctx, foreign))
+	wantCode(w.t, domain.Conflict, w.Images.RenewUpload(w.ctx, foreign, moment(900)))
+	wantCode(w.t, domain.Conflict, w.Images.CommitUpload(w.ctx, foreign, w.image(foreign), noQuota))
+	require.NoError(w.t, w.Images.AbortUpload(w.ctx, foreign))
 	w.wantState(u.OwnerID, u.ImageID, domain.ImagePending)
 	w.wantUsage(foreign.OwnerID, 0, 0)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, u, w.image(u), noQuota))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, w.image(u), noQuota))
 }
 
 // ownerEnds are the ways in which an owner comes to have no business uploading.
-var ownerEnds = map[string]func(w *world, u domain.User) func(tx ports.DirectoryTx) error{
-	"deactivated": func(w *world, u domain.User) func(tx ports.DirectoryTx) error {
+var ownerEnds = map[string]func(w *world, u domain.User) func(tx ports.AccountsTx) error{
+	"deactivated": func(w *world, u domain.User) func(tx ports.AccountsTx) error {
 		u.IsActive = false
-		return func(tx ports.DirectoryTx) error { return tx.SaveUser(w.ctx, u) }
+		return func(tx ports.AccountsTx) error { return tx.SaveUser(w.ctx, u) }
 	},
-	"being deleted": func(w *world, u domain.User) func(tx ports.DirectoryTx) error {
+	"being deleted": func(w *world, u domain.User) func(tx ports.AccountsTx) error {
 		u.Deleting = true
-		return func(tx ports.DirectoryTx) error { return tx.SaveUser(w.ctx, u) }
+		return func(tx ports.AccountsTx) error { return tx.SaveUser(w.ctx, u) }
 	},
-	"deleted": func(w *world, u domain.User) func(tx ports.DirectoryTx) error {
-		return func(tx ports.DirectoryTx) error { return tx.DeleteUser(w.ctx, u.ID) }
+	"deleted": func(w *world, u domain.User) func(tx ports.AccountsTx) error {
+		return func(tx ports.AccountsTx) error { return tx.DeleteUser(w.ctx, u.ID) }
 	},
 }
 
@@ -507,10 +507,10 @@ func uploadsOwnerGone(w *world) {
 		for _, key := range []domain.SecretHash{{}, w.hash()} {
 			u := w.keyed(w.id(epoch), moment(0), key)
 			w.begin(u)
-			owner, err := w.Users.Get(w.ctx, u.OwnerID)
+			owner, err := w.Accounts.User(w.ctx, u.OwnerID)
 			require.NoError(w.t, err)
 			w.change(end(w, owner))
-			err = w.Uploads.Commit(w.ctx, u, w.image(u), noQuota)
+			err = w.Images.CommitUpload(w.ctx, u, w.image(u), noQuota)
 			if name == "deleted" && key != (domain.SecretHash{}) {
 				// The key's record went with the owner: that the claim was lost says as much.
 				require.Contains(w.t, []domain.Code{domain.Denied, domain.Conflict}, domain.CodeOf(err), "%s: %v", name, err)
@@ -521,7 +521,7 @@ func uploadsOwnerGone(w *world) {
 			w.wantUsage(u.OwnerID, 0, 0)
 			_, err = w.Images.Get(w.ctx, u.OwnerID, u.ImageID)
 			wantCode(w.t, domain.NotFound, err, name)
-			require.NoError(w.t, w.Uploads.Abort(w.ctx, u))
+			require.NoError(w.t, w.Images.AbortUpload(w.ctx, u))
 			w.wantState(u.OwnerID, u.ImageID, "")
 		}
 	}
@@ -534,16 +534,16 @@ func uploadsOwnerGoneRacers(w *world) {
 		u := w.upload(w.id(epoch), moment(0))
 		w.begin(u)
 		img := w.image(u)
-		owner, err := w.Users.Get(w.ctx, u.OwnerID)
+		owner, err := w.Accounts.User(w.ctx, u.OwnerID)
 		require.NoError(w.t, err)
 		var commit, change error
 		var found int
 		race(2, func(i int) {
 			if i == 0 {
-				commit = w.Uploads.Commit(w.ctx, u, img, noQuota)
+				commit = w.Images.CommitUpload(w.ctx, u, img, noQuota)
 				return
 			}
-			change = w.Directory.Change(w.ctx, ownerEnds["being deleted"](w, owner))
+			change = w.Accounts.Change(w.ctx, ownerEnds["being deleted"](w, owner))
 			list, err := w.Images.List(w.ctx, u.OwnerID, ports.Page{Limit: 10})
 			found, change = len(list), errors.Join(change, err)
 		})
@@ -562,16 +562,16 @@ func uploadsEnded(w *world) {
 	u, fresh := w.keyed(w.id(epoch), epoch, w.hash()), w.keyed(w.id(epoch), epoch, w.hash())
 	w.begin(u)
 	wantAllEnded(w.t, []call{
-		{"Begin", func(ctx context.Context) error { _, err := w.Uploads.Begin(ctx, fresh, epoch); return err }},
-		{"Renew", func(ctx context.Context) error { return w.Uploads.Renew(ctx, u, moment(900)) }},
-		{"Commit", func(ctx context.Context) error { return w.Uploads.Commit(ctx, u, w.image(u), noQuota) }},
-		{"Abort", func(ctx context.Context) error { return w.Uploads.Abort(ctx, u) }},
+		{"Begin", func(ctx context.Context) error { _, err := w.Images.BeginUpload(ctx, fresh, epoch); return err }},
+		{"Renew", func(ctx context.Context) error { return w.Images.RenewUpload(ctx, u, moment(900)) }},
+		{"Commit", func(ctx context.Context) error { return w.Images.CommitUpload(ctx, u, w.image(u), noQuota) }},
+		{"Abort", func(ctx context.Context) error { return w.Images.AbortUpload(ctx, u) }},
 	})
 	w.wantState(fresh.OwnerID, fresh.ImageID, "")
 	w.wantState(u.OwnerID, u.ImageID, domain.ImagePending)
-	due, err := w.Deletions.Due(w.ctx, moment(61), domain.ID{}, 5)
+	due, err := w.Images.DueDeletions(w.ctx, moment(61), domain.ID{}, 5)
 	require.NoError(w.t, err)
 	require.Len(w.t, due, 1, "the lease is as it was")
 	w.begin(fresh)
-	require.NoError(w.t, w.Uploads.Commit(w.ctx, u, w.image(u), noQuota))
+	require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, w.image(u), noQuota))
 }

@@ -101,17 +101,10 @@ func New(db *bun.DB, o Options) ports.Records {
 	r := &repo{db: db, o: o, writers: make(chan struct{}, max(1, o.Writers))}
 	r.rollOutUntil.Store(-1)
 	return ports.Records{
-		Users:        users{repo: r, in: o.Read},
-		Tiers:        tiers{repo: r, in: o.Read},
-		Directory:    directory{r},
+		Accounts:     accounts{accountsReader{repo: r, in: o.Read}},
 		Images:       images{r},
-		Uploads:      uploads{r},
-		Deletions:    deletions{r},
 		Links:        links{r},
-		LinkChanges:  linkChanges{r},
 		Audit:        audit{r},
-		Sessions:     sessions{r},
-		Tokens:       tokens{r},
 		Changes:      changes{r},
 		Leases:       leases{r},
 		Installation: installation{r},

@@ -53,7 +53,7 @@ func newID() domain.ID { return domain.ID(uuid.Must(uuid.NewV7())) }
 
 func saveTier(t *testing.T, r ports.Records, tier domain.Tier) {
 	t.Helper()
-	require.NoError(t, r.Directory.Change(t.Context(), func(tx ports.DirectoryTx) error { return tx.SaveTier(t.Context(), tier) }))
+	require.NoError(t, r.Accounts.Change(t.Context(), func(tx ports.AccountsTx) error { return tx.SaveTier(t.Context(), tier) }))
 }
 
 var errDeadlock = errors.New("deadlock")
@@ -70,7 +70,7 @@ func TestChangeIsTriedAgainAfterADeadlock(t *testing.T) {
 	r, _ := open(t, bunrepo.Options{Classify: classifyDeadlock})
 	before := end(t, r)
 	tries := 0
-	require.NoError(t, r.Directory.Change(t.Context(), func(tx ports.DirectoryTx) error {
+	require.NoError(t, r.Accounts.Change(t.Context(), func(tx ports.AccountsTx) error {
 		tries++
 		require.NoError(t, tx.SaveTier(t.Context(), domain.Tier{Name: "gold"}))
 		if tries < 3 {
@@ -88,24 +88,24 @@ func TestTimeout(t *testing.T) {
 	t.Parallel()
 	r, _ := open(t, bunrepo.Options{Timeout: 50 * time.Millisecond})
 	saveTier(t, r, domain.Tier{Name: "gold"})
-	require.NoError(t, r.Directory.Change(t.Context(), func(ports.DirectoryTx) error { // has the only connection
-		_, err := r.Tiers.List(t.Context())
+	require.NoError(t, r.Accounts.Change(t.Context(), func(ports.AccountsTx) error { // has the only connection
+		_, err := r.Accounts.Tiers(t.Context())
 		require.ErrorIs(t, err, domain.Unavailable)
 		_, err = r.Changes.Since(t.Context(), "")
 		require.ErrorIs(t, err, domain.Unavailable)
 		_, err = r.Images.List(t.Context(), newID(), ports.Page{Limit: 10})
 		require.ErrorIs(t, err, domain.Unavailable)
-		_, err = r.LinkChanges.TakeView(t.Context(), domain.SecretHash{1}, time.Now())
+		_, err = r.Links.TakeView(t.Context(), domain.SecretHash{1}, time.Now())
 		require.ErrorIs(t, err, domain.Unavailable)
-		err = r.Directory.Change(t.Context(), func(ports.DirectoryTx) error { return nil })
+		err = r.Accounts.Change(t.Context(), func(ports.AccountsTx) error { return nil })
 		require.ErrorIs(t, err, domain.Unavailable)
 		return nil
 	}))
-	require.NoError(t, r.Directory.Change(t.Context(), func(tx ports.DirectoryTx) error {
+	require.NoError(t, r.Accounts.Change(t.Context(), func(tx ports.AccountsTx) error {
 		time.Sleep(100 * time.Millisecond) // a transaction that has begun has its time
 		return tx.SaveTier(t.Context(), domain.Tier{Name: "silver"})
 	}))
-	tiers, err := r.Tiers.List(t.Context())
+	tiers, err := r.Accounts.Tiers(t.Context())
 	require.NoError(t, err)
 	assert.Len(t, tiers, 2)
 }
@@ -114,13 +114,13 @@ func TestChangeGivesUp(t *testing.T) {
 	t.Parallel()
 	r, _ := open(t, bunrepo.Options{Classify: classifyDeadlock})
 	tries := 0
-	err := r.Directory.Change(t.Context(), func(ports.DirectoryTx) error { tries++; return errDeadlock })
+	err := r.Accounts.Change(t.Context(), func(ports.AccountsTx) error { tries++; return errDeadlock })
 	require.ErrorIs(t, err, errDeadlock)
 	assert.Equal(t, 10, tries)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	tries = 0
-	err = r.Directory.Change(ctx, func(ports.DirectoryTx) error { tries++; cancel(); return errDeadlock })
+	err = r.Accounts.Change(ctx, func(ports.AccountsTx) error { tries++; cancel(); return errDeadlock })
 	require.Error(t, err)
 	assert.Equal(t, 1, tries)
 }
@@ -130,12 +130,12 @@ func TestChangeReturnsTheCallersError(t *testing.T) {
 	t.Parallel()
 	r, _ := open(t, bunrepo.Options{})
 	own := errors.New("own")
-	err := r.Directory.Change(t.Context(), func(tx ports.DirectoryTx) error {
+	err := r.Accounts.Change(t.Context(), func(tx ports.AccountsTx) error {
 		require.NoError(t, tx.SaveTier(t.Context(), domain.Tier{Name: "gold"}))
 		return own
 	})
 	assert.Same(t, own, err)
-	_, err = r.Tiers.Get(t.Context(), "gold")
+	_, err = r.Accounts.Tier(t.Context(), "gold")
 	assert.ErrorIs(t, err, domain.NotFound)
 }
 
@@ -143,7 +143,7 @@ func TestChangeReturnsTheCallersError(t *testing.T) {
 func TestChangePanics(t *testing.T) {
 	t.Parallel()
 	r, _ := open(t, bunrepo.Options{})
-	assert.Panics(t, func() { _ = r.Directory.Change(t.Context(), func(ports.DirectoryTx) error { panic("oh") }) })
+	assert.Panics(t, func() { _ = r.Accounts.Change(t.Context(), func(ports.AccountsTx) error { panic("oh") }) })
 	saveTier(t, r, domain.Tier{Name: "gold"})
 }
 
@@ -174,7 +174,7 @@ func TestCodesOfTheDriversErrors(t *testing.T) {
 			_, read := r.Images.Get(t.Context(), newID(), newID())
 			_, feed := r.Changes.Since(t.Context(), "")
 			for _, err := range []error{
-				read, feed, r.Sessions.Delete(t.Context(), domain.SecretHash{}), r.Uploads.Abort(t.Context(), ports.Upload{}),
+				read, feed, r.Accounts.DeleteSession(t.Context(), domain.SecretHash{}), r.Images.AbortUpload(t.Context(), ports.Upload{}),
 			} {
 				require.ErrorIs(t, err, c.err)
 				assert.Equal(t, c.code, domain.CodeOf(err))
@@ -213,7 +213,7 @@ func TestSingleStatementsAreTriedAgain(t *testing.T) {
 			now := time.Now()
 			for what, f := range map[string]func() error{
 				"lease":   func() error { _, err := r.Leases.Acquire(t.Context(), "sweep", "me", now, now); return err },
-				"session": func() error { return r.Sessions.Delete(t.Context(), domain.SecretHash{1}) },
+				"session": func() error { return r.Accounts.DeleteSession(t.Context(), domain.SecretHash{1}) },
 			} {
 				connector.n = 0
 				require.ErrorIs(t, f(), domain.Unavailable, what)
@@ -240,18 +240,18 @@ func TestUnreadableRows(t *testing.T) {
 	ctx := t.Context()
 	id, link := newID(), domain.Link{ID: newID(), Hash: domain.SecretHash{1}, OwnerID: newID(), ImageID: newID()}
 	saveTier(t, r, domain.Tier{Name: "gold"})
-	require.NoError(t, r.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+	require.NoError(t, r.Accounts.Change(ctx, func(tx ports.AccountsTx) error {
 		return tx.SaveUser(ctx, domain.User{ID: id, Username: "u", Tiers: []string{"gold"}})
 	}))
 	require.NoError(t, r.Links.Create(ctx, link, 0))
 	read := map[string][]func() error{
 		"tier": {
-			func() error { _, err := r.Tiers.Get(ctx, "gold"); return err },
-			func() error { _, err := r.Tiers.List(ctx); return err },
+			func() error { _, err := r.Accounts.Tier(ctx, "gold"); return err },
+			func() error { _, err := r.Accounts.Tiers(ctx); return err },
 		},
 		"user": {
-			func() error { _, err := r.Users.Get(ctx, id); return err },
-			func() error { _, err := r.Users.List(ctx, "gold", ports.Page{Limit: 1}); return err },
+			func() error { _, err := r.Accounts.User(ctx, id); return err },
+			func() error { _, err := r.Accounts.Users(ctx, "gold", ports.Page{Limit: 1}); return err },
 		},
 		"link": {
 			func() error { _, err := r.Links.ByToken(ctx, link.Hash); return err },
@@ -283,7 +283,7 @@ func TestUnreadableRows(t *testing.T) {
 			require.NoError(t, f(), c.mend)
 		}
 	}
-	tier, err := r.Tiers.Get(ctx, "gold")
+	tier, err := r.Accounts.Tier(ctx, "gold")
 	require.NoError(t, err)
 	assert.Equal(t, domain.DefaultLimits(), tier.Limits, "a limit that a row does not know has its default")
 }
@@ -294,29 +294,29 @@ func TestTextsAreKeptToTheLetterOrRefused(t *testing.T) {
 	r, _ := open(t, bunrepo.Options{})
 	ctx := t.Context()
 	for _, bad := range []string{"a\x00b", "a\xffb"} {
-		change := func(fn func(tx ports.DirectoryTx) error) error { return r.Directory.Change(ctx, fn) }
+		change := func(fn func(tx ports.AccountsTx) error) error { return r.Accounts.Change(ctx, fn) }
 		_, acquire := r.Leases.Acquire(ctx, bad, "h", time.Now(), time.Now())
 		for i, err := range []error{
-			change(func(tx ports.DirectoryTx) error { return tx.SaveUser(ctx, domain.User{ID: newID(), Username: bad}) }),
-			change(func(tx ports.DirectoryTx) error {
+			change(func(tx ports.AccountsTx) error { return tx.SaveUser(ctx, domain.User{ID: newID(), Username: bad}) }),
+			change(func(tx ports.AccountsTx) error {
 				return tx.SaveUser(ctx, domain.User{ID: newID(), Username: "u", Tiers: []string{bad}})
 			}),
-			change(func(tx ports.DirectoryTx) error { return tx.SaveTier(ctx, domain.Tier{Name: "t", Title: bad}) }),
-			r.Uploads.Commit(ctx, ports.Upload{}, domain.Image{Filename: bad}, ports.Quota{}),
-			r.Tokens.Create(ctx, domain.Token{ID: newID(), Name: bad}, 0),
+			change(func(tx ports.AccountsTx) error { return tx.SaveTier(ctx, domain.Tier{Name: "t", Title: bad}) }),
+			r.Images.CommitUpload(ctx, ports.Upload{}, domain.Image{Filename: bad}, ports.Quota{}),
+			r.Accounts.CreateToken(ctx, domain.Token{ID: newID(), Name: bad}, 0),
 			acquire,
 			r.Leases.Release(ctx, "sweep", bad),
 		} {
 			assert.ErrorIs(t, err, domain.Invalid, "%q %d", bad, i)
 		}
-		_, err := r.Users.ByUsername(ctx, bad)
+		_, err := r.Accounts.UserByName(ctx, bad)
 		assert.ErrorIs(t, err, domain.NotFound)
-		_, err = r.Tiers.Get(ctx, bad)
+		_, err = r.Accounts.Tier(ctx, bad)
 		assert.ErrorIs(t, err, domain.NotFound)
-		users, err := r.Users.List(ctx, bad, ports.Page{Limit: 1})
+		users, err := r.Accounts.Users(ctx, bad, ports.Page{Limit: 1})
 		assert.NoError(t, err)
 		assert.Empty(t, users)
-		require.NoError(t, change(func(tx ports.DirectoryTx) error {
+		require.NoError(t, change(func(tx ports.AccountsTx) error {
 			if err := tx.DeleteTier(ctx, bad); err != nil {
 				return err
 			}
@@ -343,17 +343,17 @@ func TestLimitsMustBePositive(t *testing.T) {
 	ctx, p, all := t.Context(), ports.Page{}, ports.TimeRange{}
 	var id domain.ID
 	for name, f := range map[string]func() error{
-		"users":    func() error { _, err := r.Users.List(ctx, "", p); return err },
-		"deleting": func() error { _, err := r.Users.Deleting(ctx, 0); return err },
+		"users":    func() error { _, err := r.Accounts.Users(ctx, "", p); return err },
+		"deleting": func() error { _, err := r.Accounts.DeletingUsers(ctx, 0); return err },
 		"images":   func() error { _, err := r.Images.List(ctx, id, p); return err },
 		"all":      func() error { _, _, err := r.Images.ListAll(ctx, all, p); return err },
-		"due":      func() error { _, err := r.Deletions.Due(ctx, time.Now(), id, 0); return err },
+		"due":      func() error { _, err := r.Images.DueDeletions(ctx, time.Now(), id, 0); return err },
 		"links":    func() error { _, err := r.Links.List(ctx, id, id, p); return err },
 		"allLinks": func() error { _, _, err := r.Links.ListAll(ctx, all, p); return err },
-		"old":      func() error { _, err := r.LinkChanges.DeleteOld(ctx, time.Now(), 0); return err },
+		"old":      func() error { _, err := r.Links.DeleteOld(ctx, time.Now(), 0); return err },
 		"audit":    func() error { _, err := r.Audit.List(ctx, "", all, p); return err },
-		"expired":  func() error { _, err := r.Sessions.DeleteExpired(ctx, time.Now(), 0); return err },
-		"tokens":   func() error { _, err := r.Tokens.List(ctx, id, p); return err },
+		"expired":  func() error { _, err := r.Accounts.DeleteExpiredSessions(ctx, time.Now(), 0); return err },
+		"tokens":   func() error { _, err := r.Accounts.Tokens(ctx, id, p); return err },
 	} {
 		assert.ErrorIs(t, f(), domain.Invalid, name)
 	}
@@ -505,7 +505,7 @@ func TestIdempotencyKeysAreForgotten(t *testing.T) {
 	ctx, owner, now := t.Context(), newID(), time.Now()
 	begin := func(n byte, at time.Time) {
 		u := ports.Upload{ImageID: newID(), OwnerID: owner, Key: domain.SecretHash{1, n}, LeaseUntil: at.Add(time.Minute)}
-		claim, err := r.Uploads.Begin(ctx, u, at)
+		claim, err := r.Images.BeginUpload(ctx, u, at)
 		require.NoError(t, err)
 		require.Equal(t, ports.ClaimWon, claim.State)
 	}
@@ -520,7 +520,7 @@ func TestIdempotencyKeysAreForgotten(t *testing.T) {
 	begin(100, now)
 	begin(101, now)
 	assert.Equal(t, 2, count(), "each new key takes some old ones along")
-	require.NoError(t, r.Directory.Change(ctx, func(tx ports.DirectoryTx) error { return tx.DeleteUser(ctx, owner) }))
+	require.NoError(t, r.Accounts.Change(ctx, func(tx ports.AccountsTx) error { return tx.DeleteUser(ctx, owner) }))
 	assert.Zero(t, count())
 }
 
@@ -562,14 +562,14 @@ func TestManyLinksAtOnce(t *testing.T) {
 		require.NoError(t, r.Links.Create(ctx, l, 0))
 		views[l.Hash] = int64(1 + i%2)
 	}
-	require.NoError(t, r.LinkChanges.AddViews(ctx, ports.ViewBatch{ID: newID(), Views: views}))
+	require.NoError(t, r.Links.AddViews(ctx, ports.ViewBatch{ID: newID(), Views: views}))
 	links, err := r.Links.List(ctx, owner, domain.ID{}, ports.Page{Limit: n + 1})
 	require.NoError(t, err)
 	require.Len(t, links, n)
 	for _, l := range links {
 		require.Equal(t, views[l.Hash], l.Views)
 	}
-	removed, err := r.LinkChanges.DeleteOld(ctx, at.Add(time.Second), n+1)
+	removed, err := r.Links.DeleteOld(ctx, at.Add(time.Second), n+1)
 	require.NoError(t, err)
 	assert.Equal(t, n, removed)
 	left, _, err := r.Links.ListAll(ctx, ports.TimeRange{}, ports.Page{Limit: 5})
@@ -581,7 +581,7 @@ func TestManyLinksAtOnce(t *testing.T) {
 func TestLockingReads(t *testing.T) {
 	t.Parallel()
 	r, _ := open(t, bunrepo.Options{ForUpdate: "FOR UPDATE"}) // no SQLite understands it
-	err := r.Deletions.Mark(t.Context(), newID(), newID(), nil, time.Now())
+	err := r.Images.MarkDeleting(t.Context(), newID(), newID(), nil, time.Now())
 	require.Error(t, err)
 	assert.True(t, strings.Contains(err.Error(), "FOR") || strings.Contains(err.Error(), "syntax"), err.Error())
 }
@@ -597,7 +597,7 @@ func TestLostConnection(t *testing.T) {
 		return bunrepo.Other
 	}})
 	tries := 0
-	require.NoError(t, r.Directory.Change(t.Context(), func(tx ports.DirectoryTx) error {
+	require.NoError(t, r.Accounts.Change(t.Context(), func(tx ports.AccountsTx) error {
 		if tries++; tries == 1 {
 			return broken
 		}

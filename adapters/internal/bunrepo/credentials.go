@@ -13,9 +13,7 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-type sessions struct{ *repo }
-
-func (s sessions) Create(ctx context.Context, v domain.Session, bound int) error {
+func (s accounts) CreateSession(ctx context.Context, v domain.Session, bound int) error {
 	row := sessionRow{
 		Hash: v.Hash[:], UserID: v.UserID[:], Epoch: v.Epoch, CreatedAt: toMicros(v.CreatedAt), ExpiresAt: toMicros(v.ExpiresAt),
 	}
@@ -53,7 +51,7 @@ func (t *tx) dropOldestSessions(ctx context.Context, user domain.ID, keep int) e
 	return t.deferExec(ctx, "DELETE FROM sessions WHERE hash IN (?)", bun.List(oldest))
 }
 
-func (s sessions) Get(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
+func (s accounts) Session(ctx context.Context, hash domain.SecretHash) (domain.Session, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	var row sessionRow
@@ -66,14 +64,14 @@ func (s sessions) Get(ctx context.Context, hash domain.SecretHash) (domain.Sessi
 	}, nil
 }
 
-func (s sessions) Delete(ctx context.Context, hash domain.SecretHash) error {
+func (s accounts) DeleteSession(ctx context.Context, hash domain.SecretHash) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	_, err := s.exec(ctx, "DELETE FROM sessions WHERE hash = ?", hash[:])
 	return s.fail(err)
 }
 
-func (s sessions) DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error) {
+func (s accounts) DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (int, error) {
 	if err := checkLimit(limit); err != nil {
 		return 0, err
 	}
@@ -92,9 +90,7 @@ func (s sessions) DeleteExpired(ctx context.Context, now time.Time, limit int) (
 	return int(removed), err
 }
 
-type tokens struct{ *repo }
-
-func (s tokens) Create(ctx context.Context, t domain.Token, bound int) error {
+func (s accounts) CreateToken(ctx context.Context, t domain.Token, bound int) error {
 	if err := checkText(t.Name); err != nil {
 		return err
 	}
@@ -119,7 +115,7 @@ func (s tokens) Create(ctx context.Context, t domain.Token, bound int) error {
 	return s.taken("the token's secret or id is taken", err)
 }
 
-func (s tokens) ByHash(ctx context.Context, hash domain.SecretHash) (domain.Token, error) {
+func (s accounts) Token(ctx context.Context, hash domain.SecretHash) (domain.Token, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	var row tokenRow
@@ -129,7 +125,7 @@ func (s tokens) ByHash(ctx context.Context, hash domain.SecretHash) (domain.Toke
 	return row.token(), nil
 }
 
-func (s tokens) List(ctx context.Context, userID domain.ID, p ports.Page) ([]domain.Token, error) {
+func (s accounts) Tokens(ctx context.Context, userID domain.ID, p ports.Page) ([]domain.Token, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	if err := checkLimit(p.Limit); err != nil {
@@ -147,7 +143,7 @@ func (s tokens) List(ctx context.Context, userID domain.ID, p ports.Page) ([]dom
 	return out, nil
 }
 
-func (s tokens) Delete(ctx context.Context, userID, id domain.ID) error {
+func (s accounts) DeleteToken(ctx context.Context, userID, id domain.ID) error {
 	return s.change(ctx, func(ctx context.Context, t *tx) error {
 		n, err := t.exec(ctx, "DELETE FROM tokens WHERE user_id = ? AND id = ?", userID[:], id[:])
 		if err != nil {

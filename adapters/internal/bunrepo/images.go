@@ -63,7 +63,6 @@ func (s images) list(ctx context.Context, ownerID domain.ID, p ports.Page, colum
 	return page(q, "id", p).Rows(ctx)
 }
 
-// ListIDs implements ports.ImageLister.
 func (s images) ListIDs(ctx context.Context, ownerID domain.ID, p ports.Page) ([]domain.ID, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -162,15 +161,13 @@ func (s images) Usage(ctx context.Context, ownerID domain.ID) (domain.Usage, err
 	return u, s.fail(err)
 }
 
-type uploads struct{ *repo }
-
 func claimLost() error {
 	return domain.Errorf(domain.Conflict, "the upload took too long and was given up; upload again")
 }
 
 func hasKey(u ports.Upload) bool { return u.Key != domain.SecretHash{} }
 
-func (s uploads) Begin(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+func (s images) BeginUpload(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
 	claim := ports.Claim{State: ports.ClaimWon}
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		claim = ports.Claim{State: ports.ClaimWon}
@@ -196,7 +193,7 @@ func (s uploads) Begin(ctx context.Context, u ports.Upload, now time.Time) (port
 // forgetKeys is how many of an owner's outdated keys a new one removes.
 const forgetKeys = 20
 
-func (s uploads) claim(ctx context.Context, t *tx, u ports.Upload, now time.Time) (ports.Claim, error) {
+func (s images) claim(ctx context.Context, t *tx, u ports.Upload, now time.Time) (ports.Claim, error) {
 	oldest := toMicros(now.Add(-ports.KeyRetention))
 	var old [][]byte
 	err := t.NewSelect().Model((*keyRow)(nil)).Column("key_hash").Where("owner_id = ?", u.OwnerID[:]).
@@ -233,7 +230,7 @@ func (s uploads) claim(ctx context.Context, t *tx, u ports.Upload, now time.Time
 	return ports.Claim{State: ports.ClaimBusy}, nil
 }
 
-func (s uploads) Renew(ctx context.Context, u ports.Upload, leaseUntil time.Time) error {
+func (s images) RenewUpload(ctx context.Context, u ports.Upload, leaseUntil time.Time) error {
 	return s.write(ctx, func(ctx context.Context, t *tx) error {
 		if hasKey(u) {
 			n, err := t.exec(ctx, "UPDATE idempotency SET lease_until = ? WHERE owner_id = ? AND key_hash = ? AND image_id = ? AND done = ?",
@@ -254,7 +251,7 @@ func (s uploads) Renew(ctx context.Context, u ports.Upload, leaseUntil time.Time
 	})
 }
 
-func (s uploads) Commit(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
+func (s images) CommitUpload(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
 	if err := checkText(img.Filename); err != nil {
 		return err
 	}
@@ -295,7 +292,7 @@ func (s uploads) Commit(ctx context.Context, u ports.Upload, img domain.Image, q
 // checkOwner refuses an owner who is gone or not active. The row stays locked until the
 // transaction ends, so that whoever deletes or deactivates the owner comes before it or
 // finds its image. It is read after the owner's usage, as a deletion goes through them.
-func (s uploads) checkOwner(ctx context.Context, t *tx, owner domain.ID) error {
+func (s images) checkOwner(ctx context.Context, t *tx, owner domain.ID) error {
 	var active, deleting bool
 	err := t.NewRaw(s.lock("SELECT is_active, deleting FROM users WHERE id = ?"), owner[:]).Scan(ctx, &active, &deleting)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -308,7 +305,7 @@ func (s uploads) checkOwner(ctx context.Context, t *tx, owner domain.ID) error {
 }
 
 // take adds one image to the owner's usage, or tells which bound it would exceed.
-func (s uploads) take(ctx context.Context, t *tx, owner domain.ID, size int64, q ports.Quota) error {
+func (s images) take(ctx context.Context, t *tx, owner domain.ID, size int64, q ports.Quota) error {
 	n, err := t.exec(ctx, "UPDATE usages SET images = images + 1, bytes = bytes + ? WHERE owner_id = ? AND images < ? AND bytes <= ?",
 		size, owner[:], q.MaxImages.Max(), q.MaxBytes.Max()-size)
 	if err != nil || n > 0 {
@@ -341,7 +338,7 @@ func (s uploads) take(ctx context.Context, t *tx, owner domain.ID, size int64, q
 	return err
 }
 
-func (s uploads) Abort(ctx context.Context, u ports.Upload) error {
+func (s images) AbortUpload(ctx context.Context, u ports.Upload) error {
 	return s.write(ctx, func(ctx context.Context, t *tx) error {
 		if hasKey(u) {
 			_, err := t.exec(ctx, "DELETE FROM idempotency WHERE owner_id = ? AND key_hash = ? AND image_id = ? AND done = ?",
@@ -356,9 +353,7 @@ func (s uploads) Abort(ctx context.Context, u ports.Upload) error {
 	})
 }
 
-type deletions struct{ *repo }
-
-func (s deletions) Mark(ctx context.Context, ownerID, id domain.ID, audit *domain.AuditEntry, now time.Time) error {
+func (s images) MarkDeleting(ctx context.Context, ownerID, id domain.ID, audit *domain.AuditEntry, now time.Time) error {
 	return s.change(ctx, func(ctx context.Context, t *tx) error {
 		var size int64
 		err := t.NewRaw(s.lock("SELECT size FROM images WHERE owner_id = ? AND id = ?"), ownerID[:], id[:]).Scan(ctx, &size)
@@ -386,7 +381,7 @@ func (s deletions) Mark(ctx context.Context, ownerID, id domain.ID, audit *domai
 	})
 }
 
-func (s deletions) Finish(ctx context.Context, ownerID, id domain.ID, now time.Time) (finished bool, err error) {
+func (s images) FinishDeletion(ctx context.Context, ownerID, id domain.ID, now time.Time) (finished bool, err error) {
 	err = s.write(ctx, func(ctx context.Context, t *tx) error {
 		n, err := t.exec(ctx, "DELETE FROM unfinished WHERE id = ? AND owner_id = ? AND (state = ? OR lease_until < ?)",
 			id[:], ownerID[:], string(domain.ImageDeleting), toMicros(now))
@@ -398,7 +393,7 @@ func (s deletions) Finish(ctx context.Context, ownerID, id domain.ID, now time.T
 
 // Recount holds the owner's usage while it counts. An upload changes the usage before it adds
 // its image, so one that is not counted waits; what a deletion takes off, it takes off after.
-func (s deletions) Recount(ctx context.Context, ownerID domain.ID) (was domain.Usage, err error) {
+func (s images) RecountUsage(ctx context.Context, ownerID domain.ID) (was domain.Usage, err error) {
 	err = s.write(ctx, func(ctx context.Context, t *tx) error {
 		was = domain.Usage{}
 		err := t.NewRaw(s.lock("SELECT images, bytes FROM usages WHERE owner_id = ?"), ownerID[:]).Scan(ctx, &was.Images, &was.Bytes)
@@ -422,7 +417,7 @@ func (s deletions) Recount(ctx context.Context, ownerID domain.ID) (was domain.U
 	return was, err
 }
 
-func (s deletions) Due(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error) {
+func (s images) DueDeletions(ctx context.Context, now time.Time, after domain.ID, limit int) ([]ports.DueImage, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	if err := checkLimit(limit); err != nil {
@@ -444,7 +439,7 @@ func (s deletions) Due(ctx context.Context, now time.Time, after domain.ID, limi
 
 // State asks both tables in one statement: an image that moves from one to the
 // other is in either, never in neither.
-func (s deletions) State(ctx context.Context, ownerID, id domain.ID) (domain.ImageState, error) {
+func (s images) State(ctx context.Context, ownerID, id domain.ID) (domain.ImageState, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	var state string
@@ -458,7 +453,7 @@ func (s deletions) State(ctx context.Context, ownerID, id domain.ID) (domain.Ima
 }
 
 // States asks both tables in one statement, as State does.
-func (s deletions) States(ctx context.Context, ownerID domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
+func (s images) States(ctx context.Context, ownerID domain.ID, ids []domain.ID) (map[domain.ID]domain.ImageState, error) {
 	states := make(map[domain.ID]domain.ImageState, len(ids))
 	for part := range slices.Chunk(ids, chunk) {
 		if err := s.states(ctx, ownerID, part, states); err != nil {
@@ -468,7 +463,7 @@ func (s deletions) States(ctx context.Context, ownerID domain.ID, ids []domain.I
 	return states, nil
 }
 
-func (s deletions) states(ctx context.Context, ownerID domain.ID, ids []domain.ID, into map[domain.ID]domain.ImageState) error {
+func (s images) states(ctx context.Context, ownerID domain.ID, ids []domain.ID, into map[domain.ID]domain.ImageState) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	values := make([][]byte, len(ids))
@@ -488,7 +483,7 @@ func (s deletions) states(ctx context.Context, ownerID domain.ID, ids []domain.I
 	return err
 }
 
-func (s deletions) Ownerless(ctx context.Context, after domain.ID, limit int) (found []ports.DueImage, next domain.ID, err error) {
+func (s images) Ownerless(ctx context.Context, after domain.ID, limit int) (found []ports.DueImage, next domain.ID, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	if err := checkLimit(limit); err != nil {

@@ -225,9 +225,7 @@ func (s links) ListAll(ctx context.Context, t ports.TimeRange, p ports.Page) ([]
 	return out, next, nil
 }
 
-type linkChanges struct{ *repo }
-
-func (s linkChanges) Revoke(ctx context.Context, ownerID, id domain.ID, audit *domain.AuditEntry, now time.Time) error {
+func (s links) Revoke(ctx context.Context, ownerID, id domain.ID, audit *domain.AuditEntry, now time.Time) error {
 	return s.change(ctx, func(ctx context.Context, t *tx) error {
 		token, image, err := tokenOf(ctx, t, ownerID, id)
 		if err != nil {
@@ -247,7 +245,7 @@ func (s linkChanges) Revoke(ctx context.Context, ownerID, id domain.ID, audit *d
 
 // TakeView is a transaction for its receipt's sake: after a lost answer a second view
 // must not be taken for the first.
-func (s linkChanges) TakeView(ctx context.Context, token domain.SecretHash, now time.Time) (taken bool, err error) {
+func (s links) TakeView(ctx context.Context, token domain.SecretHash, now time.Time) (taken bool, err error) {
 	err = s.write(ctx, func(ctx context.Context, t *tx) error {
 		n, err := t.exec(ctx, "UPDATE links SET views = views + 1 WHERE token_hash = ? AND views < max_views AND revoked_at = 0 AND expires_at > ?",
 			token[:], toMicros(now))
@@ -260,7 +258,7 @@ func (s linkChanges) TakeView(ctx context.Context, token domain.SecretHash, now 
 // viewsKept is for how long a batch of views is known: longer than a node tries to write it.
 const viewsKept = 24 * time.Hour
 
-func (s linkChanges) AddViews(ctx context.Context, b ports.ViewBatch) error {
+func (s links) AddViews(ctx context.Context, b ports.ViewBatch) error {
 	// Links with the same number to add share a statement; a fixed order keeps two nodes from a deadlock.
 	byCount := make(map[int64][][]byte)
 	for h, n := range b.Views {
@@ -289,7 +287,7 @@ func (s linkChanges) AddViews(ctx context.Context, b ports.ViewBatch) error {
 	}})
 }
 
-func (s linkChanges) DeleteOld(ctx context.Context, madeBefore time.Time, limit int) (int, error) {
+func (s links) DeleteOld(ctx context.Context, madeBefore time.Time, limit int) (int, error) {
 	if err := checkLimit(limit); err != nil {
 		return 0, err
 	}
@@ -336,7 +334,7 @@ func (s linkChanges) DeleteOld(ctx context.Context, madeBefore time.Time, limit 
 	return removed, nil
 }
 
-func (s linkChanges) Owner(ctx context.Context, id domain.ID) (domain.ID, error) {
+func (s links) Owner(ctx context.Context, id domain.ID) (domain.ID, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	var owner []byte

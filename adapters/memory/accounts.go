@@ -8,20 +8,21 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-// users implements ports.Users; within a transaction the mutex is already held.
-type users struct {
+// accounts implements ports.Accounts.
+type accounts struct{ accountsReader }
+
+// accountsReader implements ports.AccountsReader; within a transaction the mutex is already held.
+type accountsReader struct {
 	r    *records
 	inTx bool
 }
 
-func (p users) lock() (unlock func()) { return lockUnless(p.inTx, p.r) }
-
-func lockUnless(held bool, r *records) (unlock func()) {
-	if held {
+func (p accountsReader) lock() (unlock func()) {
+	if p.inTx {
 		return func() {}
 	}
-	r.mu.Lock()
-	return r.mu.Unlock
+	p.r.mu.Lock()
+	return p.r.mu.Unlock
 }
 
 func copyUser(u domain.User) domain.User {
@@ -32,8 +33,8 @@ func copyUser(u domain.User) domain.User {
 
 func noUser() error { return domain.Errorf(domain.NotFound, "no such user") }
 
-// Get implements ports.Users.
-func (p users) Get(ctx context.Context, id domain.ID) (domain.User, error) {
+// User implements ports.AccountsReader.
+func (p accountsReader) User(ctx context.Context, id domain.ID) (domain.User, error) {
 	if err := ended(ctx); err != nil {
 		return domain.User{}, err
 	}
@@ -45,8 +46,8 @@ func (p users) Get(ctx context.Context, id domain.ID) (domain.User, error) {
 	return copyUser(u), nil
 }
 
-// ByUsername implements ports.Users.
-func (p users) ByUsername(ctx context.Context, username string) (domain.User, error) {
+// UserByName implements ports.AccountsReader.
+func (p accountsReader) UserByName(ctx context.Context, username string) (domain.User, error) {
 	if err := ended(ctx); err != nil {
 		return domain.User{}, err
 	}
@@ -58,8 +59,8 @@ func (p users) ByUsername(ctx context.Context, username string) (domain.User, er
 	return copyUser(u), nil
 }
 
-// List implements ports.Users.
-func (p users) List(ctx context.Context, tier string, pg ports.Page) ([]domain.User, error) {
+// Users implements ports.AccountsReader.
+func (p accountsReader) Users(ctx context.Context, tier string, pg ports.Page) ([]domain.User, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
@@ -71,8 +72,8 @@ func (p users) List(ctx context.Context, tier string, pg ports.Page) ([]domain.U
 	return list, nil
 }
 
-// Deleting implements ports.Users.
-func (p users) Deleting(ctx context.Context, limit int) ([]domain.User, error) {
+// DeletingUsers implements ports.AccountsReader.
+func (p accountsReader) DeletingUsers(ctx context.Context, limit int) ([]domain.User, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
@@ -84,8 +85,8 @@ func (p users) Deleting(ctx context.Context, limit int) ([]domain.User, error) {
 	return list, nil
 }
 
-// CountAdmins implements ports.Users.
-func (p users) CountAdmins(ctx context.Context) (int, error) {
+// CountAdmins implements ports.AccountsReader.
+func (p accountsReader) CountAdmins(ctx context.Context) (int, error) {
 	if err := ended(ctx); err != nil {
 		return 0, err
 	}
@@ -99,21 +100,13 @@ func (p users) CountAdmins(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// tiers implements ports.Tiers; within a transaction the mutex is already held.
-type tiers struct {
-	r    *records
-	inTx bool
-}
-
-func (p tiers) lock() (unlock func()) { return lockUnless(p.inTx, p.r) }
-
 func copyTier(t domain.Tier) domain.Tier {
 	t.CreatedAt, t.UpdatedAt = stored(t.CreatedAt), stored(t.UpdatedAt)
 	return t
 }
 
-// Get implements ports.Tiers.
-func (p tiers) Get(ctx context.Context, name string) (domain.Tier, error) {
+// Tier implements ports.AccountsReader.
+func (p accountsReader) Tier(ctx context.Context, name string) (domain.Tier, error) {
 	if err := ended(ctx); err != nil {
 		return domain.Tier{}, err
 	}
@@ -125,8 +118,8 @@ func (p tiers) Get(ctx context.Context, name string) (domain.Tier, error) {
 	return t, nil
 }
 
-// List implements ports.Tiers.
-func (p tiers) List(ctx context.Context) ([]domain.Tier, error) {
+// Tiers implements ports.AccountsReader.
+func (p accountsReader) Tiers(ctx context.Context) ([]domain.Tier, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
@@ -144,8 +137,8 @@ func (p tiers) List(ctx context.Context) ([]domain.Tier, error) {
 	return list, nil
 }
 
-// Gone implements ports.Tiers.
-func (p tiers) Gone(ctx context.Context) ([]string, error) {
+// DeletedTiers implements ports.AccountsReader.
+func (p accountsReader) DeletedTiers(ctx context.Context) ([]string, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
@@ -162,16 +155,14 @@ func (p tiers) Gone(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-type directory struct{ r *records }
-
-// Change implements ports.Directory.
-func (p directory) Change(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
+// Change implements ports.Accounts.
+func (p accounts) Change(ctx context.Context, fn func(tx ports.AccountsTx) error) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
-	tx := &directoryTx{r: p.r}
+	tx := &accountsTx{accountsReader: accountsReader{r: p.r, inTx: true}}
 	committed := false
 	defer func() { // also where fn panics
 		if !committed {
@@ -194,35 +185,29 @@ func (p directory) Change(ctx context.Context, fn func(tx ports.DirectoryTx) err
 	return nil
 }
 
-// directoryTx writes to the state at once, under the mutex, and remembers how
+// accountsTx writes to the state at once, under the mutex, and remembers how
 // to take each write back.
-type directoryTx struct {
-	r       *records
+type accountsTx struct {
+	accountsReader
 	undo    []func()
 	changes []ports.Change // each once
 	entries []domain.AuditEntry
 }
 
-func (tx *directoryTx) rollback() {
+func (tx *accountsTx) rollback() {
 	for _, u := range slices.Backward(tx.undo) {
 		u()
 	}
 }
 
-func (tx *directoryTx) changed(c ports.Change) {
+func (tx *accountsTx) changed(c ports.Change) {
 	if !slices.Contains(tx.changes, c) {
 		tx.changes = append(tx.changes, c)
 	}
 }
 
-// Users implements ports.DirectoryTx.
-func (tx *directoryTx) Users() ports.Users { return users{r: tx.r, inTx: true} }
-
-// Tiers implements ports.DirectoryTx.
-func (tx *directoryTx) Tiers() ports.Tiers { return tiers{r: tx.r, inTx: true} }
-
-// SaveUser implements ports.DirectoryTx.
-func (tx *directoryTx) SaveUser(ctx context.Context, u domain.User) error {
+// SaveUser implements ports.AccountsTx.
+func (tx *accountsTx) SaveUser(ctx context.Context, u domain.User) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -238,7 +223,7 @@ func (tx *directoryTx) SaveUser(ctx context.Context, u domain.User) error {
 }
 
 // dropUser takes a user's row away, if there is one.
-func (tx *directoryTx) dropUser(id domain.ID) bool {
+func (tx *accountsTx) dropUser(id domain.ID) bool {
 	old, ok := tx.r.users[id]
 	if ok {
 		tx.r.removeUser(old)
@@ -263,8 +248,8 @@ func (r *records) removeUser(u domain.User) {
 	r.userOrder.remove(u.ID)
 }
 
-// SaveTier implements ports.DirectoryTx.
-func (tx *directoryTx) SaveTier(ctx context.Context, t domain.Tier) error {
+// SaveTier implements ports.AccountsTx.
+func (tx *accountsTx) SaveTier(ctx context.Context, t domain.Tier) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -274,7 +259,7 @@ func (tx *directoryTx) SaveTier(ctx context.Context, t domain.Tier) error {
 	return nil
 }
 
-func (tx *directoryTx) undoTier(name string) {
+func (tx *accountsTx) undoTier(name string) {
 	old, existed := tx.r.tiers[name]
 	tx.undo = append(tx.undo, func() {
 		if existed {
@@ -285,8 +270,8 @@ func (tx *directoryTx) undoTier(name string) {
 	})
 }
 
-// DeleteUser implements ports.Removal.
-func (tx *directoryTx) DeleteUser(ctx context.Context, id domain.ID) error {
+// DeleteUser implements ports.AccountsTx.
+func (tx *accountsTx) DeleteUser(ctx context.Context, id domain.ID) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -307,8 +292,8 @@ func (tx *directoryTx) DeleteUser(ctx context.Context, id domain.ID) error {
 	return nil
 }
 
-// DeleteTier implements ports.Removal.
-func (tx *directoryTx) DeleteTier(ctx context.Context, name string) error {
+// DeleteTier implements ports.AccountsTx.
+func (tx *accountsTx) DeleteTier(ctx context.Context, name string) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -321,9 +306,9 @@ func (tx *directoryTx) DeleteTier(ctx context.Context, name string) error {
 	return nil
 }
 
-// RemoveMembers implements ports.Removal.
-func (tx *directoryTx) RemoveMembers(ctx context.Context, tier string, limit int) (int, error) {
-	members, err := tx.Users().List(ctx, tier, ports.Page{Limit: limit})
+// RemoveMembers implements ports.AccountsTx.
+func (tx *accountsTx) RemoveMembers(ctx context.Context, tier string, limit int) (int, error) {
+	members, err := tx.Users(ctx, tier, ports.Page{Limit: limit})
 	if err != nil {
 		return 0, err
 	}
@@ -336,8 +321,8 @@ func (tx *directoryTx) RemoveMembers(ctx context.Context, tier string, limit int
 	return len(members), nil
 }
 
-// Record implements ports.DirectoryTx.
-func (tx *directoryTx) Record(ctx context.Context, e domain.AuditEntry) error {
+// Record implements ports.AccountsTx.
+func (tx *accountsTx) Record(ctx context.Context, e domain.AuditEntry) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}

@@ -12,15 +12,18 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-type users struct {
+type accounts struct{ accountsReader }
+
+type accountsReader struct {
 	*repo
 	in bun.IDB
-	// tx is the transaction that reads, nil outside of one: what it reads stays as it is until it ends.
+	// tx is the transaction that reads, nil outside of one: what it reads stays as it is until
+	// it ends. A list of tiers too, but that is read by many changes at once, and changed by none of them.
 	tx *tx
 }
 
 // reads is a query for users, who stay as they are where the transaction wants that.
-func (s users) reads(rows any) *bun.SelectQuery {
+func (s accountsReader) reads(rows any) *bun.SelectQuery {
 	q := s.in.NewSelect().Model(rows)
 	if s.tx != nil {
 		q = s.forUpdate(q)
@@ -36,7 +39,7 @@ func (t *tx) ready(ctx context.Context) error {
 	return t.r.fail(t.flush(ctx))
 }
 
-func (s users) one(ctx context.Context, where string, args ...any) (domain.User, error) {
+func (s accountsReader) one(ctx context.Context, where string, args ...any) (domain.User, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	if err := s.tx.ready(ctx); err != nil {
@@ -49,7 +52,7 @@ func (s users) one(ctx context.Context, where string, args ...any) (domain.User,
 	return row.user()
 }
 
-func (s users) many(ctx context.Context, q *bun.SelectQuery, rows *[]userRow) ([]domain.User, error) {
+func (s accountsReader) many(ctx context.Context, q *bun.SelectQuery, rows *[]userRow) ([]domain.User, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	if err := s.tx.ready(ctx); err != nil {
@@ -69,18 +72,18 @@ func (s users) many(ctx context.Context, q *bun.SelectQuery, rows *[]userRow) ([
 	return out, nil
 }
 
-func (s users) Get(ctx context.Context, id domain.ID) (domain.User, error) {
+func (s accountsReader) User(ctx context.Context, id domain.ID) (domain.User, error) {
 	return s.one(ctx, "id = ?", id[:])
 }
 
-func (s users) ByUsername(ctx context.Context, username string) (domain.User, error) {
+func (s accountsReader) UserByName(ctx context.Context, username string) (domain.User, error) {
 	if !isText(username) {
 		return domain.User{}, domain.Errorf(domain.NotFound, "no such user")
 	}
 	return s.one(ctx, "login = ?", username)
 }
 
-func (s users) List(ctx context.Context, tier string, p ports.Page) ([]domain.User, error) {
+func (s accountsReader) Users(ctx context.Context, tier string, p ports.Page) ([]domain.User, error) {
 	if err := checkLimit(p.Limit); err != nil {
 		return nil, err
 	}
@@ -96,7 +99,7 @@ func (s users) List(ctx context.Context, tier string, p ports.Page) ([]domain.Us
 	return s.many(ctx, page(q, "user_tiers.user_id", p), &rows)
 }
 
-func (s users) Deleting(ctx context.Context, limit int) ([]domain.User, error) {
+func (s accountsReader) DeletingUsers(ctx context.Context, limit int) ([]domain.User, error) {
 	if err := checkLimit(limit); err != nil {
 		return nil, err
 	}
@@ -104,7 +107,7 @@ func (s users) Deleting(ctx context.Context, limit int) ([]domain.User, error) {
 	return s.many(ctx, s.reads(&rows).Where("deleting = ?", true).OrderBy("id", bun.OrderAsc).Limit(int64(limit)), &rows)
 }
 
-func (s users) CountAdmins(ctx context.Context) (int, error) {
+func (s accountsReader) CountAdmins(ctx context.Context) (int, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	query := "SELECT COUNT(*) FROM users WHERE is_admin = ? AND is_active = ? AND deleting = ?"
@@ -119,14 +122,7 @@ func (s users) CountAdmins(ctx context.Context) (int, error) {
 	return n, s.fail(err)
 }
 
-type tiers struct {
-	*repo
-	in bun.IDB
-	// tx is as in users, but for a list: that is read by many changes at once, and changed by none of them.
-	tx *tx
-}
-
-func (s tiers) Get(ctx context.Context, name string) (domain.Tier, error) {
+func (s accountsReader) Tier(ctx context.Context, name string) (domain.Tier, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	if !isText(name) {
@@ -146,7 +142,7 @@ func (s tiers) Get(ctx context.Context, name string) (domain.Tier, error) {
 	return row.tier()
 }
 
-func (s tiers) List(ctx context.Context) ([]domain.Tier, error) {
+func (s accountsReader) Tiers(ctx context.Context) ([]domain.Tier, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	var rows []tierRow
@@ -172,8 +168,8 @@ func (s tiers) List(ctx context.Context) ([]domain.Tier, error) {
 }
 
 // Gone goes from one name to the next, whatever the number of members.
-func (s tiers) Gone(ctx context.Context) ([]string, error) {
-	all, err := s.List(ctx)
+func (s accountsReader) DeletedTiers(ctx context.Context) ([]string, error) {
+	all, err := s.Tiers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -196,12 +192,10 @@ func (s tiers) Gone(ctx context.Context) ([]string, error) {
 	}
 }
 
-type directory struct{ *repo }
-
-func (s directory) Change(ctx context.Context, fn func(tx ports.DirectoryTx) error) error {
+func (s accounts) Change(ctx context.Context, fn func(tx ports.AccountsTx) error) error {
 	var refused error
 	err := s.change(ctx, func(ctx context.Context, t *tx) error {
-		refused = fn(&directoryTx{repo: s.repo, tx: t})
+		refused = fn(&accountsTx{accountsReader{s.repo, t, t}})
 		return refused
 	})
 	if err != nil && refused != nil {
@@ -210,21 +204,15 @@ func (s directory) Change(ctx context.Context, fn func(tx ports.DirectoryTx) err
 	return err
 }
 
-// directoryTx reads with locks: of two changes that read or write the same rows the second waits for
+// accountsTx reads with locks: of two changes that read or write the same rows the second waits for
 // the first. Of two that make the same new row one is run again.
-type directoryTx struct {
-	*repo
-	tx *tx
-}
+type accountsTx struct{ accountsReader }
 
-func (d *directoryTx) Users() ports.Users { return users{d.repo, d.tx, d.tx} }
-func (d *directoryTx) Tiers() ports.Tiers { return tiers{d.repo, d.tx, d.tx} }
-
-func (d *directoryTx) SaveUser(ctx context.Context, u domain.User) error {
+func (d *accountsTx) SaveUser(ctx context.Context, u domain.User) error {
 	return d.fail(d.saveUser(ctx, u))
 }
 
-func (d *directoryTx) saveUser(ctx context.Context, u domain.User) error {
+func (d *accountsTx) saveUser(ctx context.Context, u domain.User) error {
 	if err := d.tx.flush(ctx); err != nil {
 		return err
 	}
@@ -264,7 +252,7 @@ func (d *directoryTx) saveUser(ctx context.Context, u domain.User) error {
 	return nil
 }
 
-func (d *directoryTx) SaveTier(ctx context.Context, t domain.Tier) error {
+func (d *accountsTx) SaveTier(ctx context.Context, t domain.Tier) error {
 	if err := checkText(t.Name, t.Title); err != nil {
 		return err
 	}
@@ -281,7 +269,7 @@ func (d *directoryTx) SaveTier(ctx context.Context, t domain.Tier) error {
 
 // save writes a row by its primary key, new or not. Where another transaction makes the
 // same row between the two statements, this one runs again and finds it.
-func (d *directoryTx) save(ctx context.Context, model any) error {
+func (d *accountsTx) save(ctx context.Context, model any) error {
 	res, err := d.tx.NewUpdate().Model(model).WherePK().Exec(ctx)
 	if err != nil {
 		return err
@@ -295,7 +283,7 @@ func (d *directoryTx) save(ctx context.Context, model any) error {
 	return err
 }
 
-func (d *directoryTx) DeleteUser(ctx context.Context, id domain.ID) error {
+func (d *accountsTx) DeleteUser(ctx context.Context, id domain.ID) error {
 	var deleted int64
 	for _, q := range []string{
 		"DELETE FROM user_tiers WHERE user_id = ?",
@@ -316,7 +304,7 @@ func (d *directoryTx) DeleteUser(ctx context.Context, id domain.ID) error {
 	return nil
 }
 
-func (d *directoryTx) DeleteTier(ctx context.Context, name string) error {
+func (d *accountsTx) DeleteTier(ctx context.Context, name string) error {
 	if !isText(name) {
 		return nil
 	}
@@ -330,7 +318,7 @@ func (d *directoryTx) DeleteTier(ctx context.Context, name string) error {
 	return nil
 }
 
-func (d *directoryTx) RemoveMembers(ctx context.Context, tier string, limit int) (int, error) {
+func (d *accountsTx) RemoveMembers(ctx context.Context, tier string, limit int) (int, error) {
 	if err := checkLimit(limit); err != nil {
 		return 0, err
 	}
@@ -341,7 +329,7 @@ func (d *directoryTx) RemoveMembers(ctx context.Context, tier string, limit int)
 	return n, d.fail(err)
 }
 
-func (d *directoryTx) removeMembers(ctx context.Context, tier string, limit int) (int, error) {
+func (d *accountsTx) removeMembers(ctx context.Context, tier string, limit int) (int, error) {
 	if err := d.tx.flush(ctx); err != nil {
 		return 0, err
 	}
@@ -366,6 +354,6 @@ func (d *directoryTx) removeMembers(ctx context.Context, tier string, limit int)
 	return len(rows), d.tx.deferExec(ctx, "DELETE FROM user_tiers WHERE tier = ? AND user_id IN (?)", tier, bun.List(ids))
 }
 
-func (d *directoryTx) Record(ctx context.Context, e domain.AuditEntry) error {
+func (d *accountsTx) Record(ctx context.Context, e domain.AuditEntry) error {
 	return d.fail(d.tx.record(ctx, &e))
 }

@@ -13,8 +13,14 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-// Users is the suite of ports.Users.
-func Users(t *testing.T, newRecords func(t *testing.T) ports.Records) {
+// Accounts is the suite of ports.Accounts.
+func Accounts(t *testing.T, newRecords func(t *testing.T) ports.Records) {
+	t.Helper()
+	group(t, "Accounts", newRecords, users, tiers, accountChanges, sessions, tokens)
+}
+
+// users is the suite of reading users.
+func users(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 	t.Helper()
 	runStories(t, "Users", newRecords, []story{
 		{"Unknown", usersUnknown},
@@ -29,18 +35,18 @@ func Users(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 }
 
 func usersUnknown(w *world) {
-	_, err := w.Users.Get(w.ctx, w.id(epoch))
+	_, err := w.Accounts.User(w.ctx, w.id(epoch))
 	wantCode(w.t, domain.NotFound, err)
-	_, err = w.Users.Get(w.ctx, domain.ID{})
+	_, err = w.Accounts.User(w.ctx, domain.ID{})
 	wantCode(w.t, domain.NotFound, err)
 	for _, name := range []string{"nobody", ""} {
-		_, err = w.Users.ByUsername(w.ctx, name)
+		_, err = w.Accounts.UserByName(w.ctx, name)
 		wantCode(w.t, domain.NotFound, err)
 	}
-	list, err := w.Users.List(w.ctx, "", ports.Page{Limit: 10})
+	list, err := w.Accounts.Users(w.ctx, "", ports.Page{Limit: 10})
 	require.NoError(w.t, err)
 	require.Empty(w.t, list)
-	n, err := w.Users.CountAdmins(w.ctx)
+	n, err := w.Accounts.CountAdmins(w.ctx)
 	require.NoError(w.t, err)
 	require.Zero(w.t, n)
 }
@@ -65,14 +71,14 @@ func usersRoundTrip(w *world) {
 	all := []domain.User{plain, full, inactive, zoned, many}
 	w.save(all...)
 	for _, u := range all {
-		got, err := w.Users.Get(w.ctx, u.ID)
+		got, err := w.Accounts.User(w.ctx, u.ID)
 		require.NoError(w.t, err)
 		wantUser(w.t, u, got)
-		got, err = w.Users.ByUsername(w.ctx, u.Username)
+		got, err = w.Accounts.UserByName(w.ctx, u.Username)
 		require.NoError(w.t, err)
 		wantUser(w.t, u, got)
 	}
-	list, err := w.Users.List(w.ctx, "", ports.Page{Limit: 10})
+	list, err := w.Accounts.Users(w.ctx, "", ports.Page{Limit: 10})
 	require.NoError(w.t, err)
 	require.Len(w.t, list, len(all))
 	for i, u := range all {
@@ -85,12 +91,12 @@ func usersRoundTrip(w *world) {
 	full.SetTiers([]string{"silver"})
 	w.save(full)
 	w.save(full) // and the same again is no error
-	got, err := w.Users.Get(w.ctx, full.ID)
+	got, err := w.Accounts.User(w.ctx, full.ID)
 	require.NoError(w.t, err)
 	wantUser(w.t, full, got)
-	_, err = w.Users.ByUsername(w.ctx, longUsername)
+	_, err = w.Accounts.UserByName(w.ctx, longUsername)
 	wantCode(w.t, domain.NotFound, err, "the old name of a renamed user")
-	list, err = w.Users.List(w.ctx, "gold", ports.Page{Limit: 10})
+	list, err = w.Accounts.Users(w.ctx, "gold", ports.Page{Limit: 10})
 	require.NoError(w.t, err)
 	require.Empty(w.t, list, "a user that left the tier")
 }
@@ -99,12 +105,12 @@ func usersNames(w *world) {
 	lower, upper := w.user("alice"), w.user("Alice")
 	w.save(lower, upper)
 	for _, u := range []domain.User{lower, upper} {
-		got, err := w.Users.ByUsername(w.ctx, u.Username)
+		got, err := w.Accounts.UserByName(w.ctx, u.Username)
 		require.NoError(w.t, err)
 		require.Equal(w.t, u.ID, got.ID)
 	}
 	for _, name := range []string{"ALICE", "alice ", " alice", "alic_", "alic%", "a", "alice\x00", "álice"} {
-		_, err := w.Users.ByUsername(w.ctx, name)
+		_, err := w.Accounts.UserByName(w.ctx, name)
 		wantCode(w.t, domain.NotFound, err, name)
 	}
 }
@@ -132,7 +138,7 @@ func usersPaging(w *world) {
 		}
 	}
 	for tier, want := range map[string][]domain.ID{"": all, "Gold": gold, "a_c": wild, "nobody": nil, "Gol": nil, "GOLD": nil, "%": nil} {
-		wantPages(w.t, backwards(want), userID, func(p ports.Page) ([]domain.User, error) { return w.Users.List(w.ctx, tier, p) })
+		wantPages(w.t, backwards(want), userID, func(p ports.Page) ([]domain.User, error) { return w.Accounts.Users(w.ctx, tier, p) })
 	}
 }
 
@@ -143,23 +149,23 @@ func usersDeleting(w *world) {
 	goes.Deleting, goesToo.Deleting = true, true
 	w.save(goes, goesToo)
 
-	got, err := w.Users.Get(w.ctx, goes.ID)
+	got, err := w.Accounts.User(w.ctx, goes.ID)
 	require.NoError(w.t, err, "Get finds a user that is being deleted")
 	wantUser(w.t, goes, got)
-	_, err = w.Users.ByUsername(w.ctx, "goes")
+	_, err = w.Accounts.UserByName(w.ctx, "goes")
 	wantCode(w.t, domain.NotFound, err)
 	for _, tier := range []string{"", "gold"} {
-		wantPages(w.t, []domain.ID{stays.ID}, userID, func(p ports.Page) ([]domain.User, error) { return w.Users.List(w.ctx, tier, p) })
+		wantPages(w.t, []domain.ID{stays.ID}, userID, func(p ports.Page) ([]domain.User, error) { return w.Accounts.Users(w.ctx, tier, p) })
 	}
-	n, err := w.Users.CountAdmins(w.ctx)
+	n, err := w.Accounts.CountAdmins(w.ctx)
 	require.NoError(w.t, err)
 	require.Zero(w.t, n, "those being deleted do not count")
 
-	list, err := w.Users.Deleting(w.ctx, 5)
+	list, err := w.Accounts.DeletingUsers(w.ctx, 5)
 	require.NoError(w.t, err)
 	require.Len(w.t, list, 2)
 	require.ElementsMatch(w.t, texts([]domain.ID{goes.ID, goesToo.ID}), texts([]domain.ID{list[0].ID, list[1].ID}))
-	list, err = w.Users.Deleting(w.ctx, 1)
+	list, err = w.Accounts.DeletingUsers(w.ctx, 1)
 	require.NoError(w.t, err)
 	require.Len(w.t, list, 1)
 
@@ -168,7 +174,7 @@ func usersDeleting(w *world) {
 	w.save(heir)
 	goes.Epoch++
 	w.save(goes) // and is written without a look at who has the name
-	got, err = w.Users.ByUsername(w.ctx, "goes")
+	got, err = w.Accounts.UserByName(w.ctx, "goes")
 	require.NoError(w.t, err)
 	wantUser(w.t, heir, got)
 	heir.Deleting = true
@@ -176,16 +182,16 @@ func usersDeleting(w *world) {
 	second := w.user("goes")
 	w.save(second)
 	for _, u := range []domain.User{goes, heir} {
-		got, err = w.Users.Get(w.ctx, u.ID)
+		got, err = w.Accounts.User(w.ctx, u.ID)
 		require.NoError(w.t, err)
 		wantUser(w.t, u, got)
 		back := u
 		back.Deleting = false
-		err = w.Directory.Change(w.ctx, func(tx ports.DirectoryTx) error { return tx.SaveUser(w.ctx, back) })
+		err = w.Accounts.Change(w.ctx, func(tx ports.AccountsTx) error { return tx.SaveUser(w.ctx, back) })
 		wantCode(w.t, domain.Conflict, err, "its name is another's by now")
-		w.change(func(tx ports.DirectoryTx) error { return tx.DeleteUser(w.ctx, u.ID) })
+		w.change(func(tx ports.AccountsTx) error { return tx.DeleteUser(w.ctx, u.ID) })
 	}
-	got, err = w.Users.ByUsername(w.ctx, "goes")
+	got, err = w.Accounts.UserByName(w.ctx, "goes")
 	require.NoError(w.t, err)
 	wantUser(w.t, second, got)
 }
@@ -196,7 +202,7 @@ func usersCountAdmins(w *world) {
 		u.IsAdmin, u.IsActive, u.Deleting = i&1 != 0, i&2 != 0, i&4 != 0
 		w.save(u)
 	}
-	n, err := w.Users.CountAdmins(w.ctx)
+	n, err := w.Accounts.CountAdmins(w.ctx)
 	require.NoError(w.t, err)
 	require.Equal(w.t, 1, n, "only who is an admin, active and not being deleted counts")
 }
@@ -208,11 +214,11 @@ func usersCopies(w *world) {
 	w.save(given)
 	given.Tiers[0] = "changed"
 	read := func() []domain.User {
-		a, err := w.Users.Get(w.ctx, u.ID)
+		a, err := w.Accounts.User(w.ctx, u.ID)
 		require.NoError(w.t, err)
-		b, err := w.Users.ByUsername(w.ctx, "u")
+		b, err := w.Accounts.UserByName(w.ctx, "u")
 		require.NoError(w.t, err)
-		c, err := w.Users.List(w.ctx, "", ports.Page{Limit: 1})
+		c, err := w.Accounts.Users(w.ctx, "", ports.Page{Limit: 1})
 		require.NoError(w.t, err)
 		return append(c, a, b)
 	}
@@ -229,17 +235,17 @@ func usersEnded(w *world) {
 	u := w.user("u")
 	w.save(u)
 	wantAllEnded(w.t, []call{
-		{"Get", func(ctx context.Context) error { _, err := w.Users.Get(ctx, u.ID); return err }},
-		{"Get unknown", func(ctx context.Context) error { _, err := w.Users.Get(ctx, domain.ID{1}); return err }},
-		{"ByUsername", func(ctx context.Context) error { _, err := w.Users.ByUsername(ctx, "u"); return err }},
-		{"List", func(ctx context.Context) error { _, err := w.Users.List(ctx, "", ports.Page{Limit: 1}); return err }},
-		{"Deleting", func(ctx context.Context) error { _, err := w.Users.Deleting(ctx, 1); return err }},
-		{"CountAdmins", func(ctx context.Context) error { _, err := w.Users.CountAdmins(ctx); return err }},
+		{"Get", func(ctx context.Context) error { _, err := w.Accounts.User(ctx, u.ID); return err }},
+		{"Get unknown", func(ctx context.Context) error { _, err := w.Accounts.User(ctx, domain.ID{1}); return err }},
+		{"ByUsername", func(ctx context.Context) error { _, err := w.Accounts.UserByName(ctx, "u"); return err }},
+		{"List", func(ctx context.Context) error { _, err := w.Accounts.Users(ctx, "", ports.Page{Limit: 1}); return err }},
+		{"Deleting", func(ctx context.Context) error { _, err := w.Accounts.DeletingUsers(ctx, 1); return err }},
+		{"CountAdmins", func(ctx context.Context) error { _, err := w.Accounts.CountAdmins(ctx); return err }},
 	})
 }
 
-// Tiers is the suite of ports.Tiers.
-func Tiers(t *testing.T, newRecords func(t *testing.T) ports.Records) {
+// tiers is the suite of reading tiers.
+func tiers(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 	t.Helper()
 	runStories(t, "Tiers", newRecords, []story{
 		{"RoundTrip", tiersRoundTrip},
@@ -249,9 +255,9 @@ func Tiers(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 }
 
 func tiersRoundTrip(w *world) {
-	_, err := w.Tiers.Get(w.ctx, "none")
+	_, err := w.Accounts.Tier(w.ctx, "none")
 	wantCode(w.t, domain.NotFound, err)
-	list, err := w.Tiers.List(w.ctx)
+	list, err := w.Accounts.Tiers(w.ctx)
 	require.NoError(w.t, err)
 	require.Empty(w.t, list)
 
@@ -263,18 +269,18 @@ func tiersRoundTrip(w *world) {
 	}
 	w.saveTier(empty, full)
 	for _, want := range []domain.Tier{empty, full} {
-		got, err := w.Tiers.Get(w.ctx, want.Name)
+		got, err := w.Accounts.Tier(w.ctx, want.Name)
 		require.NoError(w.t, err)
 		wantTier(w.t, want, got)
 	}
 	full.Title, full.Predefined, full.Permissions, full.Limits = "", false, domain.NewPermissions(), domain.DefaultLimits()
 	w.saveTier(full)
 	w.saveTier(full) // the same again is no error
-	got, err := w.Tiers.Get(w.ctx, full.Name)
+	got, err := w.Accounts.Tier(w.ctx, full.Name)
 	require.NoError(w.t, err)
 	wantTier(w.t, full, got)
 	for _, name := range []string{"Empty", "empty ", "emp_y", "%", ""} {
-		_, err := w.Tiers.Get(w.ctx, name)
+		_, err := w.Accounts.Tier(w.ctx, name)
 		wantCode(w.t, domain.NotFound, err, name)
 	}
 }
@@ -284,7 +290,7 @@ func tiersOrder(w *world) {
 	for i := range sorted {
 		w.saveTier(tier(sorted[(i*5)%len(sorted)]))
 	}
-	list, err := w.Tiers.List(w.ctx)
+	list, err := w.Accounts.Tiers(w.ctx)
 	require.NoError(w.t, err)
 	var got []string
 	for _, t := range list {
@@ -297,109 +303,109 @@ func tiersOrder(w *world) {
 func tiersEnded(w *world) {
 	w.saveTier(tier("gold"))
 	wantAllEnded(w.t, []call{
-		{"Get", func(ctx context.Context) error { _, err := w.Tiers.Get(ctx, "gold"); return err }},
-		{"Get unknown", func(ctx context.Context) error { _, err := w.Tiers.Get(ctx, "none"); return err }},
-		{"List", func(ctx context.Context) error { _, err := w.Tiers.List(ctx); return err }},
+		{"Get", func(ctx context.Context) error { _, err := w.Accounts.Tier(ctx, "gold"); return err }},
+		{"Get unknown", func(ctx context.Context) error { _, err := w.Accounts.Tier(ctx, "none"); return err }},
+		{"List", func(ctx context.Context) error { _, err := w.Accounts.Tiers(ctx); return err }},
 	})
 }
 
-// Directory is the suite of ports.Directory, its transaction and Removal.
-func Directory(t *testing.T, newRecords func(t *testing.T) ports.Records) {
+// accountChanges is the suite of Accounts.Change, its transaction and Removal.
+func accountChanges(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 	t.Helper()
-	runStories(t, "Directory", newRecords, []story{
-		{"ReadsItsWrites", directoryReads},
-		{"NameTaken", directoryNameTaken},
-		{"NameRacers", directoryNameRacers},
-		{"Serial", directorySerial},
-		{"LastAdmin", directoryLastAdmin},
-		{"ErrorWritesNothing", directoryError},
-		{"Feed", directoryFeed},
-		{"Audit", directoryAudit},
-		{"DeleteUser", directoryDeleteUser},
-		{"DeleteTier", directoryDeleteTier},
-		{"RemoveMembers", directoryRemoveMembers},
-		{"VisibleTogether", directoryTogether},
-		{"EndedContext", directoryEnded},
+	runStories(t, "Change", newRecords, []story{
+		{"ReadsItsWrites", changeReads},
+		{"NameTaken", changeNameTaken},
+		{"NameRacers", changeNameRacers},
+		{"Serial", changeSerial},
+		{"LastAdmin", changeLastAdmin},
+		{"ErrorWritesNothing", changeError},
+		{"Feed", changeFeed},
+		{"Audit", changeAudit},
+		{"DeleteUser", changeDeleteUser},
+		{"DeleteTier", changeDeleteTier},
+		{"RemoveMembers", changeRemoveMembers},
+		{"VisibleTogether", changeTogether},
+		{"EndedContext", changeEnded},
 	})
 }
 
-func directoryReads(w *world) {
+func changeReads(w *world) {
 	old, fresh := w.user("old", "gold"), w.user("fresh", "gold")
 	w.save(old)
 	w.saveTier(tier("gold"))
-	w.change(func(tx ports.DirectoryTx) error {
-		got, err := tx.Users().ByUsername(w.ctx, "old")
+	w.change(func(tx ports.AccountsTx) error {
+		got, err := tx.UserByName(w.ctx, "old")
 		require.NoError(w.t, err)
 		wantUser(w.t, old, got)
 		renamed := old
 		renamed.Username, renamed.IsAdmin = "renamed", true
 		require.NoError(w.t, tx.SaveUser(w.ctx, renamed))
 		require.NoError(w.t, tx.SaveUser(w.ctx, fresh))
-		_, err = tx.Users().ByUsername(w.ctx, "old")
+		_, err = tx.UserByName(w.ctx, "old")
 		wantCode(w.t, domain.NotFound, err)
-		got, err = tx.Users().ByUsername(w.ctx, "renamed")
+		got, err = tx.UserByName(w.ctx, "renamed")
 		require.NoError(w.t, err)
 		wantUser(w.t, renamed, got)
-		got, err = tx.Users().Get(w.ctx, fresh.ID)
+		got, err = tx.User(w.ctx, fresh.ID)
 		require.NoError(w.t, err)
 		wantUser(w.t, fresh, got)
-		wantPages(w.t, []domain.ID{fresh.ID, old.ID}, userID, func(p ports.Page) ([]domain.User, error) { return tx.Users().List(w.ctx, "gold", p) })
-		n, err := tx.Users().CountAdmins(w.ctx)
+		wantPages(w.t, []domain.ID{fresh.ID, old.ID}, userID, func(p ports.Page) ([]domain.User, error) { return tx.Users(w.ctx, "gold", p) })
+		n, err := tx.CountAdmins(w.ctx)
 		require.NoError(w.t, err)
 		require.Equal(w.t, 1, n)
 
 		silver := tier("silver", thumb(33))
 		require.NoError(w.t, tx.SaveTier(w.ctx, silver))
-		gotTier, err := tx.Tiers().Get(w.ctx, "silver")
+		gotTier, err := tx.Tier(w.ctx, "silver")
 		require.NoError(w.t, err)
 		wantTier(w.t, silver, gotTier)
 		require.NoError(w.t, tx.DeleteTier(w.ctx, "gold"))
-		list, err := tx.Tiers().List(w.ctx)
+		list, err := tx.Tiers(w.ctx)
 		require.NoError(w.t, err)
 		require.Len(w.t, list, 1)
 		require.NoError(w.t, tx.DeleteUser(w.ctx, fresh.ID))
-		_, err = tx.Users().Get(w.ctx, fresh.ID)
+		_, err = tx.User(w.ctx, fresh.ID)
 		wantCode(w.t, domain.NotFound, err)
 		// A name that became free in the transaction may be taken in it.
 		require.NoError(w.t, tx.SaveUser(w.ctx, w.user("fresh")))
 		require.NoError(w.t, tx.SaveUser(w.ctx, w.user("old")))
 		return nil
 	})
-	list, err := w.Users.List(w.ctx, "", ports.Page{Limit: 10})
+	list, err := w.Accounts.Users(w.ctx, "", ports.Page{Limit: 10})
 	require.NoError(w.t, err)
 	require.Len(w.t, list, 3)
-	_, err = w.Tiers.Get(w.ctx, "gold")
+	_, err = w.Accounts.Tier(w.ctx, "gold")
 	wantCode(w.t, domain.NotFound, err)
 }
 
-func directoryNameTaken(w *world) {
+func changeNameTaken(w *world) {
 	holder, other := w.user("name"), w.user("other")
 	w.save(holder, other)
 	since := w.cursor()
 	for _, u := range []domain.User{w.user("name"), {ID: other.ID, Username: "name"}} {
-		err := w.Directory.Change(w.ctx, func(tx ports.DirectoryTx) error { return tx.SaveUser(w.ctx, u) })
+		err := w.Accounts.Change(w.ctx, func(tx ports.AccountsTx) error { return tx.SaveUser(w.ctx, u) })
 		wantCode(w.t, domain.Conflict, err)
 	}
-	got, err := w.Users.ByUsername(w.ctx, "name")
+	got, err := w.Accounts.UserByName(w.ctx, "name")
 	require.NoError(w.t, err)
 	wantUser(w.t, holder, got)
-	got, err = w.Users.Get(w.ctx, other.ID)
+	got, err = w.Accounts.User(w.ctx, other.ID)
 	require.NoError(w.t, err)
 	wantUser(w.t, other, got)
 	w.wantFeed(since)
 }
 
-func directoryNameRacers(w *world) {
+func changeNameRacers(w *world) {
 	users := make([]domain.User, racers)
 	for i := range users {
 		users[i] = w.user("name")
 	}
 	errs := make([]error, racers)
 	race(racers, func(i int) {
-		errs[i] = w.Directory.Change(w.ctx, func(tx ports.DirectoryTx) error { return tx.SaveUser(w.ctx, users[i]) })
+		errs[i] = w.Accounts.Change(w.ctx, func(tx ports.AccountsTx) error { return tx.SaveUser(w.ctx, users[i]) })
 	})
 	wantOneWinner(w.t, errs, domain.Conflict)
-	list, err := w.Users.List(w.ctx, "", ports.Page{Limit: racers})
+	list, err := w.Accounts.Users(w.ctx, "", ports.Page{Limit: racers})
 	require.NoError(w.t, err)
 	require.Len(w.t, list, 1)
 	for i, err := range errs {
@@ -409,8 +415,8 @@ func directoryNameRacers(w *world) {
 	}
 }
 
-// directorySerial has racers read, add one and write: a lost update shows in the sum.
-func directorySerial(w *world) {
+// changeSerial has racers read, add one and write: a lost update shows in the sum.
+func changeSerial(w *world) {
 	u := w.user("counter")
 	u.Epoch = 0
 	w.save(u)
@@ -418,8 +424,8 @@ func directorySerial(w *world) {
 	errs := make([]error, racers)
 	race(racers, func(i int) {
 		for range rounds {
-			errs[i] = errors.Join(errs[i], w.Directory.Change(w.ctx, func(tx ports.DirectoryTx) error {
-				now, err := tx.Users().Get(w.ctx, u.ID)
+			errs[i] = errors.Join(errs[i], w.Accounts.Change(w.ctx, func(tx ports.AccountsTx) error {
+				now, err := tx.User(w.ctx, u.ID)
 				if err != nil {
 					return err
 				}
@@ -429,14 +435,14 @@ func directorySerial(w *world) {
 		}
 	})
 	require.NoError(w.t, errors.Join(errs...))
-	got, err := w.Users.Get(w.ctx, u.ID)
+	got, err := w.Accounts.User(w.ctx, u.ID)
 	require.NoError(w.t, err)
 	require.EqualValues(w.t, racers*rounds, got.Epoch, "an update was lost")
 }
 
-// directoryLastAdmin has every admin resign unless they are the last: each reads
+// changeLastAdmin has every admin resign unless they are the last: each reads
 // what the others write (write skew), and one must remain.
-func directoryLastAdmin(w *world) {
+func changeLastAdmin(w *world) {
 	const admins = 10
 	users := make([]domain.User, admins)
 	for i := range users {
@@ -447,8 +453,8 @@ func directoryLastAdmin(w *world) {
 	last := errors.New("the last admin stays")
 	errs := make([]error, admins)
 	race(admins, func(i int) {
-		errs[i] = w.Directory.Change(w.ctx, func(tx ports.DirectoryTx) error {
-			n, err := tx.Users().CountAdmins(w.ctx)
+		errs[i] = w.Accounts.Change(w.ctx, func(tx ports.AccountsTx) error {
+			n, err := tx.CountAdmins(w.ctx)
 			if err != nil {
 				return err
 			}
@@ -468,24 +474,24 @@ func directoryLastAdmin(w *world) {
 		}
 		require.NoError(w.t, err)
 	}
-	n, err := w.Users.CountAdmins(w.ctx)
+	n, err := w.Accounts.CountAdmins(w.ctx)
 	require.NoError(w.t, err)
 	require.Equal(w.t, 1, n)
 	require.Equal(w.t, 1, refused)
 }
 
-func directoryError(w *world) {
+func changeError(w *world) {
 	kept, gone := w.user("kept", "gold"), w.user("gone")
 	w.save(kept, gone)
 	gold := tier("gold", thumb(10))
 	w.saveTier(gold)
 	session, token := w.session(gone.ID, moment(9)), w.token(gone.ID, moment(1))
-	require.NoError(w.t, w.Sessions.Create(w.ctx, session, 0))
-	require.NoError(w.t, w.Tokens.Create(w.ctx, token, 0))
+	require.NoError(w.t, w.Accounts.CreateSession(w.ctx, session, 0))
+	require.NoError(w.t, w.Accounts.CreateToken(w.ctx, token, 0))
 	since := w.cursor()
 
 	boom := errors.New("boom")
-	err := w.Directory.Change(w.ctx, func(tx ports.DirectoryTx) error {
+	err := w.Accounts.Change(w.ctx, func(tx ports.AccountsTx) error {
 		changed := kept
 		changed.Username, changed.IsActive = "changed", false
 		changedTier := gold
@@ -497,23 +503,23 @@ func directoryError(w *world) {
 	})
 	require.ErrorIs(w.t, err, boom, "Change returns fn's error")
 
-	list, err := w.Users.List(w.ctx, "", ports.Page{Limit: 10})
+	list, err := w.Accounts.Users(w.ctx, "", ports.Page{Limit: 10})
 	require.NoError(w.t, err)
 	require.Len(w.t, list, 2)
 	wantUser(w.t, gone, list[0])
 	wantUser(w.t, kept, list[1])
-	byName, err := w.Users.ByUsername(w.ctx, "kept")
+	byName, err := w.Accounts.UserByName(w.ctx, "kept")
 	require.NoError(w.t, err)
 	wantUser(w.t, kept, byName)
-	tiers, err := w.Tiers.List(w.ctx)
+	tiers, err := w.Accounts.Tiers(w.ctx)
 	require.NoError(w.t, err)
 	require.Len(w.t, tiers, 1)
 	wantTier(w.t, gold, tiers[0])
-	_, err = w.Sessions.Get(w.ctx, session.Hash)
+	_, err = w.Accounts.Session(w.ctx, session.Hash)
 	require.NoError(w.t, err)
-	_, err = w.Tokens.ByHash(w.ctx, token.Hash)
+	_, err = w.Accounts.Token(w.ctx, token.Hash)
 	require.NoError(w.t, err)
-	tokens, err := w.Tokens.List(w.ctx, gone.ID, ports.Page{Limit: 5})
+	tokens, err := w.Accounts.Tokens(w.ctx, gone.ID, ports.Page{Limit: 5})
 	require.NoError(w.t, err)
 	require.Len(w.t, tokens, 1)
 	w.wantAudit()
@@ -522,10 +528,10 @@ func directoryError(w *world) {
 	w.save(w.user("fresh"))
 }
 
-func directoryFeed(w *world) {
+func changeFeed(w *world) {
 	a, b := w.user("a"), w.user("b")
 	since := w.cursor()
-	w.change(func(tx ports.DirectoryTx) error {
+	w.change(func(tx ports.AccountsTx) error {
 		return errors.Join(tx.SaveUser(w.ctx, a), tx.SaveUser(w.ctx, b), tx.SaveUser(w.ctx, a), tx.SaveTier(w.ctx, tier("gold")), tx.SaveTier(w.ctx, tier("gold")))
 	})
 	w.wantFeed(since,
@@ -533,63 +539,63 @@ func directoryFeed(w *world) {
 		ports.Change{Kind: ports.TierChanged, Name: "gold"})
 
 	since = w.cursor()
-	w.change(func(tx ports.DirectoryTx) error {
+	w.change(func(tx ports.AccountsTx) error {
 		return errors.Join(tx.DeleteUser(w.ctx, a.ID), tx.DeleteTier(w.ctx, "gold"))
 	})
 	w.wantFeed(since, ports.Change{Kind: ports.UserChanged, ID: a.ID}, ports.Change{Kind: ports.TierChanged, Name: "gold"})
 
 	since = w.cursor()
-	w.change(func(ports.DirectoryTx) error { return nil })
-	w.change(func(tx ports.DirectoryTx) error { return tx.Record(w.ctx, w.entry("admin", epoch)) })
+	w.change(func(ports.AccountsTx) error { return nil })
+	w.change(func(tx ports.AccountsTx) error { return tx.Record(w.ctx, w.entry("admin", epoch)) })
 	w.wantFeed(since)
 }
 
-func directoryAudit(w *world) {
+func changeAudit(w *world) {
 	first, second, third := w.entry("admin", moment(1)), w.entry("admin", moment(2)), w.entry("other", moment(3))
-	w.change(func(tx ports.DirectoryTx) error {
+	w.change(func(tx ports.AccountsTx) error {
 		return errors.Join(tx.SaveUser(w.ctx, w.user("u")), tx.Record(w.ctx, first), tx.Record(w.ctx, second))
 	})
-	w.change(func(tx ports.DirectoryTx) error { return tx.Record(w.ctx, third) })
+	w.change(func(tx ports.AccountsTx) error { return tx.Record(w.ctx, third) })
 	w.wantAudit(third, second, first)
 }
 
-func directoryDeleteUser(w *world) {
+func changeDeleteUser(w *world) {
 	gone, stays := w.user("gone"), w.user("stays")
 	w.save(gone, stays)
 	sessions := map[domain.ID]domain.Session{}
 	tokens := map[domain.ID]domain.Token{}
 	for _, u := range []domain.User{gone, stays} {
 		s, k := w.session(u.ID, moment(100)), w.token(u.ID, moment(1))
-		require.NoError(w.t, w.Sessions.Create(w.ctx, s, 0))
-		require.NoError(w.t, w.Tokens.Create(w.ctx, k, 0))
+		require.NoError(w.t, w.Accounts.CreateSession(w.ctx, s, 0))
+		require.NoError(w.t, w.Accounts.CreateToken(w.ctx, k, 0))
 		sessions[u.ID], tokens[u.ID] = s, k
 	}
-	w.change(func(tx ports.DirectoryTx) error {
+	w.change(func(tx ports.AccountsTx) error {
 		return errors.Join(tx.DeleteUser(w.ctx, gone.ID), tx.DeleteUser(w.ctx, w.id(epoch)))
 	})
-	_, err := w.Users.Get(w.ctx, gone.ID)
+	_, err := w.Accounts.User(w.ctx, gone.ID)
 	wantCode(w.t, domain.NotFound, err)
-	_, err = w.Users.ByUsername(w.ctx, "gone")
+	_, err = w.Accounts.UserByName(w.ctx, "gone")
 	wantCode(w.t, domain.NotFound, err)
-	_, err = w.Sessions.Get(w.ctx, sessions[gone.ID].Hash)
+	_, err = w.Accounts.Session(w.ctx, sessions[gone.ID].Hash)
 	wantCode(w.t, domain.NotFound, err, "sessions go with their user")
-	_, err = w.Tokens.ByHash(w.ctx, tokens[gone.ID].Hash)
+	_, err = w.Accounts.Token(w.ctx, tokens[gone.ID].Hash)
 	wantCode(w.t, domain.NotFound, err, "tokens go with their user")
-	list, err := w.Tokens.List(w.ctx, gone.ID, ports.Page{Limit: 5})
+	list, err := w.Accounts.Tokens(w.ctx, gone.ID, ports.Page{Limit: 5})
 	require.NoError(w.t, err)
 	require.Empty(w.t, list)
 
-	_, err = w.Users.Get(w.ctx, stays.ID)
+	_, err = w.Accounts.User(w.ctx, stays.ID)
 	require.NoError(w.t, err)
-	_, err = w.Sessions.Get(w.ctx, sessions[stays.ID].Hash)
+	_, err = w.Accounts.Session(w.ctx, sessions[stays.ID].Hash)
 	require.NoError(w.t, err, "another user's session stays")
-	_, err = w.Tokens.ByHash(w.ctx, tokens[stays.ID].Hash)
+	_, err = w.Accounts.Token(w.ctx, tokens[stays.ID].Hash)
 	require.NoError(w.t, err, "another user's token stays")
 	w.save(w.user("gone")) // the name is free again
 }
 
-// directoryRemoveMembers takes a deleted tier out of its members' records, some at a time.
-func directoryRemoveMembers(w *world) {
+// changeRemoveMembers takes a deleted tier out of its members' records, some at a time.
+func changeRemoveMembers(w *world) {
 	w.saveTier(tier("gold"), tier("silver"))
 	users := make([]domain.User, 7)
 	for i := range users {
@@ -605,21 +611,21 @@ func directoryRemoveMembers(w *world) {
 	w.save(going)
 	wantGone := func(want ...string) {
 		w.t.Helper()
-		got, err := w.Tiers.Gone(w.ctx)
+		got, err := w.Accounts.DeletedTiers(w.ctx)
 		require.NoError(w.t, err)
 		require.ElementsMatch(w.t, want, got)
 	}
 	wantGone("Gold") // there never was one
-	w.change(func(tx ports.DirectoryTx) error { return tx.DeleteTier(w.ctx, "gold") })
+	w.change(func(tx ports.AccountsTx) error { return tx.DeleteTier(w.ctx, "gold") })
 	wantGone("Gold", "gold")
 	base := w.cursor()
 	total := 0
 	for _, want := range []int{4, 2, 0} {
-		w.change(func(tx ports.DirectoryTx) error {
+		w.change(func(tx ports.AccountsTx) error {
 			n, err := tx.RemoveMembers(w.ctx, "gold", 4)
 			require.NoError(w.t, err)
 			require.Equal(w.t, want, n)
-			left, err := tx.Users().List(w.ctx, "gold", ports.Page{Limit: 9})
+			left, err := tx.Users(w.ctx, "gold", ports.Page{Limit: 9})
 			require.NoError(w.t, err)
 			require.Len(w.t, left, 6-total-n, "seen in the same transaction")
 			return nil
@@ -633,36 +639,36 @@ func directoryRemoveMembers(w *world) {
 			told = append(told, ports.Change{Kind: ports.UserChanged, ID: u.ID})
 			u.SetTiers([]string{"silver", "Gold"})
 		}
-		got, err := w.Users.Get(w.ctx, u.ID)
+		got, err := w.Accounts.User(w.ctx, u.ID)
 		require.NoError(w.t, err)
 		require.ElementsMatch(w.t, u.Tiers, got.Tiers)
 	}
 	w.wantFeed(base, told...)
 	for tier, want := range map[string]int{"gold": 0, "silver": 7, "Gold": 6} {
-		list, err := w.Users.List(w.ctx, tier, ports.Page{Limit: 9})
+		list, err := w.Accounts.Users(w.ctx, tier, ports.Page{Limit: 9})
 		require.NoError(w.t, err)
 		require.Len(w.t, list, want, tier)
 	}
 }
 
-func directoryDeleteTier(w *world) {
+func changeDeleteTier(w *world) {
 	w.saveTier(tier("gold"), tier("silver"))
 	member := w.user("member", "gold")
 	w.save(member)
-	w.change(func(tx ports.DirectoryTx) error {
+	w.change(func(tx ports.AccountsTx) error {
 		return errors.Join(tx.DeleteTier(w.ctx, "gold"), tx.DeleteTier(w.ctx, "none"))
 	})
-	list, err := w.Tiers.List(w.ctx)
+	list, err := w.Accounts.Tiers(w.ctx)
 	require.NoError(w.t, err)
 	require.Len(w.t, list, 1)
 	require.Equal(w.t, "silver", list[0].Name)
-	_, err = w.Users.Get(w.ctx, member.ID)
+	_, err = w.Accounts.User(w.ctx, member.ID)
 	require.NoError(w.t, err)
 }
 
-// directoryTogether has a writer count up two users, an audit entry and the feed
+// changeTogether has a writer count up two users, an audit entry and the feed
 // in each change, and readers look: who sees one of them sees all.
-func directoryTogether(w *world) {
+func changeTogether(w *world) {
 	a, b := w.user("a"), w.user("b")
 	a.Epoch, b.Epoch = 0, 0
 	w.save(a, b)
@@ -672,7 +678,7 @@ func directoryTogether(w *world) {
 	go func() {
 		done <- func() error {
 			for n := int64(1); n <= rounds; n++ {
-				err := w.Directory.Change(w.ctx, func(tx ports.DirectoryTx) error {
+				err := w.Accounts.Change(w.ctx, func(tx ports.AccountsTx) error {
 					a, b := a, b
 					a.Epoch, b.Epoch = n, n
 					return errors.Join(tx.SaveUser(w.ctx, a), tx.Record(w.ctx, w.entry("admin", moment(int(n)))), tx.SaveUser(w.ctx, b))
@@ -695,11 +701,11 @@ func directoryTogether(w *world) {
 		f, err := w.Changes.Since(w.ctx, since)
 		require.NoError(w.t, err)
 		require.Zero(w.t, len(f.Entries)%2, "a change shows half of its entries")
-		first, err := w.Users.Get(w.ctx, a.ID)
+		first, err := w.Accounts.User(w.ctx, a.ID)
 		require.NoError(w.t, err)
 		entries, err := w.Audit.List(w.ctx, "", ports.TimeRange{}, ports.Page{Limit: rounds + 1})
 		require.NoError(w.t, err)
-		second, err := w.Users.Get(w.ctx, b.ID)
+		second, err := w.Accounts.User(w.ctx, b.ID)
 		require.NoError(w.t, err)
 		last, err := w.Changes.Since(w.ctx, since)
 		require.NoError(w.t, err)
@@ -708,30 +714,30 @@ func directoryTogether(w *world) {
 	}
 }
 
-func directoryEnded(w *world) {
+func changeEnded(w *world) {
 	u := w.user("u")
 	since := w.cursor()
 	wantAllEnded(w.t, []call{{"Change", func(ctx context.Context) error {
-		return w.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+		return w.Accounts.Change(ctx, func(tx ports.AccountsTx) error {
 			return tx.SaveUser(w.ctx, u)
 		})
 	}}})
-	_, err := w.Users.Get(w.ctx, u.ID)
+	_, err := w.Accounts.User(w.ctx, u.ID)
 	wantCode(w.t, domain.NotFound, err)
 
 	// A context that ends within fn: an error, and nothing written.
 	ctx, cancel := context.WithCancel(w.ctx)
 	defer cancel()
-	err = w.Directory.Change(ctx, func(tx ports.DirectoryTx) error {
+	err = w.Accounts.Change(ctx, func(tx ports.AccountsTx) error {
 		if err := tx.SaveUser(ctx, u); err != nil {
 			return err
 		}
 		cancel()
-		_, err := tx.Users().Get(ctx, u.ID)
+		_, err := tx.User(ctx, u.ID)
 		return err
 	})
 	wantEnded(w.t, err)
-	_, err = w.Users.Get(w.ctx, u.ID)
+	_, err = w.Accounts.User(w.ctx, u.ID)
 	wantCode(w.t, domain.NotFound, err)
 	w.wantFeed(since)
 	w.save(u)
