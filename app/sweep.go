@@ -286,6 +286,14 @@ func (w *sweeper) finish(ctx context.Context, d ports.DueImage) error {
 	if err == nil && ok {
 		err = w.trashImage(ctx, d.OwnerID, d.ID)
 	}
+	if err != nil {
+		return err
+	}
+	// An upload that began while its owner was being deleted has left its Idempotency-Key, which
+	// is known by the owner alone.
+	if _, err = w.rec.Accounts.User(ctx, d.OwnerID); errors.Is(err, domain.NotFound) {
+		err = w.changeAccounts(ctx, func(tx ports.AccountsTx) error { return tx.DeleteUser(ctx, d.OwnerID) })
+	}
 	return err
 }
 

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"database/sql"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/imagify-api/imagify/cmd/internal/settings"
+	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
 )
 
@@ -41,4 +45,37 @@ func TestTrashFlags(t *testing.T) {
 	code, _, errs = s.run("", "sweep", "--list-trash", "--restore", "all")
 	assert.Equal(t, 2, code)
 	assert.Contains(t, errs, "cannot be combined")
+}
+
+// An upload that began while its owner was being deleted, and whose node died then, leaves nothing: its key neither.
+func TestSweepTakesKeysOfUsersThatAreGone(t *testing.T) {
+	s := newSite(t)
+	s.must("user", "create", "anna")
+	c, err := settings.Load(s.env)
+	require.NoError(t, err)
+	b, err := c.Open(t.Context(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	anna, err := b.Records.Accounts.UserByName(t.Context(), "anna")
+	require.NoError(t, err)
+	then := time.Now().Add(-time.Hour)
+	for i, owner := range []domain.ID{anna.ID, domain.FirstIDAt(then)} {
+		u := ports.Upload{
+			ImageID: domain.FirstIDAt(then.Add(time.Duration(i) * time.Second)), OwnerID: owner, UploadedAt: then,
+			LeaseUntil: then.Add(time.Second), Key: domain.SecretHash{1},
+		}
+		_, err := b.Records.Images.BeginUpload(t.Context(), u, then)
+		require.NoError(t, err)
+	}
+	require.NoError(t, b.Close())
+	s.must("sweep", "--min-age", "0")
+	db, err := sql.Open("sqlite", filepath.Join(s.data, "imagify.db"))
+	require.NoError(t, err)
+	defer db.Close()
+	count := func(query string, args ...any) (n int) {
+		require.NoError(t, db.QueryRowContext(t.Context(), query, args...).Scan(&n))
+		return n
+	}
+	assert.Zero(t, count("SELECT COUNT(*) FROM unfinished"))
+	assert.Equal(t, 1, count("SELECT COUNT(*) FROM idempotency"), "a user who is there may repeat the upload")
+	assert.Equal(t, 1, count("SELECT COUNT(*) FROM idempotency WHERE owner_id = ?", anna.ID[:]))
 }
