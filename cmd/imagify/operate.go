@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -247,7 +249,18 @@ func checkInstallation(ctx context.Context, b *backends.Backends) (string, error
 }
 
 func checkKeys(_ context.Context, b *backends.Backends) (string, error) {
-	return fmt.Sprintf("%d in use", len(b.SecretKeys)), nil
+	good := fmt.Sprintf("%d in use: signs with %s", len(b.SecretKeys), fingerprint(b.SecretKeys[0]))
+	for _, k := range b.SecretKeys[1:] {
+		good += ", accepts " + fingerprint(k) + " too"
+	}
+	return good, nil
+}
+
+// fingerprint tells keys apart, so that the lines of two nodes can be compared while keys are
+// rotated. It is too short to tell what the key is.
+func fingerprint(key []byte) string {
+	sum := sha256.Sum256(append([]byte("imagify key fingerprint v1:"), key...))
+	return hex.EncodeToString(sum[:4])
 }
 
 func checkRedis(ctx context.Context, b *backends.Backends) (string, error) {

@@ -146,3 +146,32 @@ func TestServeOnANewerSchema(t *testing.T) {
 	assert.Contains(t, errs, "a newer one")
 	assert.Equal(t, 1, strings.Count(errs, "\n"), errs)
 }
+
+// doctor tells which key signs and which are accepted, the same words on every node that has the same
+// keys in the same order, and nothing of a key itself.
+func TestDoctorTellsKeysApart(t *testing.T) {
+	s := newSite(t)
+	line := func(keys string) string {
+		var out bytes.Buffer
+		run(t.Context(), []string{"doctor"}, stdio{strings.NewReader(""), &out, io.Discard}, func(name string) string {
+			if name == "IMAGIFY_SECRET_KEY" {
+				return keys
+			}
+			return s.env(name)
+		})
+		for l := range strings.Lines(out.String()) {
+			if strings.Contains(l, "secret key") {
+				return l
+			}
+		}
+		t.Fatal(out.String())
+		return ""
+	}
+	const before, after = "the old key of this site", "the new key of this site"
+	both, turned := line(before+","+after), line(after+","+before)
+	assert.Regexp(t, `2 in use: signs with [0-9a-f]{8}, accepts [0-9a-f]{8} too`, both)
+	assert.NotEqual(t, both, turned)
+	assert.Equal(t, both, line(before+","+after))
+	assert.Regexp(t, `1 in use: signs with [0-9a-f]{8}\n`, line(after))
+	assert.NotContains(t, both, "of this site")
+}

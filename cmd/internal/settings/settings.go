@@ -98,7 +98,7 @@ func All() []Setting {
 		{"IMAGIFY_MEMORY", "512MiB"},
 		{"IMAGIFY_SPOOL", ""},
 		{"IMAGIFY_MIN_FREE", "256MiB"},
-		{"IMAGIFY_ACCEPT", "jpeg,png,webp,gif,heic"},
+		{"IMAGIFY_ACCEPT", allFormats()},
 	}
 }
 
@@ -212,4 +212,13 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return netip.Prefix{}, err
 	}
 	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+// allFormats are those of this build: one tag leaves HEIC out.
+func allFormats() string {
+	var names []string
+	for _, f := range domain.Formats() {
+		names = append(names, string(f))
+	}
+	return strings.Join(names, ",")
 }
