@@ -45,7 +45,7 @@ test: needs-gcc servers ## Run every test with the race detector on real servers
 
 .PHONY: quick
 quick: ## The tests that need no server and take no time, for while you work: a few seconds once built
-	$(GO) test -short -tags $(TAGS) ./domain ./ports ./app ./adapters/memory ./adapters/fileblob ./adapters/sqliterepo ./adapters/backends ./adapters/ginapi/... ./cmd/...
+	$(GO) test -short -tags $(TAGS) ./domain ./ports ./app ./adapters/memory ./adapters/fileblob ./adapters/sqliterepo ./adapters/backends ./adapters/ginapi/... ./cmd/internal/settings ./cmd/internal/archive
 
 .PHONY: servers
 servers: ## Install the servers that the tests start: MySQL, MariaDB, Redis, an S3 gateway, nginx, Chromium

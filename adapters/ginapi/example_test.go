@@ -51,5 +51,5 @@ func Example() {
 	}
 	// Output:
 	// 401 application/problem+json
-	// 200 application/json; charset=utf-8
+	// 200 application/json
 }
