@@ -50,6 +50,9 @@ func fromQuery(t testing.TB, query string) app.SignatureText {
 }
 
 func TestTiersDecide(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	w := newWorld(t)
 	_, err := w.svc.CreateTier(ctx, w.root, "Custom", app.TierChange{Permissions: &[]string{"thumbnail:200", "thumbnail:600", "can_generate_expiring_link"}})
 	require.NoError(t, err)
@@ -447,6 +450,9 @@ func (a *cutOff) Since(ctx context.Context, v ports.Cursor) (ports.Feed, error) 
 
 // A node that hears nothing trusts nothing it remembers, once 2 s have passed.
 func TestStaleFeedReadsTheDatabase(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	w := newWorld(t)
 	cut := &cutOff{Changes: w.cfg.Records.Changes}
 	w.cfg.Records.Changes = cut

@@ -176,6 +176,9 @@ func promiseT5(t *testing.T) {
 }
 
 func TestBasicCostsOneHashAMinute(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	w := newWorld(t, func(c *app.Config) { c.Argon2 = app.Argon2{} })
 	w.user("anna")
 	hashes := testing.Benchmark(func(b *testing.B) {

@@ -183,6 +183,9 @@ func promiseA9(t *testing.T) {
 }
 
 func TestLinkViewsAreCounted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	w := newWorld(t)
 	anna := w.user("anna", domain.EnterpriseTier)
 	img := w.upload(anna)

@@ -51,6 +51,9 @@ func storedWorld(t *testing.T) (*world, *storedResizer) {
 }
 
 func TestRemoteResizer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	w, there := storedWorld(t)
 	anna := w.user("anna", domain.EnterpriseTier)
@@ -128,6 +131,9 @@ func TestRemoteResizerErrors(t *testing.T) {
 
 // The image is deleted while its thumbnail is being made: it does not come back.
 func TestRemoteResizerDeletedMeanwhile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	w, there := storedWorld(t)
 	anna := w.user("anna", domain.EnterpriseTier)

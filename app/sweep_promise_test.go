@@ -30,6 +30,9 @@ import (
 // A wrong, older, empty or foreign database, started on a full store, swept and run for
 // an hour, destroys nothing; and the right one finds everything again.
 func TestPromiseWrongDatabase(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Run("X11", func(t *testing.T) {
 		t.Run("files", func(t *testing.T) {
 			wrongDatabases(t, func(t *testing.T) ports.Blobs {

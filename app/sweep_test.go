@@ -285,6 +285,9 @@ func (w *world) counted() *work {
 
 // Ten times the blobs and records of one owner are at most ten and a half times the work.
 func TestSweepIsLinear(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	measure := func(n int) (calls, rows int) {
 		w := newWorld(t)
 		anna := w.user("anna", domain.BasicTier)

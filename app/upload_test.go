@@ -410,6 +410,9 @@ func (silentDelete) Delete(ctx context.Context, _ ...string) error {
 
 // A store that is silent keeps a refused upload waiting for a second, not for long: the sweep removes what is left.
 func TestRefusalDoesNotWaitForTheStore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	w := newWorld(t, func(c *app.Config) { c.Blobs = silentDelete{failing{c.Blobs}} })
 	began := time.Now()
 	_, err := w.svc.Upload(ctx, w.user("anna"), app.UploadInput{Body: bytes.NewReader(photo()), Size: -1})

@@ -19,6 +19,9 @@ type clock struct{ t time.Time }
 func (c *clock) now() time.Time { return c.t }
 
 func TestLinkCacheIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	c := &clock{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	l := NewLinkCache(Options{Now: c.now})
@@ -52,6 +55,9 @@ func TestLinkCacheIsBounded(t *testing.T) {
 }
 
 func TestRateLimitsAreBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	c := &clock{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	l := NewRateLimits(Options{Now: c.now})

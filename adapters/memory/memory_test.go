@@ -17,6 +17,9 @@ func TestRecords(t *testing.T) {
 }
 
 func TestBlobs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	porttest.Blobs(t, func(*testing.T) ports.Blobs { return memory.NewBlobs(memory.Options{}) })
 }

@@ -176,6 +176,9 @@ func countUp(ctx context.Context, db *DB, n int) error {
 
 // Two processes and two handles of one process write at once; nothing is lost and nobody is turned away.
 func TestChangesAreSerialAcrossProcesses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	path := freshPath(t)
 	one, two := openAt(t, path, Options{BusyTimeout: time.Minute}), openAt(t, path, Options{BusyTimeout: time.Minute})
