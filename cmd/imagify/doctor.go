@@ -85,7 +85,7 @@ func checkInstallation(ctx context.Context, b *backends.Backends) (string, error
 	case err != nil:
 		return "", err
 	case id.IsZero():
-		return "the database and the storage are both new: the first start pairs them", nil
+		return "the database and the storage are not paired yet: the first start or sweep pairs them", nil
 	}
 	return "the database and the storage belong together (" + id.String() + ")", nil
 }
