@@ -141,7 +141,7 @@ func wrongDatabases(t *testing.T, store func(t *testing.T) ports.Blobs) {
 		}},
 		"a first start that was interrupted": {5, true, func(t *testing.T, w *world, _ string) ports.Records {
 			r := w.database(t, filepath.Join(t.TempDir(), "claimed.db"))
-			_, err := r.Installation.Claim(ctx, domain.ID{9})
+			_, err := r.Installation.Ensure(ctx, domain.ID{9})
 			require.NoError(t, err)
 			return r
 		}},

@@ -614,7 +614,7 @@ func TestInstallationOfAVersionBefore(t *testing.T) {
 	half.cfg.Records.Installation = memory.NewRecords(memory.Options{}).Installation
 	half.cfg.Blobs = copyBlobs(t, before.blobs)
 	require.NoError(t, half.cfg.Blobs.Delete(ctx, ports.InstallationKey))
-	_, err = half.cfg.Records.Installation.Claim(ctx, nthID(4))
+	_, err = half.cfg.Records.Installation.Ensure(ctx, nthID(4))
 	require.NoError(t, err)
 	_, err = half.node().Bootstrap(ctx, "a password")
 	require.NoError(t, err)

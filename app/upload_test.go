@@ -47,7 +47,7 @@ func TestUpload(t *testing.T) {
 	require.Len(t, items, 1)
 	assert.Equal(t, img, items[0].Image)
 	require.Len(t, items[0].Thumbnails, 2)
-	assert.Equal(t, []int{200, 267, 200}, []int{items[0].Thumbnails[0].Asked, items[0].Thumbnails[0].Width, items[0].Thumbnails[0].Height})
+	assert.Equal(t, []int{200, 267, 200}, []int{items[0].Thumbnails[0].RequestedHeight, items[0].Thumbnails[0].Width, items[0].Thumbnails[0].Height})
 	assert.NotNil(t, items[0].Original)
 }
 
@@ -118,7 +118,7 @@ type failing struct{ ports.Blobs }
 
 func (failing) Put(_ context.Context, _ string, r io.ReadSeeker, _ ports.PutOptions) error {
 	io.CopyN(io.Discard, r, 100)
-	return domain.Errorf(domain.Unavailable, "the store is away")
+	return domain.Errorf(domain.Unavailable, "the store is unavailable")
 }
 
 func TestUploadBackends(t *testing.T) {

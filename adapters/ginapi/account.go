@@ -11,7 +11,7 @@ func getMe(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Actor.Effective
+	e := q.Actor.Entitlements
 	user := viewUser(q.Actor.User)
 	return q.JSON(http.StatusOK, meView{
 		User: user, Tiers: user.Tiers, Permissions: e.Permissions.Codenames(), Limits: limitsView{e.Limits}, Usage: usageView(u),

@@ -162,7 +162,7 @@ func getAllLinks(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return list(q, v, items, next, func(l app.LinkView) linkView {
+	return list(q, v, items, next, func(l app.LinkDetails) linkView {
 		view := viewLink(l)
 		view.OwnerID = l.OwnerID.String()
 		return view

@@ -13,7 +13,7 @@ import (
 // imageView is an Image of the contract. It writes its JSON itself: a list holds
 // many, and its thumbnails are in ascending order, which a map's would not be.
 type imageView struct {
-	app.ImageView
+	app.ImageDetails
 	base  string
 	owner bool // tell whose it is
 }
@@ -46,9 +46,9 @@ func (v imageView) AppendJSON(b []byte) []byte {
 			b = append(b, ',')
 		}
 		b = append(b, '"')
-		b = strconv.AppendInt(b, int64(t.Asked), 10)
+		b = strconv.AppendInt(b, int64(t.RequestedHeight), 10)
 		b = append(b, `":{"url":`...)
-		b = v.appendURL(b, id, "/thumbnails/", t.Asked, t.Signature)
+		b = v.appendURL(b, id, "/thumbnails/", t.RequestedHeight, t.Signature)
 		b = append(b, `,"width":`...)
 		b = strconv.AppendInt(b, int64(t.Width), 10)
 		b = append(b, `,"height":`...)
@@ -95,7 +95,7 @@ func appendString(b []byte, s string) []byte {
 
 // imageList is a page of images.
 type imageList struct {
-	items []app.ImageView
+	items []app.ImageDetails
 	base  string
 	owner bool
 	next  *string
@@ -132,7 +132,7 @@ type linkView struct {
 	State     string `json:"state"`
 }
 
-func viewLink(l app.LinkView) linkView {
+func viewLink(l app.LinkDetails) linkView {
 	v := linkView{
 		ID: l.ID.String(), ImageID: l.ImageID.String(), Variant: l.Variant.String(), CreatedAt: when(l.CreatedAt), ExpiresAt: when(l.ExpiresAt),
 		ExpiresIn: int64(l.ExpiresAt.Sub(l.CreatedAt).Round(time.Second) / time.Second), Views: l.Views, State: string(l.State),

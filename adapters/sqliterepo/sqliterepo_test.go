@@ -423,7 +423,7 @@ func TestClassify(t *testing.T) {
 	_, err := db.read.DB.ExecContext(t.Context(), "DELETE FROM tiers")
 	var e *sqlite.Error
 	require.ErrorAs(t, err, &e)
-	assert.Equal(t, bunrepo.Away, classify(err), "a file that cannot be written")
+	assert.Equal(t, bunrepo.Unavailable, classify(err), "a file that cannot be written")
 }
 
 func TestDataSource(t *testing.T) {
