@@ -5,7 +5,7 @@ import (
 	"net/url"
 
 	"github.com/imagify-api/imagify/adapters/ginapi/internal/request"
-	"github.com/imagify-api/imagify/adapters/ginapi/internal/strictjson"
+	"github.com/imagify-api/imagify/adapters/ginapi/response"
 	"github.com/imagify-api/imagify/app"
 	"github.com/imagify-api/imagify/domain"
 )
@@ -15,30 +15,20 @@ func getTiers(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return list(q, url.Values{}, tiers, domain.ID{}, viewTier)
-}
-
-// tierChange takes what a tier's POST and PATCH share.
-func tierChange(o *strictjson.Object) app.TierChange {
-	return app.TierChange{Title: o.String("title"), Permissions: o.Strings("permissions"), Limits: o.Integers("limits")}
+	return list(q, url.Values{}, tiers, domain.ID{}, response.NewTier)
 }
 
 func postTier(q *request.Request) error {
-	o, err := q.Object()
-	if err != nil {
+	var body request.NewTier
+	if err := q.Body(&body); err != nil {
 		return err
 	}
-	o.Require("name")
-	name, change := o.String("name"), tierChange(o)
-	if err := o.Done(); err != nil {
-		return err
-	}
-	t, err := q.Service.CreateTier(q.Context(), q.Actor, *name, change)
+	t, err := q.Service.CreateTier(q.Context(), q.Actor, body.Name, app.TierChange(body.TierChange))
 	if err != nil {
 		return err
 	}
 	q.Set("Location", q.BaseURL()+"/v1/admin/tiers/"+url.PathEscape(t.Name))
-	return q.JSON(http.StatusCreated, viewTier(t))
+	return q.JSON(http.StatusCreated, response.NewTier(t))
 }
 
 func getTier(q *request.Request) error {
@@ -46,23 +36,19 @@ func getTier(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return q.JSON(http.StatusOK, viewTier(t))
+	return q.JSON(http.StatusOK, response.NewTier(t))
 }
 
 func patchTier(q *request.Request) error {
-	o, err := q.Object()
+	var body request.TierChange
+	if err := q.Body(&body); err != nil {
+		return err
+	}
+	t, err := q.Service.UpdateTier(q.Context(), q.Actor, q.Param("name"), app.TierChange(body))
 	if err != nil {
 		return err
 	}
-	change := tierChange(o)
-	if err := o.Done(); err != nil {
-		return err
-	}
-	t, err := q.Service.UpdateTier(q.Context(), q.Actor, q.Param("name"), change)
-	if err != nil {
-		return err
-	}
-	return q.JSON(http.StatusOK, viewTier(t))
+	return q.JSON(http.StatusOK, response.NewTier(t))
 }
 
 func deleteTier(q *request.Request) error {
@@ -81,33 +67,20 @@ func getUsers(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return list(q, v, items, next, viewUser)
-}
-
-// userChange takes what a user's POST and PATCH share.
-func userChange(o *strictjson.Object) app.UserChange {
-	return app.UserChange{
-		Email: o.String("email"), Password: o.String("password"), Tiers: o.Strings("tiers"), Permissions: o.Strings("permissions"),
-		IsAdmin: o.Bool("is_admin"), IsActive: o.Bool("is_active"),
-	}
+	return list(q, v, items, next, response.NewUser)
 }
 
 func postUser(q *request.Request) error {
-	o, err := q.Object()
-	if err != nil {
+	var body request.NewUser
+	if err := q.Body(&body); err != nil {
 		return err
 	}
-	o.Require("username")
-	name, change := o.String("username"), userChange(o)
-	if err := o.Done(); err != nil {
-		return err
-	}
-	u, err := q.Service.CreateUser(q.Context(), q.Actor, *name, change)
+	u, err := q.Service.CreateUser(q.Context(), q.Actor, body.Username, app.UserChange(body.UserChange))
 	if err != nil {
 		return err
 	}
 	q.Set("Location", q.BaseURL()+"/v1/admin/users/"+url.PathEscape(u.Username))
-	return q.JSON(http.StatusCreated, viewUser(u))
+	return q.JSON(http.StatusCreated, response.NewUser(u))
 }
 
 func getUser(q *request.Request) error {
@@ -115,23 +88,19 @@ func getUser(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return q.JSON(http.StatusOK, viewUser(u))
+	return q.JSON(http.StatusOK, response.NewUser(u))
 }
 
 func patchUser(q *request.Request) error {
-	o, err := q.Object()
+	var body request.UserChange
+	if err := q.Body(&body); err != nil {
+		return err
+	}
+	u, err := q.Service.UpdateUser(q.Context(), q.Actor, q.Param("username"), app.UserChange(body))
 	if err != nil {
 		return err
 	}
-	change := userChange(o)
-	if err := o.Done(); err != nil {
-		return err
-	}
-	u, err := q.Service.UpdateUser(q.Context(), q.Actor, q.Param("username"), change)
-	if err != nil {
-		return err
-	}
-	return q.JSON(http.StatusOK, viewUser(u))
+	return q.JSON(http.StatusOK, response.NewUser(u))
 }
 
 func deleteUser(q *request.Request) error {
@@ -150,7 +119,7 @@ func getAllImages(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return q.JSON(http.StatusOK, imageList{items: items, base: q.BaseURL(), owner: true, next: nextCursor(q, v, next)})
+	return q.JSON(http.StatusOK, imageListJSON{items: items, base: q.BaseURL(), owner: true, next: nextCursor(q, v, next)})
 }
 
 func getAllLinks(q *request.Request) error {
@@ -162,8 +131,8 @@ func getAllLinks(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return list(q, v, items, next, func(l app.LinkView) linkView {
-		view := viewLink(l)
+	return list(q, v, items, next, func(l app.LinkView) response.Link {
+		view := response.NewLink(l)
 		view.OwnerID = l.OwnerID.String()
 		return view
 	})
@@ -178,5 +147,5 @@ func getAudit(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return list(q, v, items, next, viewAudit)
+	return list(q, v, items, next, response.NewAuditEntry)
 }

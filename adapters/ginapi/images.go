@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/imagify-api/imagify/adapters/ginapi/internal/request"
+	"github.com/imagify-api/imagify/adapters/ginapi/response"
 	"github.com/imagify-api/imagify/app"
 )
 
@@ -16,7 +17,7 @@ func postImage(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	view := imageView{v, q.BaseURL(), false}
+	view := imageJSON{v, q.BaseURL(), false}
 	q.Set("Location", view.base+"/v1/images/"+img.ID.String())
 	return q.JSON(http.StatusCreated, view)
 }
@@ -30,7 +31,7 @@ func getImages(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return q.JSON(http.StatusOK, imageList{items: items, base: q.BaseURL(), next: nextCursor(q, v, next)})
+	return q.JSON(http.StatusOK, imageListJSON{items: items, base: q.BaseURL(), next: nextCursor(q, v, next)})
 }
 
 func getImage(q *request.Request) error {
@@ -42,7 +43,7 @@ func getImage(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return q.JSON(http.StatusOK, imageView{img, q.BaseURL(), false})
+	return q.JSON(http.StatusOK, imageJSON{img, q.BaseURL(), false})
 }
 
 func deleteImage(q *request.Request) error {
@@ -69,7 +70,7 @@ func getAccess(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return q.JSON(http.StatusOK, viewAccess(a))
+	return q.JSON(http.StatusOK, response.NewAccess(a))
 }
 
 func postLink(q *request.Request) error {
@@ -89,7 +90,7 @@ func postLink(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	view := viewLink(l)
+	view := response.NewLink(l)
 	view.URL = q.BaseURL() + "/l/" + token
 	q.Set("Location", q.BaseURL()+"/v1/links/"+view.ID)
 	return q.JSON(http.StatusCreated, view)
@@ -108,7 +109,7 @@ func getLinks(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return list(q, v, items, next, viewLink)
+	return list(q, v, items, next, response.NewLink)
 }
 
 func deleteLink(q *request.Request) error {
