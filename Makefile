@@ -47,8 +47,8 @@ test: needs-gcc servers ## Run every test with the race detector on real servers
 servers: ## Install the servers that the tests start: MySQL, MariaDB, Redis, an S3 gateway, nginx, Chromium
 	@bash ports/porttest/realserver/install.sh
 
-.PHONY: promises
-promises: servers ## The guarantees at their full figures: hours of kills, soaks and load
+.PHONY: guarantees
+guarantees: servers ## The guarantees at their full figures: hours of kills, soaks and load
 	IMAGIFY_FULL=1 $(GO) test -tags $(TAGS) -timeout 120m -count 1 -run 'Promise' -v ./...
 
 .PHONY: lint
@@ -128,7 +128,7 @@ lambda: ## Pack the Lambda function, dist/imagify-lambda-{arm64,amd64}.zip
 	@$(GO) run -tags $(TAGS) ./cmd/internal/lambdazip -tags '$(TAGS)' -version '$(VERSION)' -o dist
 
 .PHONY: screenshots
-screenshots: servers ## Draw the README's pictures of the pages anew
+screenshots: servers ## Redraw the README's pictures of the pages
 	IMAGIFY_SCREENSHOTS=$(CURDIR)/adapters/ginapi/pages/web/screenshots $(GO) test -tags $(TAGS) -count 1 -run '^TestScreenshots$$' ./adapters/ginapi/
 
 .PHONY: needs-gcc

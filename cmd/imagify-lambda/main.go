@@ -96,7 +96,7 @@ func (f *function) handle(ctx context.Context, payload json.RawMessage) (any, er
 	}
 	serve, err := open(ctx)
 	if err != nil {
-		slog.ErrorContext(ctx, "the function cannot work", "error", err)
+		slog.ErrorContext(ctx, "the function cannot start", "error", err)
 		if web { // the client is told to come again, not that the function failed
 			return unavailable.serve(ctx, payload)
 		}

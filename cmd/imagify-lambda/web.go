@@ -88,7 +88,7 @@ type webEvent struct {
 func (w web) serve(ctx context.Context, payload []byte) (any, error) {
 	var e webEvent
 	if err := json.Unmarshal(payload, &e); err != nil {
-		return nil, fmt.Errorf("the event is no HTTP request: %w", err)
+		return nil, fmt.Errorf("the event is not an HTTP request: %w", err)
 	}
 	var a answer
 	if r, err := newRequest(ctx, &e); err != nil {

@@ -85,21 +85,21 @@ func yes(b bool) string {
 }
 
 type userCmd struct {
-	Create userCreateCmd `cmd:"" help:"Make a user; prints a generated password unless given one."`
+	Create userCreateCmd `cmd:"" help:"Create a user. Prints a generated password unless --password-stdin is set."`
 	List   userListCmd   `cmd:"" help:"List users."`
 	Show   userShowCmd   `cmd:"" help:"Show one user."`
 	Set    userSetCmd    `cmd:"" help:"Change a user."`
-	Passwd userPasswdCmd `cmd:"" help:"Set a user's password, which ends their sessions."`
+	Passwd userPasswdCmd `cmd:"" help:"Set a user's password and end their sessions."`
 	Delete userDeleteCmd `cmd:"" help:"Delete a user with their images and links."`
 }
 
 type userCreateCmd struct {
 	Name          string   `arg:"" help:"User name."`
-	Tier          []string `help:"A tier to be in; repeatable or comma-separated."`
-	Permission    []string `help:"A permission granted directly; repeatable or comma-separated."`
+	Tier          []string `help:"Tier that the user joins; repeatable or comma-separated."`
+	Permission    []string `help:"Permission to grant directly; repeatable or comma-separated."`
 	Email         string   `help:"E-mail address."`
-	Admin         bool     `help:"May manage users, tiers, images and links."`
-	PasswordStdin bool     `help:"Read the password from standard input, one line."`
+	Admin         bool     `help:"Allow managing users, tiers, images and links."`
+	PasswordStdin bool     `help:"Read the password from one line of standard input."`
 	records
 	installation
 }
@@ -128,9 +128,9 @@ func (c userCreateCmd) Run(p *program) error {
 			return printJSON(p.out, v)
 		}
 		if generated {
-			fmt.Fprintf(p.out, "made %s; password %s (it is shown this once)\n", u.Username, password)
+			fmt.Fprintf(p.out, "created %s; password %s (shown only once)\n", u.Username, password)
 		} else {
-			fmt.Fprintf(p.out, "made %s\n", u.Username)
+			fmt.Fprintf(p.out, "created %s\n", u.Username)
 		}
 		return nil
 	})
@@ -193,19 +193,19 @@ func (c userShowCmd) Run(p *program) error {
 
 type userSetCmd struct {
 	Name         string   `arg:"" help:"User name."`
-	Tier         []string `help:"The tiers to be in from now on; repeatable or comma-separated." xor:"tiers"`
-	NoTiers      bool     `help:"Be in no tier." xor:"tiers"`
-	Permission   []string `help:"The permissions granted directly from now on; repeatable or comma-separated." xor:"permissions"`
-	NoPermission bool     `name:"no-permissions" help:"Have no direct permission." xor:"permissions"`
+	Tier         []string `help:"Replace the user's tiers; repeatable or comma-separated." xor:"tiers"`
+	NoTiers      bool     `help:"Remove the user from every tier." xor:"tiers"`
+	Permission   []string `help:"Replace the permissions granted directly; repeatable or comma-separated." xor:"permissions"`
+	NoPermission bool     `name:"no-permissions" help:"Remove every permission granted directly." xor:"permissions"`
 	Email        *string  `help:"E-mail address."`
-	Admin        *bool    `help:"May manage users, tiers, images and links." negatable:""`
-	Active       *bool    `help:"May sign in; links and URLs of an inactive user are dead." negatable:""`
+	Admin        *bool    `help:"Allow managing users, tiers, images and links." negatable:""`
+	Active       *bool    `help:"Allow sign-in. The links and URLs of an inactive user stop working." negatable:""`
 	records
 	installation
 }
 
 func (userSetCmd) Help() string {
-	return "What is not named stays as it is. It acts at once, also on a running server.\n\nExamples:\n  imagify user set anna --tier BasicTierUsers\n  imagify user set anna --no-active"
+	return "Settings that are not given stay as they are. Changes take effect at once, also on a running server.\n\nExamples:\n  imagify user set anna --tier BasicTierUsers\n  imagify user set anna --no-active"
 }
 
 func (c userSetCmd) Run(p *program) error {
@@ -218,7 +218,7 @@ func (c userSetCmd) Run(p *program) error {
 			change.Permissions = &[]string{}
 		}
 		if change == (app.UserChange{}) {
-			return usagef("nothing to change: name what to set, see 'imagify user set --help'")
+			return usagef("nothing to change: give at least one flag; see 'imagify user set --help'")
 		}
 		u, err := svc.UpdateUser(p.ctx, operator, c.Name, change)
 		if err != nil {
@@ -233,7 +233,7 @@ func (c userSetCmd) Run(p *program) error {
 
 type userPasswdCmd struct {
 	Name          string `arg:"" help:"User name."`
-	PasswordStdin bool   `help:"Read the password from standard input, one line; else one is generated and printed."`
+	PasswordStdin bool   `help:"Read the password from one line of standard input; otherwise one is generated and printed."`
 	installation
 }
 
@@ -247,7 +247,7 @@ func (c userPasswdCmd) Run(p *program) error {
 			return err
 		}
 		if generated {
-			fmt.Fprintf(p.out, "the password of %s is now %s (it is shown this once)\n", c.Name, password)
+			fmt.Fprintf(p.out, "the password of %s is now %s (shown only once)\n", c.Name, password)
 		} else {
 			fmt.Fprintf(p.out, "the password of %s is set\n", c.Name)
 		}
@@ -288,7 +288,7 @@ func (r records) tier(p *program, t domain.Tier) error {
 }
 
 type tierCmd struct {
-	Create tierCreateCmd `cmd:"" help:"Make a tier."`
+	Create tierCreateCmd `cmd:"" help:"Create a tier."`
 	List   tierListCmd   `cmd:"" help:"List tiers."`
 	Show   tierShowCmd   `cmd:"" help:"Show one tier."`
 	Set    tierSetCmd    `cmd:"" help:"Change a tier for all its members, at once."`
@@ -297,7 +297,7 @@ type tierCmd struct {
 
 type tierCreateCmd struct {
 	Name       string   `arg:"" help:"Name of the tier."`
-	Title      *string  `help:"Title for people."`
+	Title      *string  `help:"Title shown to people."`
 	Permission []string `help:"A permission; repeatable or comma-separated."`
 	Limit      []string `help:"A limit as name=number or name=none; repeatable or comma-separated." placeholder:"K=V"`
 	records
@@ -344,7 +344,7 @@ func parseLimits(pairs []string) (map[string]*int64, error) {
 		}
 		n, err := strconv.ParseInt(value, 10, 64)
 		if err != nil {
-			return nil, usagef("--limit %s: %q is no whole number; write name=number, or name=none", pair, value)
+			return nil, usagef("--limit %s: %q is not a whole number; write name=number, or name=none", pair, value)
 		}
 		out[name] = &n
 	}
@@ -392,16 +392,16 @@ func (c tierShowCmd) Run(p *program) error {
 
 type tierSetCmd struct {
 	Name          string   `arg:"" help:"Name of the tier."`
-	Title         *string  `help:"Title for people."`
-	Permission    []string `help:"The permissions from now on; repeatable or comma-separated." xor:"permissions"`
-	NoPermissions bool     `help:"No permission at all." xor:"permissions"`
+	Title         *string  `help:"Title shown to people."`
+	Permission    []string `help:"Replace the tier's permissions; repeatable or comma-separated." xor:"permissions"`
+	NoPermissions bool     `help:"Remove every permission." xor:"permissions"`
 	Limit         []string `help:"A limit as name=number or name=none; repeatable or comma-separated." placeholder:"K=V"`
 	records
 	installation
 }
 
 func (tierSetCmd) Help() string {
-	return "What is not named stays as it is.\n\nExample:\n  imagify tier set BasicTierUsers --permission thumbnail:200 --permission thumbnail:300"
+	return "Settings that are not given stay as they are.\n\nExample:\n  imagify tier set BasicTierUsers --permission thumbnail:200 --permission thumbnail:300"
 }
 
 func (c tierSetCmd) Run(p *program) error {
@@ -414,7 +414,7 @@ func (c tierSetCmd) Run(p *program) error {
 		change.Permissions = &[]string{}
 	}
 	if change.Title == nil && change.Permissions == nil && len(limits) == 0 {
-		return usagef("nothing to change: name what to set, see 'imagify tier set --help'")
+		return usagef("nothing to change: give at least one flag; see 'imagify tier set --help'")
 	}
 	return c.service(p, func(svc *app.Service) error {
 		t, err := svc.UpdateTier(p.ctx, operator, c.Name, change)
@@ -441,15 +441,15 @@ func (c tierDeleteCmd) Run(p *program) error {
 }
 
 type tokenCmd struct {
-	Create tokenCreateCmd `cmd:"" help:"Make an API token; prints the token alone."`
+	Create tokenCreateCmd `cmd:"" help:"Create an API token. Prints the token and nothing else."`
 	List   tokenListCmd   `cmd:"" help:"List a user's API tokens."`
-	Revoke tokenRevokeCmd `cmd:"" help:"End an API token at once."`
+	Revoke tokenRevokeCmd `cmd:"" help:"Revoke an API token at once."`
 }
 
 type tokenCreateCmd struct {
-	User      string `required:"" help:"Whose token it is."`
-	Name      string `help:"What it is for." default:"command line"`
-	ExpiresIn *span  `help:"How long it lives, such as 12h or 30d. Without it the token does not expire." placeholder:"30d"`
+	User      string `required:"" help:"The token's owner."`
+	Name      string `help:"What the token is for." default:"command line"`
+	ExpiresIn *span  `help:"Lifetime, such as 12h or 30d. Omit it for a token that does not expire." placeholder:"30d"`
 	JSON      bool   `name:"json" help:"Print JSON."`
 	installation
 }
@@ -481,7 +481,7 @@ func (c tokenCreateCmd) Run(p *program) error {
 }
 
 type tokenListCmd struct {
-	User string `required:"" help:"Whose tokens."`
+	User string `required:"" help:"The tokens' owner."`
 	records
 	installation
 }
@@ -511,7 +511,7 @@ func (c tokenListCmd) Run(p *program) error {
 }
 
 type tokenRevokeCmd struct {
-	User string `required:"" help:"Whose token it is."`
+	User string `required:"" help:"The token's owner."`
 	ID   string `arg:"" help:"The token's id, as 'token list' shows it."`
 	installation
 }
@@ -519,7 +519,7 @@ type tokenRevokeCmd struct {
 func (c tokenRevokeCmd) Run(p *program) error {
 	id, err := domain.ParseID(c.ID)
 	if err != nil {
-		return usagef("%q is no id: take one of 'imagify token list --user %s'", c.ID, c.User)
+		return usagef("%q is not an id: 'imagify token list --user %s' shows them", c.ID, c.User)
 	}
 	return c.service(p, func(svc *app.Service) error {
 		if err := svc.RevokeTokenFor(p.ctx, operator, c.User, id); err != nil {

@@ -28,21 +28,21 @@ import (
 
 type backupCmd struct {
 	Dest          string `arg:"" name:"dest" help:"A new folder, a new file that ends in .tar, or - for standard output."`
-	Update        bool   `help:"DEST may be the folder of an earlier backup: copy what is new, then remove what is gone."`
-	WithoutSecret bool   `help:"Omit the secret key. Without it a restored server does not honour earlier URLs and sessions."`
+	Update        bool   `help:"Update the folder of an earlier backup: copy what is new, then remove what was deleted."`
+	WithoutSecret bool   `help:"Omit the secret key. A server restored without it does not accept earlier URLs and sessions."`
 	installation
 }
 
 func (backupCmd) Help() string {
-	return `Copies the database (as it is at one moment) and every original, while the server
-runs and users upload and delete. Thumbnails are left out: they are made again.
+	return `Copies the database (as of a single moment) and every original while the server runs
+and users upload and delete. Thumbnails are not copied: they are made again when needed.
 
 The backup holds password hashes and, unless --without-secret is set, the key that
-signs URLs: keep it as private as the data folder. It is whole once its manifest.json
-is there, which comes last; 'sha256sum -c records/*/SHA256SUMS' in the folder checks it.
+signs URLs: keep it as private as the data folder. It is complete once it has a
+manifest.json, which is written last; 'sha256sum -c records/*/SHA256SUMS' checks it.
 
-An original that is missing or damaged already is named, and the exit code is 1; the
-backup has everything else.
+Originals that are already missing or damaged are listed, and the exit code is 1;
+everything else is in the backup.
 
 Examples:
   imagify backup /mnt/backup/imagify --update
@@ -109,7 +109,7 @@ func embedded(cfg settings.Config) error {
 	if len(instead) == 0 {
 		return nil
 	}
-	return usagef("backup copies an installation on sqlite: and file:. Back up, the database before the storage: %s", strings.Join(instead, "; "))
+	return usagef("backup works only for sqlite: and file:. Back up the database first, then the storage: %s", strings.Join(instead, "; "))
 }
 
 // outside refuses a DEST in the installation itself.
@@ -123,7 +123,7 @@ func outside(dest string, cfg settings.Config) error {
 			return err
 		}
 		if inside {
-			return usagef("%s is within the installation (%s): name a place outside, best on another disk", dest, dir)
+			return usagef("%s is inside the installation (%s): choose a place outside it, preferably on another disk", dest, dir)
 		}
 	}
 	return nil
@@ -187,7 +187,7 @@ func (c backupCmd) backup(p *program, cfg settings.Config, b *backends.Backends,
 		return err
 	}
 	if r.Busy {
-		return errors.New("another backup of this installation is under way: nothing was done")
+		return errors.New("another backup of this installation is running: nothing was done")
 	}
 	out := p.out
 	if c.Dest == "-" {
@@ -196,10 +196,10 @@ func (c backupCmd) backup(p *program, cfg settings.Config, b *backends.Backends,
 	fmt.Fprintf(out, "backed up %d images (%s) to %s; copied %d, removed from the copy %d that were deleted meanwhile\n",
 		r.Images, bytesText(r.Bytes), c.Dest, r.New, r.Deleted)
 	if !j.secret && !c.WithoutSecret {
-		fmt.Fprintln(p.err, "the secret key is not in the backup: the data folder has none in use. Keep a copy of IMAGIFY_SECRET_KEY elsewhere.")
+		fmt.Fprintln(p.err, "the secret key is not in the backup, because it is not in the data folder. Keep a copy of IMAGIFY_SECRET_KEY elsewhere.")
 	}
 	if n := len(r.Missing); n > 0 {
-		return fmt.Errorf("the backup is whole but for %d images, whose originals are missing or damaged in the storage (see above)", n)
+		return fmt.Errorf("the backup is complete except for %d images whose originals are missing or damaged in the storage (see above)", n)
 	}
 	return nil
 }
@@ -217,7 +217,7 @@ func (c backupCmd) patiently(p *program, try func() (app.BackupReport, error)) (
 		}
 		if !told {
 			told = true
-			fmt.Fprintln(p.err, "waiting for another backup of this installation to end")
+			fmt.Fprintln(p.err, "waiting for another backup of this installation to finish")
 		}
 		select {
 		case <-p.ctx.Done():

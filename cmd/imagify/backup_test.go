@@ -203,7 +203,7 @@ func TestBackupUpdate(t *testing.T) {
 		code, out, errs := s.run("", "backup", filepath.Join(filepath.Dir(dest), form))
 		assert.Equal(t, 1, code, out)
 		assert.Contains(t, errs, stays.ID)
-		assert.Contains(t, errs, "whole but for 1 images")
+		assert.Contains(t, errs, "complete except for 1 images")
 		to := restored(t, filepath.Join(filepath.Dir(dest), form))
 		assert.Contains(t, to.must("sweep", "--dry-run"), "would remove", "the rest is a whole installation")
 	}
@@ -466,9 +466,9 @@ func TestBackupRefusals(t *testing.T) {
 		code int
 		says string
 	}{
-		"the data folder":           {[]string{s.data}, 2, "within the installation"},
-		"in the data folder":        {[]string{filepath.Join(s.data, "backups", "b")}, 2, "within the installation"},
-		"in it, by a symbolic link": {[]string{filepath.Join(at("alias"), "b.tar")}, 2, "within the installation"},
+		"the data folder":           {[]string{s.data}, 2, "inside the installation"},
+		"in the data folder":        {[]string{filepath.Join(s.data, "backups", "b")}, 2, "inside the installation"},
+		"in it, by a symbolic link": {[]string{filepath.Join(at("alias"), "b.tar")}, 2, "inside the installation"},
 		"a compressed file":         {[]string{at("b.tar.gz")}, 2, "backup - | gzip"},
 		"update of a tar":           {[]string{at("b.tar"), "--update"}, 2, "--update is for a folder"},
 		"update of a pipe":          {[]string{"-", "--update"}, 2, "--update is for a folder"},

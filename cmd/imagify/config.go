@@ -53,7 +53,7 @@ func readDotEnv(path string) (map[string]string, error) {
 
 // installation is the flags of the commands that work on an installation that is there.
 type installation struct {
-	Data string `help:"Folder of the embedded default." placeholder:"./data" type:"path"`
+	Data string `help:"Data folder: SQLite database, pictures, secret key." placeholder:"./data" type:"path"`
 }
 
 // config returns the settings; what they name is opened only where it exists.

@@ -20,7 +20,7 @@ type demoCmd struct {
 }
 
 func (demoCmd) Help() string {
-	return `The folder is removed at the end. Its pictures are drawn by the program.
+	return `The folder is removed when the demo ends. The program draws the sample pictures itself.
 
 Example:
   imagify demo --addr 127.0.0.1:0`
@@ -109,9 +109,9 @@ func (p *program) printDemo(address, password string, tokens map[string]string, 
 	_ = t.Flush()
 	last := demoUsers[len(demoUsers)-1].name
 	fmt.Fprintf(p.out, `
-In a browser: %[1]s/ for anybody's gallery, %[1]s/admin/ for the admin, %[1]s/docs for the API.
+In a browser: %[1]s/ for each user's gallery, %[1]s/admin/ for the admin, %[1]s/docs for the API.
 
-Try (each tier gets other URLs):
+Try (each tier gets different URLs):
   curl -u basic:%[2]s '%[1]s/v1/images?limit=1'
   curl -u %[3]s:%[2]s -F file=@photo.jpg %[1]s/v1/images
   curl -u %[3]s:%[2]s -H 'Content-Type: application/json' -d '{"expires_in": 300}' %[1]s/v1/images/%[4]s/links

@@ -159,11 +159,11 @@ func TestThumbnailWritesOverNothing(t *testing.T) {
 		says string
 		lost []string // files that may change
 	}{
-		"the source as OUT":                    {[]string{"-o", "p.jpg", "p.jpg"}, 1, "p.jpg is a source", nil},
-		"the source as OUT, forced":            {[]string{"--force", "-o", "p.jpg", "p.jpg"}, 1, "p.jpg is a source", nil},
-		"the source by another name":           {[]string{"--force", "-o", "./a/../p.jpg", "p.jpg"}, 1, "is a source", nil},
-		"the source through a symlink":         {[]string{"--force", "-o", "alias.jpg", "p.jpg"}, 1, "is a source", nil},
-		"a source that is another's result":    {[]string{"--force", "p.jpg", "p-200.jpg"}, 1, "p-200.jpg is a source", []string{"p-200-200.jpg"}},
+		"the source as OUT":                    {[]string{"-o", "p.jpg", "p.jpg"}, 1, "p.jpg is one of the sources", nil},
+		"the source as OUT, forced":            {[]string{"--force", "-o", "p.jpg", "p.jpg"}, 1, "p.jpg is one of the sources", nil},
+		"the source by another name":           {[]string{"--force", "-o", "./a/../p.jpg", "p.jpg"}, 1, "is one of the sources", nil},
+		"the source through a symlink":         {[]string{"--force", "-o", "alias.jpg", "p.jpg"}, 1, "is one of the sources", nil},
+		"a source that is another's result":    {[]string{"--force", "p.jpg", "p-200.jpg"}, 1, "p-200.jpg is one of the sources", []string{"p-200-200.jpg"}},
 		"two results of one name, in a folder": {[]string{"-o", "coll", "a/x.jpg", "b/x.png"}, 2, "would both become coll/x-", nil},
 		"two results of one name, beside":      {[]string{"a/x.jpg", "a/x.jpeg"}, 2, "would both become a/x-", nil},
 		"a file that exists":                   {[]string{"-o", "old.jpg", "p.jpg"}, 1, "old.jpg exists", nil},

@@ -69,17 +69,17 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 type cli struct {
 	Serve     serveCmd     `cmd:"" help:"Run the server."`
 	Demo      demoCmd      `cmd:"" help:"Run the server on a fresh temporary folder with one user per tier and sample pictures."`
-	Migrate   migrateCmd   `cmd:"" help:"Bring the database schema up or down, or show where it stands."`
+	Migrate   migrateCmd   `cmd:"" help:"Migrate the database schema up or down, or show its status."`
 	User      userCmd      `cmd:"" help:"Manage users."`
 	Tier      tierCmd      `cmd:"" help:"Manage tiers."`
 	Token     tokenCmd     `cmd:"" help:"Manage API tokens."`
 	Upload    uploadCmd    `cmd:"" help:"Upload pictures to a server."`
 	Thumbnail thumbnailCmd `cmd:"" help:"Make thumbnails of local files, without a server."`
-	Backup    backupCmd    `cmd:"" help:"Copy an installation on SQLite and files, while it serves."`
-	Restore   restoreCmd   `cmd:"" help:"Make an installation from a backup."`
-	Verify    verifyCmd    `cmd:"" help:"Read every original again and compare it with its record."`
-	Explain   explainCmd   `cmd:"" help:"Say why a user may do a thing with an image, or not."`
-	Sweep     sweepCmd     `cmd:"" help:"Remove what no record points at."`
+	Backup    backupCmd    `cmd:"" help:"Back up an installation on SQLite and files while it runs."`
+	Restore   restoreCmd   `cmd:"" help:"Create an installation from a backup."`
+	Verify    verifyCmd    `cmd:"" help:"Check every original against its record."`
+	Explain   explainCmd   `cmd:"" help:"Explain why a user may or may not do something with an image."`
+	Sweep     sweepCmd     `cmd:"" help:"Remove stored data that no record refers to."`
 	Doctor    doctorCmd    `cmd:"" help:"Check the configuration and every backend."`
 	Ready     readyCmd     `cmd:"" help:"Ask a running server whether it is ready."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`

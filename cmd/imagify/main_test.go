@@ -350,15 +350,15 @@ func TestCommands(t *testing.T) {
 
 	code, out, _ := s.run(userPassword+"\n", "user", "create", "anna", "--tier", "Gold", "--password-stdin")
 	assert.Equal(t, 0, code)
-	assert.Equal(t, "made anna\n", out)
-	assert.Contains(t, s.must("user", "create", "ben"), "shown this once")
+	assert.Equal(t, "created anna\n", out)
+	assert.Contains(t, s.must("user", "create", "ben"), "shown only once")
 	var users []struct{ Username string }
 	require.NoError(t, json.Unmarshal([]byte(s.must("user", "list", "--json")), &users))
 	assert.Len(t, users, 2)
 	assert.Contains(t, s.must("user", "list", "--tier", "Gold"), "anna")
 	assert.Contains(t, s.must("user", "set", "anna", "--email", "anna@example.org", "--permission", "thumbnail:33"), "thumbnail:33")
 	assert.Contains(t, s.must("user", "show", "anna"), "anna@example.org")
-	assert.Contains(t, s.must("user", "passwd", "anna"), "shown this once")
+	assert.Contains(t, s.must("user", "passwd", "anna"), "shown only once")
 	token := s.must("token", "create", "--user", "anna", "--name", "laptop", "--expires-in", "720h")
 	assert.Regexp(t, `^imgf_[A-Za-z0-9_-]{32}$`, token)
 	var tokens []struct{ ID, Name string }

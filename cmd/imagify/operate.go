@@ -23,9 +23,9 @@ import (
 )
 
 type migrateCmd struct {
-	Up     migrateUpCmd     `cmd:"" help:"Bring the schema up to date."`
-	Down   migrateDownCmd   `cmd:"" help:"Take back the newest step. Stop every server first."`
-	Status migrateStatusCmd `cmd:"" help:"Show each step and whether it is applied."`
+	Up     migrateUpCmd     `cmd:"" help:"Apply every pending migration."`
+	Down   migrateDownCmd   `cmd:"" help:"Roll back the latest migration. Stop every server first."`
+	Status migrateStatusCmd `cmd:"" help:"List the migrations and whether each is applied."`
 }
 
 type (
@@ -85,12 +85,12 @@ func (c migrateDownCmd) Run(p *program) error {
 			found = true
 		}
 		if !found {
-			fmt.Fprintln(p.out, "no step is applied")
+			fmt.Fprintln(p.out, "no migration is applied")
 			return nil
 		}
 		done, err := db.MigrateDown(p.ctx, target)
 		for _, m := range done {
-			fmt.Fprintf(p.out, "took back %d %s\n", m.Version, m.Name)
+			fmt.Fprintf(p.out, "rolled back %d %s\n", m.Version, m.Name)
 		}
 		return err
 	})
@@ -131,7 +131,7 @@ func (c migrateStatusCmd) Run(p *program) error {
 }
 
 type explainCmd struct {
-	User   string `required:"" help:"Who asks."`
+	User   string `required:"" help:"User name."`
 	Image  string `required:"" help:"The image's id."`
 	Action string `arg:"" help:"thumbnail:HEIGHT, original or link."`
 	JSON   bool   `name:"json" help:"Print JSON."`
@@ -177,7 +177,7 @@ func (c explainCmd) Run(p *program) error {
 type doctorCmd struct{ installation }
 
 func (doctorCmd) Help() string {
-	return "Says for each backend whether it does what imagify needs, and if not, what to do. It\nputs a small object into the store and removes it again."
+	return "Reports for each backend whether it works, and what to do if it does not. Writes a\nsmall object to the storage and removes it again."
 }
 
 // Run checks one thing after the other; a line each.
@@ -228,7 +228,7 @@ func (c doctorCmd) Run(p *program) (err error) {
 func checkSpool(_ context.Context, b *backends.Backends) (string, error) {
 	if parent := filepath.Dir(b.SpoolDir); b.SpoolDir != "" {
 		if _, err := os.Stat(parent); errors.Is(err, fs.ErrNotExist) {
-			return parent + " is made when 'imagify serve' starts", nil // a look makes no folder
+			return parent + " will be created when 'imagify serve' starts", nil // a look makes no folder
 		}
 	}
 	return "can be written, and there is room", app.CheckSpool(b.Config)
@@ -241,7 +241,7 @@ func checkInstallation(ctx context.Context, b *backends.Backends) (string, error
 	case err != nil:
 		return "", err
 	case id.IsZero():
-		return "the database and the storage are new to each other: the first start makes them a pair", nil
+		return "the database and the storage are both new: the first start pairs them", nil
 	}
 	return "the database and the storage belong together (" + id.String() + ")", nil
 }
@@ -252,9 +252,9 @@ func checkKeys(_ context.Context, b *backends.Backends) (string, error) {
 
 func checkRedis(ctx context.Context, b *backends.Backends) (string, error) {
 	if b.State == nil {
-		return "none is set: rate limits are this process's own, and other nodes hear of changes by their poll", nil
+		return "not configured: rate limits are per process, and other nodes learn of changes by polling", nil
 	}
-	return "keeps a key and runs a script", b.State.Doctor(ctx)
+	return "stores a key and runs a script", b.State.Doctor(ctx)
 }
 
 func checkDatabase(ctx context.Context, b *backends.Backends) (string, error) {
@@ -266,11 +266,11 @@ func checkDatabase(ctx context.Context, b *backends.Backends) (string, error) {
 		}
 		for _, m := range all {
 			if m.AppliedAt.IsZero() {
-				return "", errors.New("the schema is not up to date: run 'imagify migrate up', or start the server, which does it")
+				return "", errors.New("the schema is not up to date: run 'imagify migrate up', or start the server, which migrates it")
 			}
 		}
 		if newest := all[len(all)-1]; newest.Newer {
-			good = fmt.Sprintf("answers; the schema (version %d) is a newer program's, which this one can live with", newest.Version)
+			good = fmt.Sprintf("answers; the schema (version %d) was made by a newer program and is compatible with this one", newest.Version)
 		}
 	}
 	feed, err := b.Records.Changes.Since(ctx, "")
@@ -287,9 +287,9 @@ func checkStorage(ctx context.Context, b *backends.Backends) (string, error) {
 	if d, ok := b.Blobs.(interface {
 		Doctor(ctx context.Context) error
 	}); ok {
-		return "keeps, gives back and removes a blob, and shows it to nobody else", d.Doctor(ctx)
+		return "stores, returns and removes a blob, and exposes it to nobody else", d.Doctor(ctx)
 	}
-	return "keeps, gives back and removes a blob", tryBlob(ctx, b.Blobs)
+	return "stores, returns and removes a blob", tryBlob(ctx, b.Blobs)
 }
 
 func tryBlob(ctx context.Context, blobs ports.Blobs) error {
@@ -305,7 +305,7 @@ func tryBlob(ctx context.Context, blobs ports.Blobs) error {
 	got, err := io.ReadAll(b.Body)
 	b.Body.Close()
 	if err != nil || !bytes.Equal(got, want) {
-		return errors.Join(errors.New("reads other bytes than were written"), err)
+		return errors.Join(errors.New("reads back different bytes than were written"), err)
 	}
 	return blobs.Delete(ctx, key)
 }
@@ -317,7 +317,7 @@ func checkResizers(ctx context.Context, b *backends.Backends) (string, error) {
 	}
 	got, err := b.Resizer.Resize(ctx, bytes.NewReader(data), ports.ResizeRequest{Heights: []int{16}})
 	if err == nil && (len(got) != 1 || got[0].Width != 16 || got[0].Height != 16) {
-		err = errors.New("makes thumbnails of a wrong size")
+		err = errors.New("makes thumbnails of the wrong size")
 	}
 	good := "makes a thumbnail (" + b.Resizer.Pipeline() + ")"
 	if there, ok := b.StoredResizer.(ports.Pinger); ok && err == nil {
@@ -327,7 +327,7 @@ func checkResizers(ctx context.Context, b *backends.Backends) (string, error) {
 }
 
 type readyCmd struct {
-	Server string `help:"The server's address; by default the one that this configuration serves on." placeholder:"http://127.0.0.1:8080"`
+	Server string `help:"The server's address. Default: the address that this configuration listens on." placeholder:"http://127.0.0.1:8080"`
 }
 
 func (readyCmd) Help() string {

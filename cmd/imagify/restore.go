@@ -20,16 +20,16 @@ import (
 
 type restoreCmd struct {
 	Src  string `arg:"" name:"src" help:"The backup: a folder, a .tar file, or - for a tar on standard input."`
-	Data string `help:"Folder to make the installation in: a new one, or an empty one." placeholder:"./data" type:"path"`
+	Data string `help:"Folder for the installation: new or empty." placeholder:"./data" type:"path"`
 }
 
 func (restoreCmd) Help() string {
-	return `Makes an installation on SQLite and files, with the same id, users, links, tokens and
+	return `Creates an installation on SQLite and files, with the same id, users, links, tokens and
 images as the one that was backed up. Every file is compared with its SHA-256. Nothing
-is overwritten: where the folder has an installation, or anything else, it stops.
+is overwritten: if the folder holds an installation or anything else, restore stops.
 
-Until all is there and right, no server starts on the folder; a restore that was
-killed is run again. Stop the old server before you start one on the restored folder.
+No server starts on the folder until everything in it has been checked. If a restore is
+interrupted, run it again. Stop the old server before you start one on the restored folder.
 
 Examples:
   imagify restore /mnt/backup/imagify --data /var/lib/imagify
@@ -121,12 +121,12 @@ func (j *restoreJob) begin() error {
 			continue
 		}
 		if _, err := os.Lstat(j.cfg.DatabaseFile()); err == nil {
-			return fmt.Errorf("%s holds an installation already, and restore writes over nothing: name a new folder by --data", dir)
+			return fmt.Errorf("%s holds an installation already, and restore never overwrites anything: choose a new folder with --data", dir)
 		}
-		return fmt.Errorf("%s is not empty (%s), and restore writes over nothing: name a new folder by --data", dir, e.Name())
+		return fmt.Errorf("%s is not empty (%s), and restore never overwrites anything: choose a new folder with --data", dir, e.Name())
 	}
 	if len(names) > 1 {
-		fmt.Fprintln(j.p.err, "a restore into this folder was interrupted: beginning again")
+		fmt.Fprintln(j.p.err, "a restore into this folder was interrupted: starting again")
 		if err := j.clear(); err != nil {
 			return err
 		}
@@ -197,7 +197,7 @@ func (j *restoreJob) fill(r *archive.Reader) (archive.Manifest, error) {
 func (j *restoreJob) copy(path string, size int64, body io.Reader) error {
 	n, err := archive.WriteNew(path, contextReader{j.p, body})
 	if err == nil && n != size {
-		err = fmt.Errorf("%d bytes where %d were announced", n, size)
+		err = fmt.Errorf("%d bytes instead of the announced %d", n, size)
 	}
 	return err
 }

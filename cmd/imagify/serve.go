@@ -22,26 +22,25 @@ import (
 // stopTime is how long what is under way may take after a signal to stop; then it is cut.
 const stopTime = 25 * time.Second
 
-// lullTime is how long connections that were made before a signal to stop may still
+// drainDelay is how long connections that were made before a signal to stop may still
 // bring a request: net/http drops what it reads once its shutdown has begun.
-const lullTime = 250 * time.Millisecond
+const drainDelay = 250 * time.Millisecond
 
 type serveCmd struct {
 	Addr string `help:"Listen address; port 0 picks one." placeholder:"127.0.0.1:8080"`
-	Data string `help:"Folder of the embedded default." placeholder:"./data" type:"path"`
+	Data string `help:"Data folder: SQLite database, pictures, secret key." placeholder:"./data" type:"path"`
 
-	AdoptStorage bool `help:"Make this database and this storage belong together, whatever they were before."`
+	AdoptStorage bool `help:"Pair this database with this storage, whatever each belonged to before."`
 }
 
 func (serveCmd) Help() string {
-	return `With nothing configured: SQLite, files and links under the data folder. The first
-start makes the predefined tiers and an "admin" user, whose generated password it
-prints once (or takes from IMAGIFY_ADMIN_PASSWORD). SIGTERM finishes what is under
-way, then exits 0.
+	return `With nothing configured, everything is in the data folder. The first start creates the
+predefined tiers and an "admin" user; its generated password is printed once (or taken
+from IMAGIFY_ADMIN_PASSWORD). SIGTERM lets requests in progress finish, then exits 0.
 
-The database and the storage carry the same installation id. Where they do not, the
-server does not start; --adopt-storage gives both a new id, once: a database that
-used the storage before is then refused.
+The database and the storage carry the same installation id. If the ids differ, the
+server does not start; --adopt-storage gives both a new id. A database that used the
+storage before is refused from then on.
 
 Example:
   imagify serve --addr 0.0.0.0:8080 --data /var/lib/imagify`
@@ -66,7 +65,7 @@ func (c serveCmd) Run(p *program) error {
 		}
 		generated, err := svc.Bootstrap(p.ctx, cfg.AdminPassword)
 		if err == nil && generated != "" {
-			fmt.Fprintf(p.out, "first start: sign in as admin with password %s (it is shown this once)\n", generated)
+			fmt.Fprintf(p.out, "first start: sign in as admin with password %s (shown only once)\n", generated)
 		}
 		return err
 	})
@@ -90,7 +89,7 @@ func (p *program) serve(cfg settings.Config, log *slog.Logger, prepare func(svc 
 	}
 	defer func() { err = errors.Join(err, svc.Close()) }()
 	if err := app.CheckSpool(b.Config); err != nil {
-		log.Error("uploads are refused until this is mended", "error", err)
+		log.Error("uploads are refused until this is fixed", "error", err)
 	}
 	api, err := ginapi.New(svc, ginapi.Options{
 		PublicURL: cfg.PublicURL, TrustedProxies: cfg.TrustedProxies, CDNMaxAge: cfg.CDNMaxAge, Logger: log, Version: version,
@@ -129,14 +128,14 @@ func (p *program) serve(cfg settings.Config, log *slog.Logger, prepare func(svc 
 		return err
 	case <-p.ctx.Done():
 	}
-	log.Info("stopping: finishing what is under way")
+	log.Info("stopping: finishing the requests in progress")
 	stopping.Store(true)
 	l.Close()
-	time.Sleep(lullTime)
+	time.Sleep(drainDelay)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), stopTime)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
-		log.Warn("some requests took too long and are cut", "error", err)
+		log.Warn("some requests took too long and were cut off", "error", err)
 		_ = server.Close()
 	}
 	if err := <-failed; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {

@@ -22,7 +22,7 @@ func (s *span) UnmarshalText(text []byte) error {
 const day = 24 * time.Hour
 
 func parseSpan(text string) (time.Duration, error) {
-	bad := fmt.Errorf("%q is not a length of time: write it like 90m, 12h or 3d", text)
+	bad := fmt.Errorf("%q is not a duration: write it like 90m, 12h or 3d", text)
 	days, rest, found := strings.Cut(text, "d")
 	if !found {
 		days, rest = "0", text
@@ -40,7 +40,7 @@ func parseSpan(text string) (time.Duration, error) {
 	case err != nil:
 		return 0, bad
 	case d < 0:
-		return 0, errors.New("a length of time must not be negative")
+		return 0, errors.New("a duration must not be negative")
 	case total+d < total:
 		return 0, bad
 	}

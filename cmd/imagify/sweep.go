@@ -16,21 +16,21 @@ import (
 
 type sweepCmd struct {
 	DryRun     bool     `help:"Count, and change nothing."`
-	MinAge     span     `help:"Leave younger leftovers alone." default:"15m"`
-	AllowMany  bool     `help:"Go on where more than 1 % and more than 100 blobs have no record."`
-	ListTrash  bool     `help:"Show what is in the trash, and until when."`
-	Restore    []string `help:"Put these keys of the trash back, those that begin with a key that ends in a slash, or all." placeholder:"KEY" sep:","`
-	EmptyTrash bool     `help:"Remove for good what is in the trash; what a record asks for is put back."`
-	Yes        bool     `help:"Do not ask before the trash is emptied."`
+	MinAge     span     `help:"Ignore leftovers younger than this." default:"15m"`
+	AllowMany  bool     `help:"Continue even if more than 1 % and more than 100 blobs have no record."`
+	ListTrash  bool     `help:"List what is in the trash, and until when."`
+	Restore    []string `help:"Restore these keys from the trash; a key that ends in / restores everything under it, 'all' everything." placeholder:"KEY" sep:","`
+	EmptyTrash bool     `help:"Permanently delete what is in the trash; what a record needs is restored."`
+	Yes        bool     `help:"Do not ask for confirmation."`
 	JSON       bool     `name:"json" help:"Print JSON."`
 	installation
 }
 
 func (sweepCmd) Help() string {
-	return `Moves blobs that no record points at to a trash in the same store, where they stay
-for IMAGIFY_TRASH_DAYS; finishes deletions; removes records past their time. An
-original that a record asks for comes back from the trash by itself. It stops where
-the database and the storage do not belong together, or where it would take more than
+	return `Moves blobs that no record refers to into a trash in the same store, where they stay
+for IMAGIFY_TRASH_DAYS; finishes interrupted deletions; removes expired records. An
+original that a record needs is restored from the trash automatically. The sweep stops
+if the database and the storage do not belong together, or if it would move more than
 1 % of the blobs and more than 100.
 
 Examples:
@@ -47,7 +47,7 @@ func (c sweepCmd) Run(p *program) error {
 		}
 	}
 	if modes > 1 {
-		return usagef("--list-trash, --restore and --empty-trash each stand alone")
+		return usagef("--list-trash, --restore and --empty-trash cannot be combined with each other or other flags")
 	}
 	return c.service(p, func(svc *app.Service) error {
 		switch {
@@ -104,7 +104,7 @@ func (c sweepCmd) restore(p *program, svc *app.Service) error {
 	if c.JSON {
 		return printJSON(p.out, map[string]any{"restored": n})
 	}
-	_, err = fmt.Fprintf(p.out, "put back %d blobs\n", n)
+	_, err = fmt.Fprintf(p.out, "restored %d blobs\n", n)
 	return err
 }
 
@@ -114,7 +114,7 @@ func (c sweepCmd) empty(p *program, svc *app.Service) error {
 		return err
 	}
 	if n > 0 && !c.Yes {
-		if err := p.confirm(fmt.Sprintf("Remove %d blobs (%d bytes) for good", n, bytes)); err != nil {
+		if err := p.confirm(fmt.Sprintf("Permanently delete %d blobs (%d bytes)", n, bytes)); err != nil {
 			return err
 		}
 	}
@@ -129,7 +129,7 @@ func (c sweepCmd) empty(p *program, svc *app.Service) error {
 		_, err = fmt.Fprintln(p.out, busy)
 		return err
 	}
-	_, err = fmt.Fprintf(p.out, "removed %d blobs for good, put back %d that a record asks for\n", r.Purged, r.Restored)
+	_, err = fmt.Fprintf(p.out, "permanently deleted %d blobs, restored %d that a record needs\n", r.Purged, r.Restored)
 	return err
 }
 
@@ -137,7 +137,7 @@ func (c sweepCmd) empty(p *program, svc *app.Service) error {
 func (p *program) confirm(what string) error {
 	in, ok := p.in.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return usagef("%s? There is no terminal to ask on: give --yes", what)
+		return usagef("%s? There is no terminal to ask on: confirm with --yes", what)
 	}
 	fmt.Fprintf(p.err, "%s? [y/N] ", what)
 	answer, _ := bufio.NewReader(in).ReadString('\n') // an end without an answer is a no
@@ -168,13 +168,13 @@ func (c sweepCmd) sweep(p *program, svc *app.Service) error {
 		fmt.Fprintln(p.out, busy)
 		return nil
 	}
-	removed, moved, back := "removed", "moved to the trash", "put back"
+	removed, moved, back := "removed", "moved to the trash", "restored"
 	if c.DryRun {
-		removed, moved, back = "would remove", "would move to the trash", "would put back"
+		removed, moved, back = "would remove", "would move to the trash", "would restore"
 	}
 	fmt.Fprintf(p.out, "%s: %d images, %d users, %d partial writes, %d old links, %d sessions; %d images checked\n",
 		removed, r.Images, r.Users, r.Partial, r.Links, r.Sessions, r.ImagesChecked)
-	fmt.Fprintf(p.out, "%s: %d blobs without a record, %d images without an owner; %s %d, %s for good %d\n",
+	fmt.Fprintf(p.out, "%s: %d blobs without a record, %d images without an owner; %s %d; %s permanently %d\n",
 		moved, r.Blobs, r.Ownerless, back, r.Restored, removed, r.Purged)
 	fmt.Fprintf(p.out, "in the trash: %d blobs, %d bytes\n", r.TrashBlobs, r.TrashBytes)
 	if r.Foreign > 0 {
@@ -184,7 +184,7 @@ func (c sweepCmd) sweep(p *program, svc *app.Service) error {
 	case err != nil:
 		return err
 	case r.Refused > 0:
-		return fmt.Errorf("a sweep would stop: %d are more than 1 %% and more than 100; if this database is the right one and up to date, go on with --allow-many", r.Refused)
+		return fmt.Errorf("a sweep would stop: %d blobs without a record are more than 1 %% and more than 100; if this database is the right one and up to date, continue with --allow-many", r.Refused)
 	case r.Missing > 0:
 		return fmt.Errorf("%d images have lost their original: restore the store from a backup", r.Missing)
 	}

@@ -20,13 +20,13 @@ import (
 
 type thumbnailCmd struct {
 	Height []string `help:"Height in pixels, 1 to 4320; repeatable or comma-separated." default:"200"`
-	Out    string   `short:"o" help:"A file for one result, else a folder; - for standard output. Without it: beside the original." placeholder:"OUT"`
-	Force  bool     `help:"Write over files that exist. Sources and other results of the same run are never written over."`
+	Out    string   `short:"o" help:"A file for one result, otherwise a folder; - for standard output. Default: next to the original." placeholder:"OUT"`
+	Force  bool     `help:"Overwrite existing files. Sources and other results of the same run are never overwritten."`
 	Files  []string `arg:"" name:"file" help:"Pictures; - for standard input."`
 }
 
 func (thumbnailCmd) Help() string {
-	return "The format is JPEG, or PNG for pictures with alpha; nothing is enlarged. Results in a folder are named cat-200.jpg.\nOUT is a folder where it ends in / or exists as one, or where there are several results.\n\nExamples:\n  imagify thumbnail --height 200,400 -o thumbs/ *.jpg\n  imagify thumbnail -o - - < cat.jpg > small.jpg"
+	return "The format is JPEG, or PNG for pictures with alpha; nothing is enlarged. Results in a folder are named cat-200.jpg.\nOUT is a folder if it ends in /, if it exists as one, or if there are several results.\n\nExamples:\n  imagify thumbnail --height 200,400 -o thumbs/ *.jpg\n  imagify thumbnail -o - - < cat.jpg > small.jpg"
 }
 
 func (c thumbnailCmd) Run(p *program) error {
@@ -43,7 +43,7 @@ func (c thumbnailCmd) Run(p *program) error {
 	files := distinct(c.Files)
 	results := len(heights) * len(files)
 	if c.Out == "-" && results > 1 {
-		return usagef("-o -: standard output takes one result, there are %d", results)
+		return usagef("-o -: standard output takes one result, but there are %d", results)
 	}
 	out, err := c.output(files, results > 1)
 	if err != nil {
@@ -114,14 +114,14 @@ func (c thumbnailCmd) output(files []string, many bool) (output, error) {
 		isFolder := err == nil && info.IsDir()
 		if many || isFolder || os.IsPathSeparator(c.Out[len(c.Out)-1]) {
 			if err == nil && !isFolder {
-				return o, usagef("-o %s: several results need a folder, this is a file", c.Out)
+				return o, usagef("-o %s: several results need a folder, but this is a file", c.Out)
 			}
 			if err := os.MkdirAll(c.Out, 0o755); err != nil {
-				return o, fmt.Errorf("-o %s: the folder cannot be made: %w", c.Out, fileError(err))
+				return o, fmt.Errorf("-o %s: cannot create the folder: %w", c.Out, fileError(err))
 			}
 			o.folder = c.Out
 		} else if _, err := os.Stat(filepath.Dir(c.Out)); err != nil {
-			return o, usagef("-o %s: the folder %s does not exist: make it, or end the name in / to have one made", c.Out, filepath.Dir(c.Out))
+			return o, usagef("-o %s: the folder %s does not exist: create it, or end the name in / to have it created", c.Out, filepath.Dir(c.Out))
 		}
 	}
 	names := map[string]string{}
@@ -154,12 +154,12 @@ func (o output) name(file, suffix string) string {
 func (o output) write(name string, data []byte) error {
 	if info, err := os.Stat(name); err == nil {
 		if slices.ContainsFunc(o.sources, func(source os.FileInfo) bool { return os.SameFile(source, info) }) {
-			return fmt.Errorf("%s is a source of this run and is not written over: choose another -o", name)
+			return fmt.Errorf("%s is one of the sources and is never overwritten: choose another -o", name)
 		}
 	}
 	err := writeFile(name, data, o.force)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists: remove it, choose another -o, or write over it with --force", name)
+		return fmt.Errorf("%s exists: remove it, choose another -o, or overwrite it with --force", name)
 	}
 	return err
 }
@@ -197,7 +197,7 @@ func resizeFile(ctx context.Context, r ports.Resizer, stdin io.Reader, file stri
 	defer f.Close()
 	thumbs, err := r.Resize(ctx, f, ports.ResizeRequest{Heights: heights})
 	if err == nil && len(thumbs) != len(heights) {
-		err = errors.New("the resizer gave another number of thumbnails")
+		err = errors.New("the resizer returned the wrong number of thumbnails")
 	}
 	return thumbs, err
 }

@@ -25,13 +25,13 @@ import (
 type uploadCmd struct {
 	Server   string   `help:"The server's address." default:"http://127.0.0.1:8080" env:"IMAGIFY_SERVER"`
 	Token    string   `help:"An API token; better given as IMAGIFY_TOKEN." env:"IMAGIFY_TOKEN"`
-	Parallel int      `short:"j" help:"How many files at once." default:"4"`
+	Parallel int      `short:"j" help:"Number of files to upload at once." default:"4"`
 	JSON     bool     `name:"json" help:"Print one JSON object per file."`
 	Files    []string `arg:"" name:"file" help:"Pictures to upload."`
 }
 
 func (uploadCmd) Help() string {
-	return "Each file is safe to repeat: a lost answer leads to one image.\n\nExample:\n  IMAGIFY_TOKEN=imgf_… imagify upload --server https://img.example.org holiday/*.jpg"
+	return "If the response to an upload is lost, the file is sent again and still makes one image.\n\nExample:\n  IMAGIFY_TOKEN=imgf_… imagify upload --server https://img.example.org holiday/*.jpg"
 }
 
 // uploaded is what became of one file.
@@ -50,7 +50,7 @@ func (c uploadCmd) Run(p *program) error {
 		return usagef("--server %s: write it like https://img.example.org", c.Server)
 	}
 	if c.Token == "" {
-		return usagef("a token is needed: --token, or IMAGIFY_TOKEN in the environment ('imagify token create' makes one)")
+		return usagef("a token is needed: set --token or IMAGIFY_TOKEN ('imagify token create' creates one)")
 	}
 	if c.Parallel < 1 || c.Parallel > 64 {
 		return usagef("--parallel must be from 1 to 64")

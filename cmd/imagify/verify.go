@@ -10,18 +10,18 @@ import (
 
 type verifyCmd struct {
 	User        string `help:"Verify only this user's images." placeholder:"NAME"`
-	RepairUsage bool   `help:"Correct recorded usages that do not match the user's images."`
-	Rate        int    `help:"MiB of originals to read in a second, at most; 0: no bound." default:"64"`
-	Before      string `help:"Resume an interrupted run: the image id that it printed." placeholder:"ID"`
+	RepairUsage bool   `help:"Correct recorded usage that does not match the user's images."`
+	Rate        int    `help:"Maximum read rate, in MiB of originals per second; 0: no limit." default:"64"`
+	Before      string `help:"Resume an interrupted run from the image id that it printed." placeholder:"ID"`
 	JSON        bool   `name:"json" help:"Print JSON."`
 	installation
 }
 
 func (verifyCmd) Help() string {
 	return `Reads every original again and compares its size and SHA-256 with the record; looks for
-images without their original, for blobs without a record, and for usages that do not
-match the user's images. Prints a line for each and exits 1 if there is any. It changes
-nothing, except usages with --repair-usage, and works beside a running server.
+images without their original, for blobs without a record, and for recorded usage that
+does not match the user's images. Prints a line for each problem, and exits 1 if there
+is one. Changes nothing but, with --repair-usage, recorded usage. A server may be running.
 
 Examples:
   imagify verify
@@ -74,17 +74,17 @@ func (c verifyCmd) Run(p *program) error {
 		})
 		if err != nil {
 			if !r.Last.IsZero() {
-				err = fmt.Errorf("%w; go on with 'imagify verify --before %s'", err, r.Last)
+				err = fmt.Errorf("%w; continue with 'imagify verify --before %s'", err, r.Last)
 			}
 			return err
 		}
 		if c.JSON {
 			err = printJSON(p.out, map[string]any{"images": r.Images, "bytes": r.Bytes, "found": r.Found, "findings": findings})
 		} else {
-			_, err = fmt.Fprintf(p.out, "%d originals read (%s), %d things wrong\n", r.Images, bytesText(r.Bytes), r.Found)
+			_, err = fmt.Fprintf(p.out, "%d originals read (%s), %d problems found\n", r.Images, bytesText(r.Bytes), r.Found)
 		}
 		if err == nil && r.Found > 0 {
-			err = errors.New("the installation is not as its records say (see above)")
+			err = errors.New("the installation does not match its records (see above)")
 		}
 		return err
 	})

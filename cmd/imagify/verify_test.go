@@ -62,13 +62,13 @@ func TestVerify(t *testing.T) {
 
 	code, out, errs := s.run("", "verify")
 	assert.Equal(t, 1, code)
-	assert.Contains(t, errs, "not as its records say")
+	assert.Contains(t, errs, "does not match its records")
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	require.Len(t, lines, 8, out)
 	for _, says := range []string{
 		"damaged  image " + ids[0], "damaged  image " + ids[1], "missing  image " + ids[2], "missing  image " + ids[3],
 		"SHA-256", "has 10 bytes where", "is not in the storage", "is in the trash", "orphan   image ", "usage    user ",
-		"9 images of", "6 originals read", "7 things wrong",
+		"9 images of", "6 originals read", "7 problems found",
 	} {
 		assert.Contains(t, out, says)
 	}

@@ -96,7 +96,6 @@ func (h *Handlers) getGallery(q *request.Request) error { return h.galleryPage(q
 // postGallery takes one picture from the form of a browser that runs no script.
 func (h *Handlers) postGallery(q *request.Request) error {
 	if _, err := q.Upload(); err != nil {
-		q.AbandonBody()
 		return h.refused(q, err, func(status int, words string) error { return h.galleryPage(q, status, words) })
 	}
 	return q.Redirect("/")

@@ -74,7 +74,7 @@ func NewFolder(dir, installation string, update bool) (_ *Writer, err error) {
 		case owner != installation:
 			return nil, fmt.Errorf("%s is the backup of another installation (%s): name a new folder", dir, owner)
 		case !update && !whole:
-			return nil, fmt.Errorf("%s holds a backup that was interrupted: go on with --update, or name a new folder", dir)
+			return nil, fmt.Errorf("%s holds a backup that was interrupted: continue with --update, or name a new folder", dir)
 		case !update:
 			return nil, fmt.Errorf("%s holds a backup already: bring it up to date with --update, or name a new folder", dir)
 		}

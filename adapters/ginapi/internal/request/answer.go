@@ -31,6 +31,7 @@ func (q *Request) Set(name, value string) { q.w.Header().Set(name, value) }
 
 // writeHeader begins the answer. gin must know of it, or it would begin another.
 func (q *Request) writeHeader(status int) {
+	q.abandonBody()
 	q.status = status
 	q.gin.Writer.WriteHeader(status)
 	q.gin.Writer.WriteHeaderNow()
@@ -147,6 +148,7 @@ func encode(b []byte, v any) ([]byte, error) {
 // Serve lets another handler write the answer, once, within the time for one write.
 func (q *Request) Serve(h http.Handler) error {
 	q.writeDeadline()
+	q.abandonBody()
 	h.ServeHTTP(q.gin.Writer, q.HTTP)
 	q.gin.Writer.WriteHeaderNow()
 	q.status, q.sent = q.gin.Writer.Status(), int64(max(q.gin.Writer.Size(), 0))

@@ -99,11 +99,11 @@ func (q *Request) bodyLeft() bool {
 	return !q.bodyEnded && (q.HTTP.ContentLength < 0 || q.HTTP.ContentLength > worthDraining)
 }
 
-// AbandonBody prepares for an answer before the request's body was read to its end. Of a short
+// abandonBody prepares for an answer, of any kind, before the request's body was read to its end. Of a short
 // rest net/http reads on by itself. A long one is read on and dropped after the answer, by drainBody:
 // most clients look at the answer only when they have sent everything, and a connection that is
 // closed with bytes under way takes the answer with it.
-func (q *Request) AbandonBody() {
+func (q *Request) abandonBody() {
 	if q.bodyEnded || q.HTTP.ContentLength == 0 {
 		return
 	}

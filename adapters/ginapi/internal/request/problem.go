@@ -107,7 +107,6 @@ func (q *Request) answerProblem(e *domain.Error, status int) {
 		q.Set("Ratelimit-Remaining", "0")
 		q.Set("Ratelimit-Reset", seconds(max(e.RetryAfter, retryRateLimited)))
 	}
-	q.AbandonBody()
 	if q.wantsErrorPage() && q.server.ErrorPage(q, p) == nil {
 		return
 	}

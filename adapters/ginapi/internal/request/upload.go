@@ -219,6 +219,9 @@ func (f *formFile) finish() error {
 	defer f.free()
 	for {
 		p, err := f.next()
+		if err == io.EOF { //nolint:errorlint // as next returns it
+			return f.epilogue()
+		}
 		if err != nil {
 			return err
 		}
@@ -226,4 +229,14 @@ func (f *formFile) finish() error {
 			return domain.InvalidField("file", "format", "is there more than once: upload one file at a time")
 		}
 	}
+}
+
+// epilogue reads what follows the form and means nothing (RFC 2046, section 5.1.1), so that the body
+// is at its end and the connection can be used again. What is longer than may come beside a file is
+// dropped after the answer.
+func (f *formFile) epilogue() error {
+	if _, err := io.Copy(io.Discard, f.wire); err != nil && f.wire.left != 0 {
+		return err
+	}
+	return io.EOF
 }
