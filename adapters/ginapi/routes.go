@@ -12,7 +12,7 @@ func (s *Server) table() []request.Route {
 	const get, post, patch, del = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
 	return []request.Route{
 		{Method: post, Path: "/v1/images", Access: request.SignedIn, Long: true, Handle: postImage, Doc: request.Operation{
-			Tag: "images", Summary: "Upload an image", Description: "The file comes as the multipart field `file`, or as the body with an image/* content type. What it is, is decided by its content.",
+			Tag: "images", Summary: "Upload an image", Description: "The file comes as the multipart field `file`, or as the body with an image/* content type. Its format is decided by its content.",
 			Params: []string{"Idempotency-Key"}, Body: request.Upload, Status: 201, Answer: response.Image{}, Location: true,
 			Errors: []int{400, 401, 403, 408, 409, 410, 413, 415, 422},
 		}},
@@ -35,11 +35,11 @@ func (s *Server) table() []request.Route {
 			Params: []string{"expires", "owner", "signature", "Range", "If-None-Match"}, Status: 200, Answer: request.Bytes, Errors: []int{401, 403, 404, 416},
 		}},
 		{Method: get, Path: "/v1/images/{id}/access", Access: request.SignedIn, Handle: getAccess, Doc: request.Operation{
-			Tag: "images", Summary: "Who may do what with an image, and why", Params: []string{"whatIfTier", "whatIfUser"},
+			Tag: "images", Summary: "What a user may do with an image, and why", Params: []string{"whatIfTier", "whatIfUser"},
 			Status: 200, Answer: response.Access{}, Errors: []int{400, 401, 403, 404},
 		}},
 		{Method: post, Path: "/v1/images/{id}/links", Access: request.SignedIn, Handle: postLink, Doc: request.Operation{
-			Tag: "links", Summary: "Make an expiring link", Description: "The `url` is shown this once.", Body: request.NewLink{},
+			Tag: "links", Summary: "Create an expiring link", Description: "The `url` is shown only once.", Body: request.NewLink{},
 			Status: 201, Answer: response.Link{}, Location: true, Errors: []int{400, 401, 403, 404, 408, 413},
 		}},
 		{Method: get, Path: "/v1/images/{id}/links", Access: request.SignedIn, Handle: getLinks, Doc: request.Operation{
@@ -53,10 +53,10 @@ func (s *Server) table() []request.Route {
 			Params: []string{"Range", "If-None-Match"}, Status: 200, Answer: request.Bytes, Errors: []int{404, 410, 416},
 		}},
 		{Method: get, Path: "/v1/me", Access: request.SignedIn, Handle: getMe, Doc: request.Operation{
-			Tag: "account", Summary: "Who you are, and what you may", Status: 200, Answer: response.Me{}, Errors: []int{401},
+			Tag: "account", Summary: "The caller: permissions, limits and usage", Status: 200, Answer: response.Me{}, Errors: []int{401},
 		}},
 		{Method: post, Path: "/v1/tokens", Access: request.SignedIn, Handle: postToken, Doc: request.Operation{
-			Tag: "account", Summary: "Make an API token", Description: "The secret is shown this once.", Body: request.NewToken{},
+			Tag: "account", Summary: "Create an API token", Description: "The secret is shown only once.", Body: request.NewToken{},
 			Status: 201, Answer: response.Token{}, Location: true, Errors: []int{400, 401, 403, 408, 413},
 		}},
 		{Method: get, Path: "/v1/tokens", Access: request.SignedIn, Handle: getTokens, Doc: request.Operation{
@@ -69,30 +69,30 @@ func (s *Server) table() []request.Route {
 			Tag: "admin", Summary: "All tiers", Status: 200, Answer: response.List[response.Tier]{}, Errors: []int{401, 403},
 		}},
 		{Method: post, Path: "/v1/admin/tiers", Access: request.Admins, Handle: postTier, Doc: request.Operation{
-			Tag: "admin", Summary: "Make a tier", Body: request.NewTier{}, Status: 201, Answer: response.Tier{}, Location: true, Errors: []int{400, 401, 403, 408, 409, 413},
+			Tag: "admin", Summary: "Create a tier", Body: request.NewTier{}, Status: 201, Answer: response.Tier{}, Location: true, Errors: []int{400, 401, 403, 408, 409, 413},
 		}},
 		{Method: get, Path: "/v1/admin/tiers/{name}", Access: request.Admins, Handle: getTier, Doc: request.Operation{
 			Tag: "admin", Summary: "One tier", Status: 200, Answer: response.Tier{}, Errors: []int{401, 403, 404},
 		}},
 		{Method: patch, Path: "/v1/admin/tiers/{name}", Access: request.Admins, Handle: patchTier, Doc: request.Operation{
-			Tag: "admin", Summary: "Change a tier for all its members, at once", Description: "Fields that are left out stay as they are.", Body: request.TierChange{},
+			Tag: "admin", Summary: "Change a tier for all its members, at once", Description: "Omitted fields stay as they are.", Body: request.TierChange{},
 			Status: 200, Answer: response.Tier{}, Errors: []int{400, 401, 403, 404, 408, 413},
 		}},
 		{Method: del, Path: "/v1/admin/tiers/{name}", Access: request.Admins, Handle: deleteTier, Doc: request.Operation{
-			Tag: "admin", Summary: "Delete a tier", Description: "Its members lose what it gave them. A predefined tier cannot be deleted.", Status: 204, Errors: []int{401, 403, 404, 409},
+			Tag: "admin", Summary: "Delete a tier", Description: "Its members lose its permissions. A predefined tier cannot be deleted.", Status: 204, Errors: []int{401, 403, 404, 409},
 		}},
 		{Method: get, Path: "/v1/admin/users", Access: request.Admins, Handle: getUsers, Doc: request.Operation{
 			Tag: "admin", Summary: "Users, newest first", Params: []string{"tier", "limit", "cursor"}, Status: 200, Answer: response.List[response.User]{}, Errors: []int{400, 401, 403},
 		}},
 		{Method: post, Path: "/v1/admin/users", Access: request.Admins, Handle: postUser, Doc: request.Operation{
-			Tag: "admin", Summary: "Make an account", Description: "Without a password nobody can sign in until one is set.", Body: request.NewUser{},
+			Tag: "admin", Summary: "Create a user", Description: "Without a password the user cannot sign in until one is set.", Body: request.NewUser{},
 			Status: 201, Answer: response.User{}, Location: true, Errors: []int{400, 401, 403, 408, 409, 413},
 		}},
 		{Method: get, Path: "/v1/admin/users/{username}", Access: request.Admins, Handle: getUser, Doc: request.Operation{
 			Tag: "admin", Summary: "One user", Status: 200, Answer: response.User{}, Errors: []int{401, 403, 404},
 		}},
 		{Method: patch, Path: "/v1/admin/users/{username}", Access: request.Admins, Handle: patchUser, Doc: request.Operation{
-			Tag: "admin", Summary: "Change a user, at once", Description: "Fields that are left out stay as they are.", Body: request.UserChange{},
+			Tag: "admin", Summary: "Change a user, at once", Description: "Omitted fields stay as they are.", Body: request.UserChange{},
 			Status: 200, Answer: response.User{}, Errors: []int{400, 401, 403, 404, 408, 409, 413},
 		}},
 		{Method: del, Path: "/v1/admin/users/{username}", Access: request.Admins, Handle: deleteUser, Doc: request.Operation{

@@ -30,7 +30,7 @@ type methodForm struct {
 	Fields                             []formField
 }
 
-type browseData struct {
+type browsableData struct {
 	Path, JSON, Description string
 	Status                  int
 	StatusText              string
@@ -43,7 +43,7 @@ type browseData struct {
 
 // Browsable answers with a page around a JSON body and the headers that are set by now.
 func (h *Handlers) Browsable(q *request.Request, status int, body []byte, contentType string) error {
-	d := browseData{
+	d := browsableData{
 		Path: q.HTTP.URL.RequestURI(), Description: q.Route.Doc.Description, Status: status, StatusText: http.StatusText(status),
 		JSON: h.asJSON(q), Headers: h.shownHeaders(q, contentType), Body: h.pieces(q, body), Crumbs: h.crumbs(q), Elsewhere: h.elsewhere(q), Forms: h.forms(q, body),
 	}
@@ -51,7 +51,7 @@ func (h *Handlers) Browsable(q *request.Request, status int, body []byte, conten
 	if title == "" {
 		title = "API"
 	}
-	return h.html(q, status, "browse", h.newPage(q, title, "api", d))
+	return h.html(q, status, "browsable", h.newPage(q, title, "api", d))
 }
 
 func (h *Handlers) asJSON(q *request.Request) string {

@@ -230,4 +230,4 @@ func disposition(c *app.Content) string {
 }
 
 // errPrecondition is the one problem whose status, 412, no code has.
-var errPrecondition = domain.Errorf(domain.Invalid, "the file is not what If-Match or If-Unmodified-Since asks for")
+var errPrecondition = domain.Errorf(domain.Invalid, "the file does not match If-Match or If-Unmodified-Since")

@@ -25,7 +25,7 @@ func ReadLink(o *strictjson.Object) (app.LinkInput, error) {
 	o.Fill(&body)
 	if body.MaxViews != nil {
 		if in.MaxViews = *body.MaxViews; in.MaxViews < 1 {
-			o.Wrong("max_views", "range", "must be at least 1; leave it out for no bound")
+			o.Wrong("max_views", "range", "must be at least 1; omit it for no limit")
 		}
 	}
 	if body.Variant != nil {
@@ -54,7 +54,7 @@ func ReadToken(o *strictjson.Object) (name string, life time.Duration, err error
 	o.Fill(&body)
 	if s := body.ExpiresIn; s != nil {
 		if *s < 1 || *s > maxTokenSeconds {
-			o.Wrong("expires_in", "range", "must be a positive number of seconds; leave it out for a token that does not expire")
+			o.Wrong("expires_in", "range", "must be a positive number of seconds; omit it for a token that does not expire")
 		}
 		life = time.Duration(*s) * time.Second
 	}

@@ -73,7 +73,7 @@ func splitObject(b []byte, prefix string, left *int) (*Object, error) {
 			return nil, tooManyFields()
 		}
 		if _, twice := o.fields[name]; twice {
-			o.Wrong(name, "format", "is there more than once")
+			o.Wrong(name, "format", "is a duplicate")
 			continue
 		}
 		o.fields[name] = value

@@ -52,9 +52,11 @@ func TestFill(t *testing.T) {
 	assert.Equal(t, []string{"y"}, *all.Texts)
 	assert.Nil(t, all.Integers["x"])
 	assert.Equal(t, int64(3), *all.Integers["z"])
-	assert.Panics(t, func() { o.Fill(&struct {
-		X chan int `json:"x,omitempty"`
-	}{}) })
+	assert.Panics(t, func() {
+		o.Fill(&struct {
+			X chan int `json:"x,omitempty"`
+		}{})
+	})
 }
 
 func TestParseObject(t *testing.T) {
@@ -70,8 +72,8 @@ func TestParseObject(t *testing.T) {
 		`{"i":1} x`:                 "not valid JSON",
 		"{\"s\":\"\xff\"}":          "not UTF-8",
 		"\ufeff{}":                  "not valid JSON",
-		`{"i":1,"i":1}`:             "i: is there more than once",
-		`{"i":1,"\u0069":1}`:        "i: is there more than once",
+		`{"i":1,"i":1}`:             "i: is a duplicate",
+		`{"i":1,"\u0069":1}`:        "i: is a duplicate",
 		`{"I":1}`:                   "I: is not a field",
 		`{"i":"1"}`:                 "i: must be a whole number",
 		`{"i":null}`:                "i: must be a whole number",
@@ -89,7 +91,7 @@ func TestParseObject(t *testing.T) {
 		`{"a":["x",null]}`:          "a[1]: must be a string",
 		`{"n":[]}`:                  "n: must be an object",
 		`{"n":null}`:                "n: must be an object",
-		`{"n":{"x":1,"x":2}}`:       "n.x: is there more than once",
+		`{"n":{"x":1,"x":2}}`:       "n.x: is a duplicate",
 		`{"n":{"x":1.5}}`:           "n.x: must be a whole number",
 		`{"i":1,"s":"x","b":false,"a":[],"n":{"x":null,"y":3}}`: "",
 		`{}`: "",
