@@ -188,8 +188,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.Se
 
 // NewHTTPServer returns a server for the handler with bounds on what a silent or
 // talkative client may cost. It sets no deadline for bodies: a Server sets its
-// own for each request.
-func NewHTTPServer(h http.Handler, logger *slog.Logger) *http.Server {
+// own for each request. One public client address may have 256 connections open, the
+// proxies (Options.TrustedProxies) any number: behind them are many clients.
+func NewHTTPServer(h http.Handler, logger *slog.Logger, proxies ...netip.Prefix) *http.Server {
 	if logger == nil {
 		logger = slog.Default()
 	}
@@ -200,6 +201,7 @@ func NewHTTPServer(h http.Handler, logger *slog.Logger) *http.Server {
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 		ConnContext:       boundSendBuffer,
+		ConnState:         newConnections(proxies).state,
 	}
 }
 

@@ -43,8 +43,10 @@ func newSchema(pool *sql.DB) (*bunrepo.Schema, error) {
 // one that died they go on within migrationLease. Nodes may run meanwhile.
 func (db *DB) MigrateUp(ctx context.Context) (done []Migration, err error) {
 	err = db.migrating(ctx, func(ctx context.Context) error {
-		done, err = db.schema.Up(ctx)
-		return err
+		if done, err = db.schema.Up(ctx); err != nil {
+			return err
+		}
+		return bunrepo.MendFeed(ctx, db.records)
 	})
 	return done, err
 }

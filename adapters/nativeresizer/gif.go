@@ -34,7 +34,9 @@ func (f *gifFile) header() header {
 	}
 }
 
-func (f *gifFile) shrink(most float64) int { return int(min(max(most, 1), gif.MaxFactor)) }
+func (f *gifFile) shrink(ratio, margin float64) int {
+	return int(min(max(ratio/margin, 1), gif.MaxFactor))
+}
 
 func (f *gifFile) memory(shrinks ...int) (bytes int64) {
 	for _, k := range shrinks {

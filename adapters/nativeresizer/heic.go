@@ -92,7 +92,7 @@ func (f *heicFile) header() header {
 // inPixels reports whether the picture is decoded to pixels: there is alpha, by which colours have to be weighed.
 func (f *heicFile) inPixels() bool { return f.h.Alpha || f.h.Overlay }
 
-func (f *heicFile) shrink(most float64) int { return f.h.Largest(most) }
+func (f *heicFile) shrink(ratio, margin float64) int { return f.h.Largest(ratio / margin) }
 
 func (f *heicFile) memory(shrinks ...int) int64 {
 	m := heif.MemoryNeeded(f.h, f.workers, shrinks...) + int64(4*len(f.h.ICC))

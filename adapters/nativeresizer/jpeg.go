@@ -20,7 +20,7 @@ type jpegFile struct {
 }
 
 func openJPEG(ctx context.Context, src io.Reader, budget *work.Budget) (file, error) {
-	d := jpeg.NewDecoder(src, jpeg.Options{MaxICC: icc.MaxProfile, Work: budget})
+	d := jpeg.NewDecoder(src, jpeg.Options{MaxICC: icc.MaxProfile, Work: budget, Subsample: true})
 	h, err := d.Header(ctx)
 	if err != nil {
 		d.Close()
@@ -63,13 +63,21 @@ func (f *jpegFile) header() header {
 		format: domain.JPEG, width: f.h.Width, height: f.h.Height, pixels: int64(f.h.Width) * int64(f.h.Height),
 		orientation: imagefile.Orientation(f.h.EXIF),
 		direct:      f.h.Model == jpeg.Gray || f.h.Model == jpeg.YCbCr && f.profile == nil,
-		margin:      1.5,
+		margin:      jpegMargins[jpeg.Half],
 	}
 }
 
-func (f *jpegFile) shrink(most float64) int {
+// jpegMargins are by how much what a smaller transform leaves ought to be larger than the
+// thumbnail. That of 4×4 cuts off what is above its own number of samples
+// sharply; that of a single sample is a box, which lets more through.
+var jpegMargins = map[jpeg.Scale]float64{jpeg.Eighth: 1.5, jpeg.Quarter: 1.38, jpeg.Half: 1.1}
+
+func (f *jpegFile) shrink(ratio, margin float64) int {
 	for _, s := range []jpeg.Scale{jpeg.Eighth, jpeg.Quarter, jpeg.Half} {
-		if float64(s) <= most {
+		if margin > 1 {
+			margin = jpegMargins[s]
+		}
+		if float64(s)*margin <= ratio {
 			return int(s)
 		}
 	}

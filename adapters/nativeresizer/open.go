@@ -104,17 +104,9 @@ func open(ctx context.Context, src io.ReadSeeker, ask func() error) (file, error
 	return f, nil
 }
 
-// fastPixels is how many pixels a thumbnail with alpha may have to be compressed well. The
-// few that have more would take seconds.
-const fastPixels = 4 << 20
-
-// encoderOf returns the encoder of a thumbnail with alpha.
-func encoderOf(to size) *png.Encoder {
-	if to.shown.X*to.shown.Y > fastPixels {
-		return &png.Encoder{CompressionLevel: png.BestSpeed}
-	}
-	return new(png.Encoder)
-}
+// pngEncoder is for thumbnails with alpha. To compress them as well as the standard library
+// can takes 2.6 times as long for 6 % fewer bytes (1080 px of a photograph).
+var pngEncoder = png.Encoder{CompressionLevel: png.BestSpeed}
 
 // encodingWork is what the costliest thumbnail with alpha takes, in units of work, beyond
 // what decoding is weighed at: its file is compressed, at some 60 ns a pixel if it is

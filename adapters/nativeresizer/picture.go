@@ -271,26 +271,36 @@ func toYCbCr(m *image.NRGBA) *image.YCbCr {
 	out := image.NewYCbCr(m.Rect, image.YCbCrSubsampleRatio420)
 	w, h := m.Rect.Dx(), m.Rect.Dy()
 	for y := 0; y < h; y += 2 {
-		for x := 0; x < w; x += 2 {
-			var r, g, b, n int32
-			for j := y; j < min(y+2, h); j++ {
-				for i := x; i < min(x+2, w); i++ {
-					px := m.Pix[j*m.Stride+4*i:][:3]
-					pr, pg, pb := int32(px[0]), int32(px[1]), int32(px[2])
-					out.Y[j*out.YStride+i] = byte((19595*pr + 38470*pg + 7471*pb + 1<<15) >> 16)
-					r, g, b, n = r+pr, g+pg, b+pb, n+1
-				}
-			}
-			at := y/2*out.CStride + x/2
-			// The sums are of n pixels, 1, 2 or 4.
-			shift := 16 + uint(n>>1)
-			out.Cb[at] = chroma(-11056*r-21712*g+32768*b, shift)
-			out.Cr[at] = chroma(32768*r-27440*g-5328*b, shift)
+		// A last row without a partner counts twice, and a last column.
+		lower := min(y+1, h-1)
+		above, below := m.Pix[y*m.Stride:][:4*w], m.Pix[lower*m.Stride:][:4*w]
+		lumaAbove, lumaBelow := out.Y[y*out.YStride:][:w], out.Y[lower*out.YStride:][:w]
+		cb, cr := out.Cb[y/2*out.CStride:][:(w+1)/2], out.Cr[y/2*out.CStride:][:(w+1)/2]
+		for i := range w / 2 {
+			a, b := above[8*i:][:8], below[8*i:][:8]
+			lumaAbove[2*i], lumaAbove[2*i+1] = luma(a[0], a[1], a[2]), luma(a[4], a[5], a[6])
+			lumaBelow[2*i], lumaBelow[2*i+1] = luma(b[0], b[1], b[2]), luma(b[4], b[5], b[6])
+			cb[i], cr[i] = chroma(
+				int32(a[0])+int32(a[4])+int32(b[0])+int32(b[4]),
+				int32(a[1])+int32(a[5])+int32(b[1])+int32(b[5]),
+				int32(a[2])+int32(a[6])+int32(b[2])+int32(b[6]))
+		}
+		if w&1 != 0 {
+			a, b := above[4*w-4:], below[4*w-4:]
+			lumaAbove[w-1], lumaBelow[w-1] = luma(a[0], a[1], a[2]), luma(b[0], b[1], b[2])
+			cb[w/2], cr[w/2] = chroma(
+				2*(int32(a[0])+int32(b[0])), 2*(int32(a[1])+int32(b[1])), 2*(int32(a[2])+int32(b[2])))
 		}
 	}
 	return out
 }
 
-func chroma(v int32, shift uint) byte {
-	return byte(min(max((v+1<<(shift-1))>>shift+128, 0), 255))
+func luma(r, g, b byte) byte {
+	return byte((19595*uint32(r) + 38470*uint32(g) + 7471*uint32(b) + 1<<15) >> 16)
+}
+
+// chroma is that of four pixels by the sums of their colours.
+func chroma(r, g, b int32) (cb, cr byte) {
+	const half = 1<<17 + 128<<18
+	return byte(min((32768*b-11056*r-21712*g+half)>>18, 255)), byte(min((32768*r-27440*g-5328*b+half)>>18, 255))
 }

@@ -85,7 +85,9 @@ func (f *pngFile) header() header {
 	}
 }
 
-func (f *pngFile) shrink(most float64) int { return int(min(max(most, 1), png.MaxFactor)) }
+func (f *pngFile) shrink(ratio, margin float64) int {
+	return int(min(max(ratio/margin, 1), png.MaxFactor))
+}
 
 func (f *pngFile) memory(shrinks ...int) int64 {
 	m := int64(len(f.h.EXIF) + 4*len(f.h.ICC))

@@ -29,7 +29,7 @@ import (
 var _ ports.Resizer = (*Resizer)(nil)
 
 // pipeline changes whenever the pixels or bytes of a thumbnail would.
-const pipeline = "native2"
+const pipeline = "native3"
 
 // The defaults of Options.
 const (
@@ -93,8 +93,10 @@ type file interface {
 	// allocated. The orientation may still change: see decode.
 	header() header
 	// shrink returns by how much, 1 or more in each direction, a picture may be
-	// reduced while it is decoded, given that at least 1/most of it has to be left.
-	shrink(most float64) int
+	// reduced while it is decoded for something that is smaller by ratio, so that what
+	// is decoded is larger than that by margin at least. A margin above 1 is the
+	// header's; where a reduction needs more than that, the file takes more.
+	shrink(ratio, margin float64) int
 	// memory returns an upper bound of the bytes that decode allocates.
 	memory(shrinks ...int) int64
 	// joins reports whether two reductions can be of one decode.
@@ -179,11 +181,11 @@ func (r *Resizer) plan(f file, of func(header) size) plan {
 	for _, margin := range []float64{h.margin, 1, 0.5} {
 		p.shrink = 1
 		if ratio > 1 || margin < 1 { // what is not smaller than the picture is that picture
-			most := ratio / margin
+			from := ratio
 			if margin >= 1 {
-				most = min(most, fewest(h))
+				from = min(from, margin*fewest(h))
 			}
-			p.shrink = f.shrink(most)
+			p.shrink = f.shrink(from, margin)
 		}
 		p.render, p.memory = render, f.memory(p.shrink)+render
 		if p.memory <= r.memory {
@@ -406,7 +408,7 @@ func (p *picture) thumbnail(ctx context.Context, rs *resample.Resampler, height 
 	if p.alpha {
 		t.Format = domain.PNG
 		var b bytes.Buffer
-		if err := encoderOf(to).Encode(&cancelled{ctx: ctx, w: &b}, m); err != nil {
+		if err := pngEncoder.Encode(&cancelled{ctx: ctx, w: &b}, m); err != nil {
 			return t, err
 		}
 		t.Data = b.Bytes()

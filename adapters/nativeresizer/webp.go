@@ -62,14 +62,14 @@ func (f *webpFile) inPlanes() bool { return !f.h.Lossless && !f.h.Alpha }
 
 // shrink is by how much pixels are averaged. Planes are decoded whole, by 1 with the loop
 // filter and by 2 without.
-func (f *webpFile) shrink(most float64) int {
+func (f *webpFile) shrink(ratio, margin float64) int {
 	if f.inPlanes() {
-		if most >= 1 {
+		if ratio >= margin {
 			return 2
 		}
 		return 1
 	}
-	return int(min(max(most, 1), maxBox))
+	return int(min(max(ratio/margin, 1), maxBox))
 }
 
 func (f *webpFile) memory(shrinks ...int) int64 {

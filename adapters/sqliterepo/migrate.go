@@ -36,8 +36,10 @@ func newSchema(write *sql.DB) (*bunrepo.Schema, error) {
 // one that dies leaves a whole number of steps and no lock.
 func (db *DB) MigrateUp(ctx context.Context) (done []Migration, err error) {
 	err = db.migrating(ctx, func() error {
-		done, err = db.schema.Up(ctx)
-		return err
+		if done, err = db.schema.Up(ctx); err != nil {
+			return err
+		}
+		return bunrepo.MendFeed(ctx, db.records)
 	})
 	return done, err
 }

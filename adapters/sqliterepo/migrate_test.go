@@ -44,9 +44,14 @@ func TestMigrateUpDownUp(t *testing.T) {
 	_, err = upload(t.Context(), db, domain.ID{1})
 	require.NoError(t, err)
 
+	_, err = db.write.ExecContext(t.Context(), "DELETE FROM change_versions WHERE shard = 5")
+	require.NoError(t, err)
 	again, err := db.MigrateUp(t.Context())
 	require.NoError(t, err)
 	assert.Empty(t, again)
+	var rows int
+	require.NoError(t, db.read.NewRaw("SELECT COUNT(*) FROM change_versions").Scan(t.Context(), &rows))
+	assert.Equal(t, 16, rows, "a start puts right what is missing of the feed")
 	status, err = db.MigrationStatus(t.Context())
 	require.NoError(t, err)
 	for i, m := range status {

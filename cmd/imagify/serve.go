@@ -119,7 +119,7 @@ func (p *program) serve(cfg settings.Config, log *slog.Logger, prepare func(svc 
 			w.Header().Set("Connection", "close")
 		}
 		api.ServeHTTP(w, r)
-	}), log)
+	}), log, cfg.TrustedProxies...)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	fmt.Fprintf(p.out, "listening on %s\n", url)

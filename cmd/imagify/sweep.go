@@ -19,7 +19,7 @@ type sweepCmd struct {
 	MinAge     span     `help:"Ignore leftovers younger than this." default:"15m"`
 	AllowMany  bool     `help:"Continue even if more than 1 % and more than 100 blobs have no record."`
 	ListTrash  bool     `help:"List what is in the trash, and until when."`
-	Restore    []string `help:"Restore these keys from the trash; a key that ends in / restores everything under it, 'all' everything." placeholder:"KEY" sep:","`
+	Restore    []string `help:"Copy these keys back from the trash, which keeps its own copies until their time is over; a key that ends in / restores everything under it, 'all' everything." placeholder:"KEY" sep:","`
 	EmptyTrash bool     `help:"Permanently delete what is in the trash; what a record needs is restored."`
 	Yes        bool     `help:"Do not ask for confirmation."`
 	JSON       bool     `name:"json" help:"Print JSON."`
@@ -32,6 +32,10 @@ for IMAGIFY_TRASH_DAYS; finishes interrupted deletions; removes expired records.
 original that a record needs is restored from the trash automatically. The sweep stops
 if the database and the storage do not belong together, or if it would move more than
 1 % of the blobs and more than 100.
+
+What is restored is still listed in the trash until IMAGIFY_TRASH_DAYS are over. A blob
+that no record refers to goes back there with the next sweep that finds it old enough:
+copy it to somewhere else, or restore the database that knows it, before then.
 
 Examples:
   imagify sweep --dry-run

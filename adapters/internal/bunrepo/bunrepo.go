@@ -99,7 +99,6 @@ func New(db *bun.DB, o Options) ports.Records {
 		o.Now = time.Now
 	}
 	r := &repo{db: db, o: o, writers: make(chan struct{}, max(1, o.Writers))}
-	r.rollOutUntil.Store(-1)
 	return ports.Records{
 		Accounts:     accounts{accountsReader{repo: r, in: o.Read}},
 		Images:       images{r},
@@ -133,8 +132,8 @@ type repo struct {
 	db      *bun.DB
 	o       Options
 	writers chan struct{} // a place for each transaction under way
-	// rollOutUntil is until when nodes of the version before may run, in microseconds; -1: not read yet.
-	rollOutUntil atomic.Int64
+	// rollOutEnds is until when nodes of the version before may run; nil: not read yet.
+	rollOutEnds atomic.Pointer[time.Time]
 }
 
 const (

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -483,6 +484,52 @@ func TestFeedDuringARollOut(t *testing.T) {
 			assert.Empty(t, whole(t, r, f.Cursor).Entries)
 		})
 	}
+}
+
+// How long nodes of the version before may run is told by the database's clock, whatever this node's says.
+func TestRollOutIsJudgedByTheDatabasesClock(t *testing.T) {
+	t.Parallel()
+	const now = int64(1_700_000_000_000_000) // years ago by this node's clock
+	for name, c := range map[string]struct {
+		until int64
+		told  bool
+	}{"during": {now + 3600e6, true}, "after": {now - 1, false}} {
+		r, db := open(t, bunrepo.Options{Clock: strconv.FormatInt(now, 10)})
+		_, err := db.ExecContext(t.Context(), "UPDATE feed_state SET rollout_until = ?", c.until)
+		require.NoError(t, err)
+		old := func() (version int64) {
+			require.NoError(t, db.QueryRowContext(t.Context(), "SELECT version FROM change_version WHERE id = 1").Scan(&version))
+			return version
+		}
+		before := old()
+		saveTier(t, r, domain.Tier{Name: "gold"})
+		assert.Equal(t, c.told, old() > before, name)
+	}
+}
+
+// A start mends what is missing of the feed, before any change has to.
+func TestMendFeed(t *testing.T) {
+	t.Parallel()
+	r, db := open(t, bunrepo.Options{})
+	saveTier(t, r, domain.Tier{Name: "gold"})
+	count := func(where string) (n int) {
+		require.NoError(t, db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM change_versions WHERE "+where).Scan(&n))
+		return n
+	}
+	require.Equal(t, 16, count("stamp <> 0"))
+	seen := end(t, r)
+	require.NoError(t, bunrepo.MendFeed(t.Context(), r))
+	f, err := r.Changes.Since(t.Context(), seen)
+	require.NoError(t, err)
+	assert.False(t, f.Lost, "what is whole stays as it is")
+	_, err = db.ExecContext(t.Context(), "DELETE FROM change_versions WHERE shard IN (3, 7)")
+	require.NoError(t, err)
+	require.NoError(t, bunrepo.MendFeed(t.Context(), r))
+	assert.Equal(t, 16, count("stamp <> 0"))
+	f, err = r.Changes.Since(t.Context(), seen)
+	require.NoError(t, err)
+	assert.True(t, f.Lost, "its history is another")
+	assert.Empty(t, whole(t, r, f.Cursor).Entries)
 }
 
 // The database's own clock is asked where there is one.

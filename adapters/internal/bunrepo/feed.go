@@ -99,6 +99,17 @@ func (t *tx) publish(ctx context.Context) error {
 // newStamp is never 0.
 func newStamp() int64 { return 1 + rand.Int64N(1<<62) }
 
+// MendFeed puts right what is missing of the feed in records of New. A schema that was brought to its
+// version is whole by it; else the first change of an owner whose row is gone would have to find out.
+func MendFeed(ctx context.Context, records ports.Records) error {
+	c, ok := records.Changes.(changes)
+	if !ok {
+		return errors.New("bunrepo: records of another adapter")
+	}
+	_, err := c.mendFeed(ctx)
+	return c.fail(err)
+}
+
 // mendFeed puts right rows of change_versions that are missing or behind their entries,
 // with stamps that nobody has seen, and reports whether there were any.
 func (r *repo) mendFeed(ctx context.Context) (mended bool, err error) {
@@ -152,22 +163,22 @@ const mendTime = 2 * time.Second
 // oldFeedStep is more than the entries that a node of the version before would look for.
 const oldFeedStep = 1001
 
-// rollingOut reports whether nodes of the version before may run.
+// rollingOut reports whether nodes of the version before may run. What the database's clock
+// leaves of that day is measured here, so that no node's wall clock, wrong or stepping, ends it.
 func (r *repo) rollingOut(ctx context.Context) (bool, error) {
-	until := r.rollOutUntil.Load()
-	if until < 0 {
+	ends := r.rollOutEnds.Load()
+	if ends == nil {
 		ctx, cancel := r.bounded(ctx)
 		defer cancel()
-		err := r.o.Read.NewRaw("SELECT rollout_until FROM feed_state WHERE id = 1").Scan(ctx, &until)
-		if errors.Is(err, sql.ErrNoRows) {
-			until, err = 0, nil
-		}
-		if err != nil {
+		var until, now int64
+		err := r.o.Read.NewRaw("SELECT rollout_until, "+r.clock()+" FROM feed_state WHERE id = 1").Scan(ctx, &until, &now)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return false, err
 		}
-		r.rollOutUntil.Store(until)
+		ends = new(time.Now().Add(time.Duration(max(0, until-now)) * time.Microsecond)) // with its monotonic part
+		r.rollOutEnds.Store(ends)
 	}
-	return until > 0 && time.Now().UnixMicro() < until, nil
+	return time.Now().Before(*ends), nil
 }
 
 func (t *tx) lockOldFeed(ctx context.Context) error {

@@ -50,6 +50,10 @@ type Options struct {
 	// MaxICC bounds the size of Header.ICC in bytes. 0 is DefaultMaxICC, less
 	// than 0 drops every profile.
 	MaxICC int
+	// Subsample decodes YCbCr of which no component is subsampled (4:4:4) as if it were 4:2:0: the
+	// chroma at the next smaller scale, which costs half as much and is all that a
+	// 4:2:0 thumbnail needs. The planes' H and V say so. At Eighth it changes nothing.
+	Subsample bool
 	// Work is what decoding may cost; nil is no limit. Once it is exceeded, the error
 	// is [work.ErrExceeded].
 	Work *work.Budget
@@ -99,7 +103,6 @@ type Decoder struct {
 
 	size         int // samples a block has in each direction at the largest scale
 	mcusX, mcusY int // of the current scan
-	slot         [64]uint8
 	pred         [4]int32
 	eobRun       int
 	work         int64
@@ -267,8 +270,7 @@ func (d *Decoder) DecodeScales(ctx context.Context, scales ...Scale) ([]*Planes,
 		d.opts.MaxWork = max(DefaultMaxWork, defaultVisits*d.frame.blocks)
 	}
 	d.size = 8 / int(largest)
-	fillSlot(&d.slot, d.size)
-	planes := d.allocate(scales)
+	planes := d.allocate(scales, largest)
 	if d.frame.progressive {
 		if err := d.opts.Work.Spend(d.frame.blocks * blockUnits); err != nil {
 			return nil, err
@@ -343,47 +345,35 @@ func MemoryNeeded(h *Header, scales ...Scale) int64 {
 }
 
 // allocate makes the planes and what a progressive file needs beside them.
-func (d *Decoder) allocate(scales []Scale) []*Planes {
+func (d *Decoder) allocate(scales []Scale, largest Scale) []*Planes {
 	f := &d.frame
-	if f.progressive {
-		block := d.size * d.size
-		coef := make([]int16, f.blocks*int64(block))
-		var nonzero []uint64
-		if d.size > 1 {
-			nonzero = make([]uint64, f.blocks)
-		}
-		at := 0
-		for i := range f.comps[:f.n] {
-			c := &f.comps[i]
-			blocks := c.gridX * c.gridY
-			c.coef = coef[at*block : (at+blocks)*block]
-			if nonzero != nil {
-				c.nonzero = nonzero[at : at+blocks]
-			}
-			at += blocks
-		}
-	}
 	planes := make([]*Planes, len(scales))
 	for i, s := range scales {
 		if at := slices.Index(scales, s); at < i {
 			planes[i] = planes[at]
 			continue
 		}
-		planes[i] = d.allocateScale(s)
+		planes[i] = d.allocateScale(s, s == largest)
+	}
+	if f.progressive {
+		for i := range f.comps[:f.n] {
+			c := &f.comps[i]
+			fillSlot(&c.slot, c.size)
+			blocks := c.gridX * c.gridY
+			c.coef = make([]int16, blocks*c.size*c.size)
+			if d.size > 1 {
+				c.nonzero = make([]uint64, blocks)
+			}
+		}
 	}
 	return planes
 }
 
 // allocateScale makes the planes of a scale. Those of the largest are the first of each component's.
-func (d *Decoder) allocateScale(s Scale) *Planes {
+func (d *Decoder) allocateScale(s Scale, largest bool) *Planes {
 	f := &d.frame
-	size := 8 / int(s)
-	block := size * size
-	samples := make([]byte, f.blocks*int64(block))
-	if !f.progressive {
-		// What is not decoded stays neutral.
-		fill(samples, 128)
-	}
+	// Chroma as 4:2:0 has it is at the next smaller scale.
+	subsample := d.opts.Subsample && d.header.Model == YCbCr && f.even() && s < Eighth
 	p := &Planes{
 		Scale:    s,
 		Width:    ceilDiv(f.width, int(s)),
@@ -394,27 +384,37 @@ func (d *Decoder) allocateScale(s Scale) *Planes {
 		hMax:     f.hMax,
 		vMax:     f.vMax,
 	}
-	at := 0
 	for i := range p.Planes {
 		c := &f.comps[i]
-		blocks := c.gridX * c.gridY
+		scale, h, v := s, c.h, c.v
+		switch {
+		case subsample && i > 0:
+			scale *= 2
+		case subsample:
+			h, v = 2*h, 2*v
+			p.hMax, p.vMax = h, v
+		}
+		size := 8 / int(scale)
 		r := raster{
-			pix:  samples[at*block : (at+blocks)*block : (at+blocks)*block],
+			pix:  make([]byte, c.gridX*c.gridY*size*size),
 			size: size, stride: c.gridX * size,
 		}
-		if size == d.size {
+		if !f.progressive {
+			// What is not decoded stays neutral.
+			fill(r.pix, 128)
+		}
+		if largest {
 			c.raster = r
 		} else {
 			c.smaller = append(c.smaller, r)
 		}
-		at += blocks
 		p.Planes[i] = Plane{
 			Pix:    r.pix,
 			Stride: r.stride,
-			Width:  ceilDiv(c.width, int(s)),
-			Height: ceilDiv(c.height, int(s)),
-			H:      c.h,
-			V:      c.v,
+			Width:  ceilDiv(c.width, int(scale)),
+			Height: ceilDiv(c.height, int(scale)),
+			H:      h,
+			V:      v,
 		}
 	}
 	return p
@@ -466,7 +466,7 @@ func (d *Decoder) decodeScan() error {
 	if err := d.spendScan(int64(total) * int64(blocks)); err != nil {
 		return err
 	}
-	if f.progressive && s.first > 0 && d.size == 1 {
+	if f.progressive && s.first > 0 && f.comps[s.comps[0]].size == 1 {
 		code, ok := d.src.skipEntropy()
 		if !ok {
 			return d.endOfInput()

@@ -343,3 +343,42 @@ func TestEverySampling(t *testing.T) {
 		}
 	}
 }
+
+// TestSubsample: 4:4:4 decoded as 4:2:0 has the luma of the scale and the chroma of the next
+// smaller one, baseline and progressive, at several scales at once too.
+func TestSubsample(t *testing.T) {
+	t.Parallel()
+	for _, progressive := range []bool{false, true} {
+		for _, even := range []int{0x11, 0x21} {
+			t.Run(fmt.Sprintf("%x/progressive=%v", even, progressive), func(t *testing.T) {
+				t.Parallel()
+				g := sampled(203, 117, even, even, even)
+				if g.progressive = progressive; progressive {
+					g.table = flatTable()
+				}
+				file := encode(g)
+				scales := []Scale{Quarter, Full, Eighth, Half}
+				got, err := NewDecoder(bytes.NewReader(file), Options{Subsample: true}).DecodeScales(t.Context(), scales...)
+				require.NoError(t, err)
+				for i, s := range scales {
+					luma, chroma := decode(t, file, s), decode(t, file, min(2*s, Eighth))
+					assert.Equal(t, luma.Planes[0].Pix, got[i].Planes[0].Pix, "luma at 1/%d", s)
+					for c := 1; c < 3; c++ {
+						want, have := chroma.Planes[c], got[i].Planes[c]
+						assert.Equal(t, want.Pix, have.Pix, "chroma at 1/%d", s)
+						assert.Equal(t, [3]int{want.Width, want.Height, want.Stride}, [3]int{have.Width, have.Height, have.Stride})
+					}
+					want := image.YCbCrSubsampleRatio420
+					if s == Eighth {
+						want = image.YCbCrSubsampleRatio444
+					}
+					assert.Equal(t, want, got[i].YCbCr().SubsampleRatio)
+				}
+			})
+		}
+	}
+	file := encode(sampled(203, 117, 0x21, 0x11, 0x11))
+	got, err := NewDecoder(bytes.NewReader(file), Options{Subsample: true}).Decode(t.Context(), Full)
+	require.NoError(t, err)
+	assert.Equal(t, decode(t, file, Full), got, "what is subsampled already stays")
+}

@@ -86,8 +86,9 @@ type component struct {
 	whole bool       // its scan was decoded up to a marker, or to its end
 	quant [64]uint16 // in zigzag order, as it was at the first scan
 
-	raster           // at the largest scale
-	smaller []raster // at the others
+	raster            // at the largest scale
+	smaller []raster  // at the others
+	slot    [64]uint8 // where in a block of coef, by zigzag index, each coefficient is kept
 
 	// Progressive files only. coef holds the low n×n coefficients of every
 	// block of the grid in natural order; nonzero has a bit, by zigzag index,
@@ -104,6 +105,16 @@ type raster struct {
 
 // at returns the samples from a block on.
 func (r *raster) at(x, y int) []byte { return r.pix[(y*r.stride+x)*r.size:] }
+
+// even reports whether all components are sampled alike.
+func (f *frame) even() bool {
+	for _, c := range f.comps[:f.n] {
+		if c.h != f.hMax || c.v != f.vMax {
+			return false
+		}
+	}
+	return true
+}
 
 // layout lays out a frame from its size and sampling factors. f.comps[:f.n]
 // must have h and v.

@@ -13,7 +13,7 @@ type Plane struct {
 	Pix           []byte
 	Stride        int
 	Width, Height int
-	// H and V are the sampling factors, as in [ComponentInfo]. At full size
+	// H and V are the sampling factors, as in [ComponentInfo] but for [Options.Subsample]. At full size
 	// the plane's width is that of the image times H divided by the greatest H of
 	// all planes, rounded up, and at a scale that divided by the scale, rounded up.
 	H, V int

@@ -10,7 +10,6 @@ import "math/bits"
 // dcInterval decodes MCUs from up to to of a DC scan (T.81 G.1.2.1).
 func (d *Decoder) dcInterval(from, to int) (bool, error) {
 	e := &d.bits
-	perBlock := d.size * d.size
 	low := uint(d.scan.low)
 	for from < to {
 		x, y := from%d.mcusX, from/d.mcusX
@@ -32,7 +31,7 @@ func (d *Decoder) dcInterval(from, to int) (bool, error) {
 				if e.n < 32 {
 					e.refill()
 				}
-				coef := &b.c.coef[b.off*perBlock]
+				coef := &b.c.coef[b.off*b.size*b.size]
 				b.off += b.step
 				if d.scan.high != 0 {
 					*coef |= int16(e.acc >> 63 << low)
@@ -101,7 +100,7 @@ func (d *Decoder) acInterval(from, to int) (bool, error) {
 func (d *Decoder) acFirst(c *component, t *acTable, first, count int) bool {
 	e := &d.bits
 	buf := &e.buf
-	perBlock := d.size * d.size
+	perBlock := c.size * c.size
 	last, low := uint(d.scan.last), uint(d.scan.low)
 	for i := first; i < first+count; i++ {
 		if d.eobRun > 0 {
@@ -161,7 +160,7 @@ func (d *Decoder) acFirst(c *component, t *acTable, first, count int) bool {
 				break // an end of block, or too long a run
 			}
 			nonzero |= 1 << ((k - 1) & 63)
-			if at := d.slot[(k-1)&63]; int(at) < len(coef) {
+			if at := c.slot[(k-1)&63]; int(at) < len(coef) {
 				coef[at] = int16(value << (low & 15))
 			}
 		}
@@ -178,8 +177,8 @@ func (d *Decoder) acFirst(c *component, t *acTable, first, count int) bool {
 func (d *Decoder) acRefine(c *component, t *acTable, first, count int) bool {
 	e := &d.bits
 	buf := &e.buf
-	perBlock := d.size * d.size
-	needed := uint64(2)<<lastNeeded(d.size) - 1
+	perBlock := c.size * c.size
+	needed := uint64(2)<<lastNeeded(c.size) - 1
 	start, last := uint(d.scan.first), uint(d.scan.last)
 	band := (uint64(2)<<last - 1) &^ (1<<start - 1)
 	bit := int16(1) << (d.scan.low & 15)
@@ -279,7 +278,7 @@ func (d *Decoder) acRefine(c *component, t *acTable, first, count int) bool {
 				n -= corrections
 				for ; chunk&needed != 0; chunk &= chunk - 1 {
 					if int64(v) < 0 {
-						if at := d.slot[bits.TrailingZeros64(chunk)&63]; int(at) < len(coef) {
+						if at := c.slot[bits.TrailingZeros64(chunk)&63]; int(at) < len(coef) {
 							sign := coef[at] >> 15
 							coef[at] += bit ^ sign - sign
 						}
@@ -298,7 +297,7 @@ func (d *Decoder) acRefine(c *component, t *acTable, first, count int) bool {
 			}
 			if value != 0 {
 				nonzero |= target
-				if at := d.slot[bits.TrailingZeros64(target)&63]; int(at) < len(coef) {
+				if at := c.slot[bits.TrailingZeros64(target)&63]; int(at) < len(coef) {
 					coef[at] = value
 				}
 			}
@@ -345,7 +344,7 @@ func (d *Decoder) reconstruct() error {
 
 // reconstructAt does so for a component at one of its scales.
 func (d *Decoder) reconstructAt(c *component, r *raster) error {
-	perBlock := d.size * d.size
+	perBlock := c.size * c.size
 	needed := uint64(2)<<lastNeeded(r.size) - 1
 	var slot [64]uint8
 	fillSlot(&slot, r.size)
@@ -370,7 +369,7 @@ func (d *Decoder) reconstructAt(c *component, r *raster) error {
 				clear(block[1:])
 				for ; mask != 0; mask &= mask - 1 {
 					k := bits.TrailingZeros64(mask) & 63
-					if from := d.slot[k]; slot[k] != nowhere && int(from) < len(coef) {
+					if from := c.slot[k]; slot[k] != nowhere && int(from) < len(coef) {
 						block[slot[k]&63] = int32(coef[from]) * quant[k]
 					}
 				}

@@ -15,8 +15,10 @@ type mcuBlock struct {
 	dy    int
 	x     int // place in the component, in blocks; only kept for smaller scales
 	y     int
-	off   int // where in pix (or of which block) the next one goes
-	step  int // from one MCU to the next
+	size  int  // samples in each direction at the largest scale,
+	last  uint // for which coefficients up to this zigzag index are needed
+	off   int  // where in pix (or of which block) the next one goes
+	step  int  // from one MCU to the next
 	// place tells by zigzag index what to do with a coefficient: its index in
 	// the n×n block <<16 | quantization step, 0 for one that is not needed.
 	place *[64]uint32
@@ -32,7 +34,7 @@ func (d *Decoder) prepareBlocks() {
 		if s.n == 1 {
 			h, v = 1, 1
 		}
-		b := mcuBlock{c: c, index: uint8(i), pix: c.pix, quant: int32(c.quant[0]), place: &d.place[i]}
+		b := mcuBlock{c: c, index: uint8(i), pix: c.pix, quant: int32(c.quant[0]), place: &d.place[i], size: c.size, last: lastNeeded(c.size)}
 		if !f.progressive || s.first == 0 {
 			// A scan that refines has no table.
 			if b.dc = d.dc[s.dc[i]]; b.dc != nil {
@@ -48,9 +50,9 @@ func (d *Decoder) prepareBlocks() {
 			b.skip = &b.ac.skip
 			if d.size > 1 {
 				b.ac.buildCoef()
-				fillPlace(b.place, &c.quant, d.size)
+				fillPlace(b.place, &c.quant, c.size)
 			}
-			b.step = h * d.size
+			b.step = h * c.size
 		}
 		for b.dy = range v {
 			for b.dx = range h {
@@ -97,7 +99,7 @@ func (d *Decoder) sequentialInterval(from, to int) (bool, error) {
 				h, v = 1, 1
 			}
 			b.x, b.y = x*h+b.dx, y*v+b.dy
-			b.off = (b.y*b.c.stride + b.x) * d.size
+			b.off = (b.y*b.c.stride + b.x) * b.size
 		}
 		var ok bool
 		if d.size == 1 {
@@ -236,8 +238,6 @@ row:
 // rowBlocks decodes MCUs of a row at the greater scales.
 func (d *Decoder) rowBlocks(mcus int) bool {
 	e := &d.bits
-	size := d.size
-	last := lastNeeded(size)
 	var coef, part [64]int32
 	for range mcus {
 		for i := range d.blocks {
@@ -245,12 +245,13 @@ func (d *Decoder) rowBlocks(mcus int) bool {
 			if e.pos > e.safe && !e.ready() {
 				return false
 			}
+			size := b.size
 			if size == 8 {
 				clear(coef[:])
 			} else {
 				clear(coef[:16])
 			}
-			top, ok := d.block(b, &coef, last)
+			top, ok := d.block(b, &coef, b.last)
 			if top >= 0 {
 				inverse(&coef, uint(top), size, b.pix[b.off:], b.c.stride)
 				for j := range b.c.smaller {
