@@ -43,6 +43,10 @@ build: ## Build bin/imagify, one static binary
 test: needs-gcc servers ## Run every test with the race detector on real servers; installs what it needs where it may
 	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) -timeout 20m -count $(COUNT) ./...
 
+.PHONY: quick
+quick: ## The tests that need no server and take no time, for while you work: a few seconds once built
+	$(GO) test -short -tags $(TAGS) ./domain ./ports ./app ./adapters/memory ./adapters/fileblob ./adapters/sqliterepo ./adapters/backends ./adapters/ginapi/... ./cmd/internal/settings ./cmd/internal/archive
+
 .PHONY: servers
 servers: ## Install the servers that the tests start: MySQL, MariaDB, Redis, an S3 gateway, nginx, Chromium
 	@bash ports/porttest/realserver/install.sh

@@ -34,7 +34,7 @@ func (w *world) signed(a domain.Actor, id domain.ID, v domain.Variant) app.Signa
 		return fromQuery(w.t, iv.Original.Query())
 	}
 	for _, th := range iv.Thumbnails {
-		if th.Asked == v.Height() {
+		if th.RequestedHeight == v.Height() {
 			return fromQuery(w.t, th.Signature.Query())
 		}
 	}
@@ -50,6 +50,9 @@ func fromQuery(t testing.TB, query string) app.SignatureText {
 }
 
 func TestTiersDecide(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	w := newWorld(t)
 	_, err := w.svc.CreateTier(ctx, w.root, "Custom", app.TierChange{Permissions: &[]string{"thumbnail:200", "thumbnail:600", "can_generate_expiring_link"}})
 	require.NoError(t, err)
@@ -70,11 +73,11 @@ func TestTiersDecide(t *testing.T) {
 			}
 			a := w.user("user-of-"+tier, tiers...)
 			img := w.upload(a)
-			iv, err := w.svc.View(ctx, img)
+			iv, err := w.svc.ImageDetails(ctx, img)
 			require.NoError(t, err)
 			var got []int
 			for _, th := range iv.Thumbnails {
-				got = append(got, th.Asked)
+				got = append(got, th.RequestedHeight)
 			}
 			assert.Equal(t, c.heights, got)
 			assert.Equal(t, c.original, iv.Original != nil)
@@ -428,27 +431,30 @@ func promiseA7(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-// away is a change feed that can be cut off.
-type away struct {
+// cutOff is a change feed that can be cut off.
+type cutOff struct {
 	ports.Changes
 	mu  sync.Mutex
 	off bool
 }
 
-func (a *away) Since(ctx context.Context, v ports.Cursor) (ports.Feed, error) {
+func (a *cutOff) Since(ctx context.Context, v ports.Cursor) (ports.Feed, error) {
 	a.mu.Lock()
 	off := a.off
 	a.mu.Unlock()
 	if off {
-		return ports.Feed{}, errors.New("away")
+		return ports.Feed{}, errors.New("unavailable")
 	}
 	return a.Changes.Since(ctx, v)
 }
 
 // A node that hears nothing trusts nothing it remembers, once 2 s have passed.
 func TestStaleFeedReadsTheDatabase(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	w := newWorld(t)
-	cut := &away{Changes: w.cfg.Records.Changes}
+	cut := &cutOff{Changes: w.cfg.Records.Changes}
 	w.cfg.Records.Changes = cut
 	deaf := w.node()
 	anna := w.user("anna", domain.BasicTier)
@@ -544,7 +550,7 @@ func promiseR9(t *testing.T) {
 	require.NoError(t, err)
 	assert.Zero(t, u)
 
-	// A store that is away: the image is dead at once, the sweep finishes.
+	// A store that is unavailable: the image is dead at once, the sweep finishes.
 	slow.on.Store(false)
 	img = w.upload(anna)
 	slow.broken.Store(true)
@@ -619,7 +625,7 @@ func TestSweepOrphans(t *testing.T) {
 func TestReady(t *testing.T) {
 	w := newWorld(t)
 	assert.Empty(t, w.svc.Ready(ctx))
-	w.cfg.Records.Changes = &away{Changes: w.cfg.Records.Changes, off: true}
+	w.cfg.Records.Changes = &cutOff{Changes: w.cfg.Records.Changes, off: true}
 	assert.Contains(t, w.node().Ready(ctx), "database")
 
 	// A database that is silent until time is up takes none from the others.

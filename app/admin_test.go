@@ -143,9 +143,9 @@ func TestTiersAdministration(t *testing.T) {
 	// A deleted tier takes with it what it gave.
 	w.setTiers("anna", domain.BasicTier, "Gold")
 	anna = w.actor("anna")
-	assert.Equal(t, []int{200, 600}, anna.Effective.Permissions.Heights())
+	assert.Equal(t, []int{200, 600}, anna.Entitlements.Permissions.Heights())
 	require.NoError(t, w.svc.DeleteTier(ctx, w.root, "Gold"))
-	assert.Equal(t, []int{200}, w.actor("anna").Effective.Permissions.Heights())
+	assert.Equal(t, []int{200}, w.actor("anna").Entitlements.Permissions.Heights())
 	u, err := w.svc.User(ctx, w.root, "anna")
 	require.NoError(t, err)
 	assert.Equal(t, []string{domain.BasicTier}, u.Tiers)

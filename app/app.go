@@ -26,11 +26,11 @@ type Config struct {
 	Blobs      ports.Blobs
 	Resizer    ports.Resizer
 	RateLimits ports.RateLimits
-	// StoredResizer makes thumbnails on first access where the store is, such as in a
+	// RemoteResizer makes thumbnails on first access where the store is, such as in a
 	// function; nil: Resizer makes them here. It must work on the same store as Blobs.
-	StoredResizer ports.StoredResizer
-	// LinkLife is the fast path for links; nil: the database alone answers.
-	LinkLife ports.LinkLife
+	RemoteResizer ports.RemoteResizer
+	// LinkCache is the fast path for links; nil: the database alone answers.
+	LinkCache ports.LinkCache
 	// Notices makes other nodes hear of changes sooner than their next poll; nil: they poll.
 	Notices ports.Notices
 
@@ -96,10 +96,10 @@ type Service struct {
 	tiers    *feedCache[struct{}, []domain.Tier]
 	bodies   *otter.Cache[bodyKey, thumbnail]
 
-	basic   *basicMemory
-	making  flights
-	views   viewCounter
-	outages *outages
+	credentialCache *credentialCache
+	inflight        inflight
+	views           viewCounter
+	outages         *outages
 
 	spool   *spool
 	uploads uploadShares
@@ -210,11 +210,11 @@ func New(cfg Config) (*Service, error) {
 		Weigher:       func(_ bodyKey, t thumbnail) uint32 { return uint32(len(t.data)) + 256 },
 	})
 	s.feed.forget = s.forget
-	if s.basic, err = newBasicMemory(); err != nil {
+	if s.credentialCache, err = newCredentialCache(); err != nil {
 		return nil, err
 	}
 	s.life, s.stop = context.WithCancel(context.Background())
-	s.making.base = s.life
+	s.inflight.base = s.life
 	return s, nil
 }
 
@@ -287,12 +287,12 @@ func (s *Service) Close() error {
 		s.stop()
 		s.runMu.Unlock()
 		s.running.Wait()
-		s.basic.entries.StopAllGoroutines()
+		s.credentialCache.entries.StopAllGoroutines()
 		s.spool.close()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		err = s.flushViews(ctx)
-		s.making.wait()
+		s.inflight.wait()
 	})
 	return err
 }
@@ -311,7 +311,7 @@ func (s *Service) Ready(ctx context.Context) map[string]error {
 		"changes to the database": func(context.Context) error { return s.feed.stuck() },
 		"uploads":                 func(context.Context) error { return s.spool.check() },
 	}
-	if p, ok := s.cfg.LinkLife.(ports.Pinger); ok {
+	if p, ok := s.cfg.LinkCache.(ports.Pinger); ok {
 		asks["link state"] = p.Ping
 	}
 	var (

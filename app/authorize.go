@@ -10,8 +10,8 @@ import (
 
 // account is a user with what their tiers and grants add up to.
 type account struct {
-	user      domain.User
-	effective domain.Effective
+	user         domain.User
+	entitlements domain.Entitlements
 }
 
 // account returns a user as they are now; domain.NotFound if there is none.
@@ -22,20 +22,20 @@ func (s *Service) account(ctx context.Context, id domain.ID) (account, error) {
 			return account{}, err
 		}
 		e, err := s.unite(ctx, u)
-		return account{user: u, effective: e}, err
+		return account{user: u, entitlements: e}, err
 	})
 }
 
 // unite adds up a user's tiers and grants. A tier that is gone counts for nothing.
-func (s *Service) unite(ctx context.Context, u domain.User) (domain.Effective, error) {
+func (s *Service) unite(ctx context.Context, u domain.User) (domain.Entitlements, error) {
 	all, err := s.allTiers(ctx)
 	if err != nil {
-		return domain.Effective{}, err
+		return domain.Entitlements{}, err
 	}
 	return uniteFrom(all, u), nil
 }
 
-func uniteFrom(all []domain.Tier, u domain.User) domain.Effective {
+func uniteFrom(all []domain.Tier, u domain.User) domain.Entitlements {
 	var mine []domain.Tier
 	for _, t := range all {
 		for _, name := range u.Tiers {
@@ -72,7 +72,7 @@ func (s *Service) image(ctx context.Context, ownerID, id domain.ID) (domain.Imag
 // look-up as for an id that never existed.
 func (s *Service) visible(ctx context.Context, actor domain.Actor, id domain.ID) (domain.Image, error) {
 	ownerID := actor.User.ID
-	if !actor.Signed() {
+	if !actor.SignedIn() {
 		return domain.Image{}, domain.CanSee(actor, ownerID).Err(domain.Action{})
 	}
 	img, err := s.image(ctx, ownerID, id)
@@ -92,21 +92,21 @@ func (s *Service) visible(ctx context.Context, actor domain.Actor, id domain.ID)
 	return img, domain.CanSee(actor, img.OwnerID).Err(domain.Action{})
 }
 
-// claim is by what somebody claims an image's bytes. Exactly one of its fields is set.
-type claim struct {
+// credential is what a request for an image's bytes presents. Exactly one of its fields is set.
+type credential struct {
 	actor *domain.Actor // credentials
 	link  *domain.Link  // an expiring link
 	owner domain.ID     // a signed URL that carries this owner's rights …
 	until time.Time     // … up to this moment
 }
 
-// renew returns the claim as the records say it is now: the credential and the link in
+// renew returns the credential as the records say it is now: the actor and the link in
 // it were read when the request began, and a wait or a long body may outlive what they say.
-func (s *Service) renew(ctx context.Context, by claim) (claim, error) {
+func (s *Service) renew(ctx context.Context, by credential) (credential, error) {
 	switch {
 	case by.actor != nil:
 		actor, err := s.renewActor(ctx, *by.actor)
-		return claim{actor: &actor}, err
+		return credential{actor: &actor}, err
 	case by.link != nil:
 		read := s.link
 		if by.link.MaxViews > 0 {
@@ -114,7 +114,7 @@ func (s *Service) renew(ctx context.Context, by claim) (claim, error) {
 		}
 		l, err := read(ctx, by.link.Hash)
 		l.Views = by.link.Views // a view that was taken since may be this body's own
-		return claim{link: &l}, err
+		return credential{link: &l}, err
 	}
 	return by, nil // its owner and its end are asked about by authorize
 }
@@ -124,9 +124,9 @@ func (s *Service) renewActor(ctx context.Context, a domain.Actor) (actor domain.
 	switch {
 	case a.User.ID.IsZero():
 		return a, nil // an operator at the machine
-	case a.Via == "token":
+	case a.Via == domain.AuthToken:
 		actor, err = s.byTokenHash(ctx, a.Credential)
-	case a.Via == "session":
+	case a.Via == domain.AuthSession:
 		actor, err = s.bySessionHash(ctx, a.Credential)
 	default:
 		var acc account
@@ -140,9 +140,9 @@ func (s *Service) renewActor(ctx context.Context, a domain.Actor) (actor domain.
 }
 
 // authorize is the one gate before any image's bytes: thumbnail, original,
-// link, whole or in part. It returns the image if the claim opens the variant now.
-func (s *Service) authorize(ctx context.Context, by claim, id domain.ID, v domain.Variant) (domain.Image, error) {
-	action := domain.View(v)
+// link, whole or in part. It returns the image if the credential opens the variant now.
+func (s *Service) authorize(ctx context.Context, by credential, id domain.ID, v domain.Variant) (domain.Image, error) {
+	action := domain.Read(v)
 	var (
 		img      domain.Image
 		decision domain.Decision
@@ -171,7 +171,7 @@ func (s *Service) authorize(ctx context.Context, by claim, id domain.ID, v domai
 		if owner, err = s.account(ctx, by.owner); errors.Is(err, domain.NotFound) {
 			err = domain.NoSuchImage()
 		} else if err == nil {
-			decision = domain.DecideOwner(owner.user, owner.effective, action)
+			decision = domain.DecideOwner(owner.user, owner.entitlements, action)
 			err = decision.Err(action)
 		}
 	}
@@ -192,7 +192,7 @@ func (s *Service) authorizeLink(ctx context.Context, l domain.Link) (domain.Imag
 	if err != nil {
 		return domain.Image{}, err
 	}
-	if l.State(s.now(), owner.user, owner.effective) != domain.LinkStateActive {
+	if l.State(s.now(), owner.user, owner.entitlements) != domain.LinkStateActive {
 		return domain.Image{}, dead
 	}
 	img, err := s.image(ctx, l.OwnerID, l.ImageID)
@@ -203,13 +203,13 @@ func (s *Service) authorizeLink(ctx context.Context, l domain.Link) (domain.Imag
 }
 
 // logRefusal notes a refused access, without secrets. What fails for want of a backend is not a refusal.
-func (s *Service) logRefusal(ctx context.Context, by claim, id domain.ID, what string, err error) {
+func (s *Service) logRefusal(ctx context.Context, by credential, id domain.ID, what string, err error) {
 	switch code := domain.CodeOf(err); code {
 	case domain.Denied, domain.NotFound, domain.LinkExpired, domain.Unauthenticated:
 		who, via := "", "signature"
 		switch {
 		case by.actor != nil:
-			who, via = by.actor.User.Username, by.actor.Via
+			who, via = by.actor.User.Username, string(by.actor.Via)
 		case by.link != nil:
 			via = "link"
 		}
@@ -222,15 +222,15 @@ func (s *Service) requireAdmin(ctx context.Context, actor domain.Actor, what str
 	if actor.Admin() {
 		return nil
 	}
-	if !actor.Signed() {
+	if !actor.SignedIn() {
 		return domain.Errorf(domain.Unauthenticated, "sign in first")
 	}
-	s.log.InfoContext(ctx, "access refused", "action", what, "user", actor.User.Username, "via", actor.Via, "code", string(domain.Denied))
+	s.log.InfoContext(ctx, "access refused", "action", what, "user", actor.User.Username, "via", string(actor.Via), "code", string(domain.Denied))
 	return domain.Errorf(domain.Denied, "only admins may do this")
 }
 
-func requireSigned(actor domain.Actor) error {
-	if actor.Signed() {
+func requireSignedIn(actor domain.Actor) error {
+	if actor.SignedIn() {
 		return nil
 	}
 	return domain.Errorf(domain.Unauthenticated, "sign in first")
@@ -240,8 +240,8 @@ func requireSigned(actor domain.Actor) error {
 // domain.NoLimit where the tier has none (then the state means nothing). Refused
 // requests are domain.RateLimited.
 func (s *Service) Limit(ctx context.Context, actor domain.Actor) (limit domain.Limit, st RateState, err error) {
-	limit = actor.Effective.Limits.RequestsPerMinute
-	if limit == domain.NoLimit || actor.Via == "system" {
+	limit = actor.Entitlements.Limits.RequestsPerMinute
+	if limit == domain.NoLimit || actor.Via == domain.AuthSystem {
 		return domain.NoLimit, st, nil
 	}
 	got, err := s.cfg.RateLimits.Allow(ctx, "requests:"+actor.User.ID.String(), perMinute(int64(limit)))

@@ -90,7 +90,7 @@ func (s *Service) bySessionHash(ctx context.Context, hash domain.SecretHash) (do
 	if errors.Is(err, domain.NotFound) || err == nil && acc.user.Epoch != sess.Epoch {
 		return domain.Actor{}, ended
 	}
-	return signedIn(acc, "session", hash, err)
+	return signedIn(acc, domain.AuthSession, hash, err)
 }
 
 // ByToken returns whose API token it is.
@@ -116,39 +116,39 @@ func (s *Service) byTokenHash(ctx context.Context, hash domain.SecretHash) (doma
 		return domain.Actor{}, err
 	}
 	acc, err := s.account(ctx, t.UserID)
-	return signedIn(acc, "token", hash, err)
+	return signedIn(acc, domain.AuthToken, hash, err)
 }
 
 // ByPassword returns who a user name and a password are, for HTTP Basic. The
 // same right pair costs one password hash a minute at the most.
 func (s *Service) ByPassword(ctx context.Context, username, password, address string) (domain.Actor, error) {
 	username = cleanUsername(username)
-	key := s.basic.mac(username, password)
-	if e, ok := s.basic.entries.GetIfPresent(key); ok {
+	key := s.credentialCache.mac(username, password)
+	if e, ok := s.credentialCache.entries.GetIfPresent(key); ok {
 		acc, err := s.account(ctx, e.user)
 		if err != nil && !errors.Is(err, domain.NotFound) {
 			return domain.Actor{}, err
 		}
 		if err == nil && acc.user.Epoch == e.epoch && acc.user.IsActive && !acc.user.Deleting {
-			return signedIn(acc, "basic", domain.SecretHash{}, nil)
+			return signedIn(acc, domain.AuthBasic, domain.SecretHash{}, nil)
 		}
-		s.basic.entries.Invalidate(key)
+		s.credentialCache.entries.Invalidate(key)
 	}
 	u, err := s.checkPassword(ctx, username, password, address)
 	if err != nil {
 		return domain.Actor{}, err
 	}
-	s.basic.entries.Set(key, basicEntry{user: u.ID, epoch: u.Epoch})
+	s.credentialCache.entries.Set(key, basicEntry{user: u.ID, epoch: u.Epoch})
 	acc, err := s.account(ctx, u.ID)
 	if err == nil && acc.user.Epoch > u.Epoch {
 		err = domain.NotFound // the password was changed while its hash was being made
 	}
-	return signedIn(acc, "basic", domain.SecretHash{}, err)
+	return signedIn(acc, domain.AuthBasic, domain.SecretHash{}, err)
 }
 
-func signedIn(acc account, via string, credential domain.SecretHash, err error) (domain.Actor, error) {
+func signedIn(acc account, via domain.AuthMethod, credential domain.SecretHash, err error) (domain.Actor, error) {
 	if err == nil && acc.user.IsActive && !acc.user.Deleting {
-		return domain.Actor{User: acc.user, Effective: acc.effective, Via: via, Credential: credential}, nil
+		return domain.Actor{User: acc.user, Entitlements: acc.entitlements, Via: via, Credential: credential}, nil
 	}
 	if err == nil || errors.Is(err, domain.NotFound) {
 		return domain.Actor{}, domain.Errorf(domain.Unauthenticated, "the account is not active")
@@ -255,7 +255,7 @@ func (s *Service) throttle(ctx context.Context, at attempt) (known bool, err err
 
 // CreateToken makes an API token for the actor; secret is shown this once. A zero ttl never expires.
 func (s *Service) CreateToken(ctx context.Context, actor domain.Actor, name string, ttl time.Duration) (t domain.Token, secret string, err error) {
-	if err := requireSigned(actor); err != nil {
+	if err := requireSignedIn(actor); err != nil {
 		return t, "", err
 	}
 	return s.createToken(ctx, actor.User.ID, name, ttl)
@@ -296,7 +296,7 @@ func (s *Service) createToken(ctx context.Context, user domain.ID, name string, 
 
 // Tokens lists the actor's API tokens, newest first.
 func (s *Service) Tokens(ctx context.Context, actor domain.Actor, p ports.Page) ([]domain.Token, domain.ID, error) {
-	if err := requireSigned(actor); err != nil {
+	if err := requireSignedIn(actor); err != nil {
 		return nil, domain.ID{}, err
 	}
 	return s.tokensOf(ctx, actor.User.ID, p)
@@ -319,7 +319,7 @@ func (s *Service) tokensOf(ctx context.Context, user domain.ID, p ports.Page) ([
 
 // RevokeToken ends one of the actor's API tokens at once; domain.NotFound if it is not theirs.
 func (s *Service) RevokeToken(ctx context.Context, actor domain.Actor, id domain.ID) error {
-	if err := requireSigned(actor); err != nil {
+	if err := requireSignedIn(actor); err != nil {
 		return err
 	}
 	return s.revokeToken(ctx, actor.User.ID, id)
@@ -337,17 +337,17 @@ func (s *Service) RevokeTokenFor(ctx context.Context, actor domain.Actor, userna
 func (s *Service) revokeToken(ctx context.Context, user, id domain.ID) error {
 	err := s.rec.Accounts.DeleteToken(ctx, user, id)
 	s.feed.tried(err)
-	s.heed(ctx)
+	s.syncFeed(ctx)
 	if errors.Is(err, domain.NotFound) {
 		return domain.Errorf(domain.NotFound, "no such token")
 	}
 	return err
 }
 
-// heed takes in what a change of our own put on the feed, so that it acts before
+// syncFeed takes in what a change of our own put on the feed, so that it acts before
 // the answer goes out. It follows every such change, failed ones too: a failure
 // may have happened after the commit.
-func (s *Service) heed(ctx context.Context) {
+func (s *Service) syncFeed(ctx context.Context) {
 	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), feedLease)
 	defer cancel()
 	if err := s.feed.sync(c); err != nil {

@@ -25,7 +25,7 @@ func TestSignIn(t *testing.T) {
 	a, err := w.svc.BySession(ctx, secret)
 	require.NoError(t, err)
 	assert.Equal(t, "anna", a.User.Username)
-	assert.Equal(t, "session", a.Via)
+	assert.Equal(t, domain.AuthSession, a.Via)
 	second, _, err := w.svc.SignIn(ctx, "anna", password, "192.0.2.1")
 	require.NoError(t, err)
 	assert.NotEqual(t, secret, second, "T1: a new one at every sign-in")
@@ -176,6 +176,9 @@ func promiseT5(t *testing.T) {
 }
 
 func TestBasicCostsOneHashAMinute(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	w := newWorld(t, func(c *app.Config) { c.Argon2 = app.Argon2{} })
 	w.user("anna")
 	hashes := testing.Benchmark(func(b *testing.B) {

@@ -69,10 +69,10 @@ func (s *Service) Access(ctx context.Context, actor domain.Actor, id domain.ID, 
 	for _, t := range all {
 		known = known.Union(t.Permissions)
 	}
-	actions := []domain.Action{domain.View(domain.Original)}
+	actions := []domain.Action{domain.Read(domain.Original)}
 	for _, h := range known.Heights() {
 		v, _ := domain.Thumbnail(h)
-		actions = append(actions, domain.View(v))
+		actions = append(actions, domain.Read(v))
 	}
 	actions = append(actions, domain.MakeLink)
 	out := Access{Image: img, User: u}
@@ -87,8 +87,8 @@ func (s *Service) Access(ctx context.Context, actor domain.Actor, id domain.ID, 
 }
 
 // explain decides as if the user asked by credentials.
-func explain(u domain.User, e domain.Effective, ownerID domain.ID, a domain.Action, all []domain.Tier) (AccessRow, error) {
-	as := domain.Actor{User: u, Effective: e, Via: "explain"}
+func explain(u domain.User, e domain.Entitlements, ownerID domain.ID, a domain.Action, all []domain.Tier) (AccessRow, error) {
+	as := domain.Actor{User: u, Entitlements: e, Via: domain.AuthExplain}
 	d, err := domain.Decide(as, ownerID, a, func() ([]domain.Tier, error) { return all, nil })
 	return AccessRow{Action: a, Decision: d, SmallestTier: d.SmallestTierFor(a, all)}, err
 }

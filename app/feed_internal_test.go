@@ -18,22 +18,22 @@ import (
 
 // script is a change feed whose entries a test adds.
 type script struct {
-	version atomic.Int64
-	away    atomic.Bool
-	lost    atomic.Bool
-	now     atomic.Pointer[time.Time]
-	mark    atomic.Pointer[time.Time]
-	raised  atomic.Int64
-	shared  bool
-	answer  func() // called before an answer
+	version     atomic.Int64
+	unavailable atomic.Bool
+	lost        atomic.Bool
+	now         atomic.Pointer[time.Time]
+	mark        atomic.Pointer[time.Time]
+	raised      atomic.Int64
+	shared      bool
+	answer      func() // called before an answer
 }
 
 func (s *script) Since(_ context.Context, c ports.Cursor) (ports.Feed, error) {
 	if s.answer != nil {
 		s.answer()
 	}
-	if s.away.Load() {
-		return ports.Feed{}, errors.New("away")
+	if s.unavailable.Load() {
+		return ports.Feed{}, errors.New("unavailable")
 	}
 	version := s.version.Load()
 	f := ports.Feed{Cursor: ports.Cursor(strconv.FormatInt(version, 10)), Now: time.Now(), Shared: s.shared, Lost: s.lost.Load()}
@@ -144,13 +144,13 @@ func TestAFailedPollVouchesForNothing(t *testing.T) {
 	_, err := c.get(ctx, 1, load(1))
 	require.NoError(t, err)
 	s.version.Add(1)
-	s.away.Store(true)
+	s.unavailable.Store(true)
 	require.Error(t, f.sync(ctx))
 	assert.False(t, f.fresh())
 	got, err := c.get(ctx, 1, load(2))
 	require.NoError(t, err)
 	assert.Equal(t, 2, got)
-	s.away.Store(false)
+	s.unavailable.Store(false)
 	require.NoError(t, f.sync(ctx))
 	got, err = c.get(ctx, 1, load(3))
 	require.NoError(t, err)

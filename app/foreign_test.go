@@ -64,6 +64,9 @@ func encoded(t *testing.T, seed uint8, size int) []byte {
 // TestPromiseX4/ForeignBytes: a store that answers with another object of the same size
 // never gets a whole of it to anybody, nor into memory or a thumbnail (O46).
 func TestPromiseX4(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	store := &mixedUp{}
 	w := newWorld(t, func(c *app.Config) {
@@ -170,6 +173,9 @@ func (panics) Read([]byte) (int, error) { panic("an answer that nobody expected"
 // TestPromiseX5/SlowStore: a store that takes its time over a body does not stretch the
 // decision: after a downgrade it is cut with the next piece (O44).
 func TestPromiseX5(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	store := &mixedUp{}
 	w := newWorld(t, func(c *app.Config) {

@@ -9,8 +9,8 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-// ImageView is an image with what its owner may hand out of it.
-type ImageView struct {
+// ImageDetails is an image with what its owner may hand out of it.
+type ImageDetails struct {
 	domain.Image
 	// Thumbnails are the permitted heights, ascending, and no other.
 	Thumbnails []ThumbnailURL
@@ -21,13 +21,13 @@ type ImageView struct {
 // ThumbnailURL is a permitted thumbnail: the height as asked for, the size in
 // pixels it really has, and what signs its URL.
 type ThumbnailURL struct {
-	Asked         int
-	Width, Height int
-	Signature     Signature
+	RequestedHeight int
+	Width, Height   int
+	Signature       Signature
 }
 
-// viewer adds the URLs that images' owners are permitted now.
-type viewer struct {
+// urlSigner adds the URLs that images' owners are permitted now.
+type urlSigner struct {
 	s   *Service
 	now time.Time
 	// What the last image's owner may hand out, so that a list of one owner's asks once.
@@ -36,10 +36,10 @@ type viewer struct {
 	original bool
 }
 
-func (s *Service) newViewer() *viewer { return &viewer{s: s, now: s.now()} }
+func (s *Service) newURLSigner() *urlSigner { return &urlSigner{s: s, now: s.now()} }
 
 // of looks at an owner's permissions. The URLs of one who is not active would be dead.
-func (v *viewer) of(ctx context.Context, owner domain.ID) error {
+func (v *urlSigner) of(ctx context.Context, owner domain.ID) error {
 	if owner == v.owner {
 		return nil
 	}
@@ -49,24 +49,24 @@ func (v *viewer) of(ctx context.Context, owner domain.ID) error {
 	}
 	v.owner, v.heights, v.original = owner, nil, false
 	if acc.user.IsActive && !acc.user.Deleting {
-		v.heights = acc.effective.Permissions.Heights()
-		v.original = acc.effective.Permissions.Has(domain.AccessOriginal)
+		v.heights = acc.entitlements.Permissions.Heights()
+		v.original = acc.entitlements.Permissions.Has(domain.AccessOriginal)
 	}
 	return nil
 }
 
-func (v *viewer) view(ctx context.Context, img domain.Image) (ImageView, error) {
+func (v *urlSigner) details(ctx context.Context, img domain.Image) (ImageDetails, error) {
 	if err := v.of(ctx, img.OwnerID); err != nil {
-		return ImageView{}, err
+		return ImageDetails{}, err
 	}
-	out := ImageView{Image: img}
+	out := ImageDetails{Image: img}
 	if len(v.heights) > 0 {
 		out.Thumbnails = make([]ThumbnailURL, len(v.heights))
 	}
 	for i, h := range v.heights {
 		variant, _ := domain.Thumbnail(h)
 		t := &out.Thumbnails[i]
-		t.Asked, t.Signature = h, v.s.sign(img.OwnerID, img.ID, variant, v.now)
+		t.RequestedHeight, t.Signature = h, v.s.sign(img.OwnerID, img.ID, variant, v.now)
 		t.Width, t.Height = domain.ThumbnailSize(img.Width, img.Height, h)
 	}
 	if v.original {
@@ -76,26 +76,26 @@ func (v *viewer) view(ctx context.Context, img domain.Image) (ImageView, error) 
 	return out, nil
 }
 
-func (s *Service) viewAll(ctx context.Context, imgs []domain.Image) ([]ImageView, error) {
-	out := make([]ImageView, len(imgs))
-	v := s.newViewer()
+func (s *Service) allDetails(ctx context.Context, imgs []domain.Image) ([]ImageDetails, error) {
+	out := make([]ImageDetails, len(imgs))
+	v := s.newURLSigner()
 	for i, img := range imgs {
 		var err error
-		if out[i], err = v.view(ctx, img); err != nil {
+		if out[i], err = v.details(ctx, img); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-// View returns an image that was just uploaded, or got otherwise, with its URLs.
-func (s *Service) View(ctx context.Context, img domain.Image) (ImageView, error) {
-	return s.newViewer().view(ctx, img)
+// ImageDetails returns an image that was just uploaded, or got otherwise, with its URLs.
+func (s *Service) ImageDetails(ctx context.Context, img domain.Image) (ImageDetails, error) {
+	return s.newURLSigner().details(ctx, img)
 }
 
 // Images lists the actor's images, newest first; next is the id to go on before, zero at the end.
-func (s *Service) Images(ctx context.Context, actor domain.Actor, p ports.Page) (items []ImageView, next domain.ID, err error) {
-	if err := requireSigned(actor); err != nil {
+func (s *Service) Images(ctx context.Context, actor domain.Actor, p ports.Page) (items []ImageDetails, next domain.ID, err error) {
+	if err := requireSignedIn(actor); err != nil {
 		return nil, next, err
 	}
 	imgs, next, err := paged(p, func(i domain.Image) domain.ID { return i.ID }, func(p ports.Page) ([]domain.Image, error) {
@@ -104,7 +104,7 @@ func (s *Service) Images(ctx context.Context, actor domain.Actor, p ports.Page) 
 	if err != nil {
 		return nil, next, err
 	}
-	items, err = s.viewAll(ctx, imgs)
+	items, err = s.allDetails(ctx, imgs)
 	return items, next, err
 }
 
@@ -138,12 +138,12 @@ func (s *Service) knownImages(ownerID domain.ID, ids []domain.ID) ([]domain.Imag
 }
 
 // Image returns one image that the actor may know of.
-func (s *Service) Image(ctx context.Context, actor domain.Actor, id domain.ID) (ImageView, error) {
+func (s *Service) Image(ctx context.Context, actor domain.Actor, id domain.ID) (ImageDetails, error) {
 	img, err := s.visible(ctx, actor, id)
 	if err != nil {
-		return ImageView{}, err
+		return ImageDetails{}, err
 	}
-	return s.newViewer().view(ctx, img)
+	return s.newURLSigner().details(ctx, img)
 }
 
 // DeleteImage deletes an image with its thumbnails and links. Every URL of it
@@ -160,7 +160,7 @@ func (s *Service) DeleteImage(ctx context.Context, actor domain.Actor, id domain
 	}
 	err = s.rec.Images.MarkDeleting(ctx, img.OwnerID, id, audit, s.now())
 	s.feed.tried(err)
-	s.heed(ctx)
+	s.syncFeed(ctx)
 	if errors.Is(err, domain.NotFound) {
 		return domain.NoSuchImage()
 	}
@@ -187,7 +187,7 @@ func (s *Service) remove(ctx context.Context, ownerID, id domain.ID) error {
 
 // Usage returns what a user keeps.
 func (s *Service) Usage(ctx context.Context, actor domain.Actor) (domain.Usage, error) {
-	if err := requireSigned(actor); err != nil {
+	if err := requireSignedIn(actor); err != nil {
 		return domain.Usage{}, err
 	}
 	return s.rec.Images.Usage(ctx, actor.User.ID)
@@ -200,7 +200,7 @@ type Filter struct {
 }
 
 // AllImages lists everybody's images, for admins.
-func (s *Service) AllImages(ctx context.Context, actor domain.Actor, f Filter, p ports.Page) (items []ImageView, next domain.ID, err error) {
+func (s *Service) AllImages(ctx context.Context, actor domain.Actor, f Filter, p ports.Page) (items []ImageDetails, next domain.ID, err error) {
 	if err := s.requireAdmin(ctx, actor, "admin.images"); err != nil {
 		return nil, next, err
 	}
@@ -209,7 +209,7 @@ func (s *Service) AllImages(ctx context.Context, actor domain.Actor, f Filter, p
 	if err != nil {
 		return nil, next, err
 	}
-	items, err = s.viewAll(ctx, imgs)
+	items, err = s.allDetails(ctx, imgs)
 	return items, next, err
 }
 

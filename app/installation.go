@@ -132,7 +132,7 @@ func (s *Service) CheckInstallation(ctx context.Context) error {
 		}
 		return err
 	}
-	record, err := s.rec.Installation.Claim(ctx, s.cfg.NewID())
+	record, err := s.rec.Installation.Ensure(ctx, s.cfg.NewID())
 	if err != nil {
 		return err
 	}

@@ -298,7 +298,7 @@ type uploadsThat struct {
 	commit error
 }
 
-func (u uploadsThat) BeginUpload(ctx context.Context, up ports.Upload, now time.Time) (ports.Claim, error) {
+func (u uploadsThat) BeginUpload(ctx context.Context, up ports.Upload, now time.Time) (ports.Reservation, error) {
 	u.begin()
 	return u.Images.BeginUpload(ctx, up, now)
 }

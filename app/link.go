@@ -21,8 +21,8 @@ type LinkInput struct {
 	Variant *domain.Variant
 }
 
-// LinkView is a link with its state at this moment.
-type LinkView struct {
+// LinkDetails is a link with its state at this moment.
+type LinkDetails struct {
 	domain.Link
 	State domain.LinkState
 }
@@ -32,7 +32,7 @@ const maxViews = 1 << 53
 
 // CreateLink makes an expiring link to an image of the actor's. token is the
 // secret of its URL, shown this once.
-func (s *Service) CreateLink(ctx context.Context, actor domain.Actor, id domain.ID, in LinkInput) (l LinkView, token string, err error) {
+func (s *Service) CreateLink(ctx context.Context, actor domain.Actor, id domain.ID, in LinkInput) (l LinkDetails, token string, err error) {
 	img, err := s.visible(ctx, actor, id)
 	if err != nil {
 		return l, "", err
@@ -42,24 +42,24 @@ func (s *Service) CreateLink(ctx context.Context, actor domain.Actor, id domain.
 		return l, "", err
 	}
 	if err := d.Err(domain.MakeLink); err != nil {
-		s.logRefusal(ctx, claim{actor: &actor}, id, domain.MakeLink.String(), err)
+		s.logRefusal(ctx, credential{actor: &actor}, id, domain.MakeLink.String(), err)
 		return l, "", err
 	}
-	lo, hi := actor.Effective.Limits.LinkSeconds()
+	lo, hi := actor.Entitlements.Limits.LinkSeconds()
 	if in.ExpiresIn < lo || in.ExpiresIn > hi {
 		return l, "", domain.InvalidField("expires_in", "range", "a whole number of seconds from %d to %d", lo, hi)
 	}
 	if in.MaxViews < 0 || in.MaxViews > maxViews {
 		return l, "", domain.InvalidField("max_views", "range", "a whole number of at least 1")
 	}
-	variant, _ := actor.Effective.DefaultLinkVariant() // there is one, or the decision would have been another
+	variant, _ := actor.Entitlements.DefaultLinkVariant() // there is one, or the decision would have been another
 	if in.Variant != nil {
 		variant = *in.Variant
 	}
 	// An admin may see more than their tier says; a link shows what its owner's tier says.
-	view := domain.View(variant)
-	if err := domain.DecideLinkUse(actor.User, actor.Effective, variant).Err(view); err != nil {
-		s.logRefusal(ctx, claim{actor: &actor}, id, "link to "+view.String(), err)
+	view := domain.Read(variant)
+	if err := domain.DecideLinkUse(actor.User, actor.Entitlements, variant).Err(view); err != nil {
+		s.logRefusal(ctx, credential{actor: &actor}, id, "link to "+view.String(), err)
 		return l, "", err
 	}
 	now := s.now()
@@ -76,8 +76,8 @@ func (s *Service) CreateLink(ctx context.Context, actor domain.Actor, id domain.
 	case err != nil:
 		return l, "", err
 	}
-	s.keepLink(ctx, link)
-	return LinkView{Link: link, State: domain.LinkStateActive}, token, nil
+	s.putLink(ctx, link)
+	return LinkDetails{Link: link, State: domain.LinkStateActive}, token, nil
 }
 
 // tooMany answers what a port refused by a bound that no tier lifts: unlike a tier's quota, waiting or clearing up helps.
@@ -86,16 +86,16 @@ func tooMany(err error, format string) error {
 	return rateLimited(*e.Limit, time.Minute, format, *e.Limit)
 }
 
-// keepLink and buryLink tell the fast path. It may be away: the database knows.
-func (s *Service) keepLink(ctx context.Context, l domain.Link) {
-	if ttl := l.ExpiresAt.Sub(s.now()); s.cfg.LinkLife != nil && ttl > 0 {
-		s.outages.links.note(ctx, s.log, s.cfg.LinkLife.Keep(ctx, l.Hash, ttl))
+// putLink and markLinkDead tell the fast path. It may be unavailable: the database knows.
+func (s *Service) putLink(ctx context.Context, l domain.Link) {
+	if ttl := l.ExpiresAt.Sub(s.now()); s.cfg.LinkCache != nil && ttl > 0 {
+		s.outages.links.note(ctx, s.log, s.cfg.LinkCache.Put(ctx, l.Hash, ttl))
 	}
 }
 
-func (s *Service) buryLink(ctx context.Context, hash domain.SecretHash) {
-	if s.cfg.LinkLife != nil {
-		s.outages.links.note(ctx, s.log, s.cfg.LinkLife.Bury(ctx, hash, domain.MaxLinkSeconds*time.Second))
+func (s *Service) markLinkDead(ctx context.Context, hash domain.SecretHash) {
+	if s.cfg.LinkCache != nil {
+		s.outages.links.note(ctx, s.log, s.cfg.LinkCache.MarkDead(ctx, hash, domain.MaxLinkSeconds*time.Second))
 	}
 }
 
@@ -114,7 +114,7 @@ func (s *Service) OpenLink(ctx context.Context, token string) (*Content, error) 
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.open(ctx, claim{link: &l}, l.ImageID, l.Variant)
+	c, err := s.open(ctx, credential{link: &l}, l.ImageID, l.Variant)
 	if errors.Is(err, domain.NotFound) {
 		err = linkExpired() // deleted while it was being opened
 	}
@@ -122,7 +122,7 @@ func (s *Service) OpenLink(ctx context.Context, token string) (*Content, error) 
 		return nil, err
 	}
 	c.Expires, c.Public, c.Link, c.ViewsBound = l.ExpiresAt, true, true, l.MaxViews > 0
-	c.View = func(ctx context.Context) error {
+	c.CountView = func(ctx context.Context) error {
 		if l.MaxViews == 0 {
 			s.views.add(hash)
 			return nil
@@ -132,7 +132,7 @@ func (s *Service) OpenLink(ctx context.Context, token string) (*Content, error) 
 			return err
 		}
 		if !taken {
-			s.buryLink(ctx, hash)
+			s.markLinkDead(ctx, hash)
 			return linkExpired()
 		}
 		return c.Recheck(ctx) // the database was waited for
@@ -153,11 +153,11 @@ func (s *Service) link(ctx context.Context, hash domain.SecretHash) (domain.Link
 			return l, err
 		}
 		// Of a link that expired nothing is remembered: its row says so, at any time that a clock may show.
-		switch state := l.State(s.now(), domain.User{}, domain.Effective{}); {
+		switch state := l.State(s.now(), domain.User{}, domain.Entitlements{}); {
 		case state == domain.LinkStateRevoked, state == domain.LinkStateUsedUp:
-			s.buryLink(ctx, hash)
-		case !state.Final() && s.checkLink(ctx, hash) == ports.LifeUnknown:
-			s.keepLink(ctx, l)
+			s.markLinkDead(ctx, hash)
+		case !state.Final() && s.checkLink(ctx, hash) == ports.LinkUnknown:
+			s.putLink(ctx, l)
 		}
 		return l, nil
 	}
@@ -166,19 +166,19 @@ func (s *Service) link(ctx context.Context, hash domain.SecretHash) (domain.Link
 }
 
 // checkLink asks the fast path. It may be unavailable: the database knows.
-func (s *Service) checkLink(ctx context.Context, hash domain.SecretHash) ports.Life {
-	if s.cfg.LinkLife == nil {
-		return ports.LifeUnknown
+func (s *Service) checkLink(ctx context.Context, hash domain.SecretHash) ports.LinkStatus {
+	if s.cfg.LinkCache == nil {
+		return ports.LinkUnknown
 	}
-	life, err := s.cfg.LinkLife.Check(ctx, hash)
+	life, err := s.cfg.LinkCache.Get(ctx, hash)
 	if s.outages.links.note(ctx, s.log, err); err != nil {
-		return ports.LifeUnknown
+		return ports.LinkUnknown
 	}
 	return life
 }
 
 // Links lists the links to an image that the actor may know of, dead ones included.
-func (s *Service) Links(ctx context.Context, actor domain.Actor, id domain.ID, p ports.Page) (items []LinkView, next domain.ID, err error) {
+func (s *Service) Links(ctx context.Context, actor domain.Actor, id domain.ID, p ports.Page) (items []LinkDetails, next domain.ID, err error) {
 	img, err := s.visible(ctx, actor, id)
 	if err != nil {
 		return nil, next, err
@@ -189,14 +189,14 @@ func (s *Service) Links(ctx context.Context, actor domain.Actor, id domain.ID, p
 	if err != nil {
 		return nil, next, err
 	}
-	items, err = s.linkViews(ctx, links)
+	items, err = s.linkDetails(ctx, links)
 	return items, next, err
 }
 
 func linkID(l domain.Link) domain.ID { return l.ID }
 
-func (s *Service) linkViews(ctx context.Context, links []domain.Link) ([]LinkView, error) {
-	out := make([]LinkView, len(links))
+func (s *Service) linkDetails(ctx context.Context, links []domain.Link) ([]LinkDetails, error) {
+	out := make([]LinkDetails, len(links))
 	now := s.now()
 	for i, l := range links {
 		owner, err := s.account(ctx, l.OwnerID)
@@ -204,13 +204,13 @@ func (s *Service) linkViews(ctx context.Context, links []domain.Link) ([]LinkVie
 			return nil, err
 		}
 		l.Views += s.views.pending(l.Hash)
-		out[i] = LinkView{Link: l, State: l.State(now, owner.user, owner.effective)}
+		out[i] = LinkDetails{Link: l, State: l.State(now, owner.user, owner.entitlements)}
 	}
 	return out, nil
 }
 
 // AllLinks lists everybody's links, for admins.
-func (s *Service) AllLinks(ctx context.Context, actor domain.Actor, f Filter, p ports.Page) (items []LinkView, next domain.ID, err error) {
+func (s *Service) AllLinks(ctx context.Context, actor domain.Actor, f Filter, p ports.Page) (items []LinkDetails, next domain.ID, err error) {
 	if err := s.requireAdmin(ctx, actor, "admin.links"); err != nil {
 		return nil, next, err
 	}
@@ -221,13 +221,13 @@ func (s *Service) AllLinks(ctx context.Context, actor domain.Actor, f Filter, p 
 	if err != nil {
 		return nil, next, err
 	}
-	items, err = s.linkViews(ctx, links)
+	items, err = s.linkDetails(ctx, links)
 	return items, next, err
 }
 
 // RevokeLink ends a link at once; domain.NotFound if it is neither the actor's nor the actor an admin.
 func (s *Service) RevokeLink(ctx context.Context, actor domain.Actor, id domain.ID) error {
-	if err := requireSigned(actor); err != nil {
+	if err := requireSignedIn(actor); err != nil {
 		return err
 	}
 	none := domain.Errorf(domain.NotFound, "no such link")
@@ -250,14 +250,14 @@ func (s *Service) RevokeLink(ctx context.Context, actor domain.Actor, id domain.
 		audit = &e
 	}
 	err = s.rec.Links.Revoke(ctx, l.OwnerID, id, audit, s.now())
-	s.heed(ctx)
+	s.syncFeed(ctx)
 	if errors.Is(err, domain.NotFound) {
 		return none
 	}
 	if err != nil {
 		return err
 	}
-	s.buryLink(ctx, l.Hash)
+	s.markLinkDead(ctx, l.Hash)
 	return nil
 }
 

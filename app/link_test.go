@@ -83,7 +83,7 @@ func promiseL2(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, func(c *app.Config) {
 				if !life {
-					c.LinkLife = nil
+					c.LinkCache = nil
 				}
 			})
 			anna := w.user("anna", domain.EnterpriseTier)
@@ -133,7 +133,7 @@ func promiseL8(t *testing.T) {
 			}
 			defer c.Body.Close()
 			assert.True(t, c.ViewsBound)
-			if err := c.View(ctx); err == nil {
+			if err := c.CountView(ctx); err == nil {
 				bodies.Add(1)
 			} else {
 				assert.ErrorIs(t, err, domain.LinkExpired)
@@ -183,6 +183,9 @@ func promiseA9(t *testing.T) {
 }
 
 func TestLinkViewsAreCounted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	w := newWorld(t)
 	anna := w.user("anna", domain.EnterpriseTier)
 	img := w.upload(anna)
@@ -191,7 +194,7 @@ func TestLinkViewsAreCounted(t *testing.T) {
 	for range 3 {
 		c, err := w.svc.OpenLink(ctx, token)
 		require.NoError(t, err)
-		require.NoError(t, c.View(ctx))
+		require.NoError(t, c.CountView(ctx))
 		c.Body.Close()
 	}
 	require.Eventually(t, func() bool {
@@ -216,7 +219,7 @@ func TestRevokeLink(t *testing.T) {
 	long, err := w.svc.OpenLink(ctx, token)
 	require.NoError(t, err)
 	defer long.Body.Close()
-	require.NoError(t, long.View(ctx))
+	require.NoError(t, long.CountView(ctx))
 	require.NoError(t, long.Recheck(ctx), "its own view, the last one, does not end it")
 	require.NoError(t, w.svc.RevokeLink(ctx, anna, l.ID))
 	assert.ErrorIs(t, long.Recheck(ctx), domain.LinkExpired, "a body under way ends")
@@ -238,30 +241,32 @@ func TestRevokeLink(t *testing.T) {
 	assert.Equal(t, domain.LinkStateRevoked, all[0].State)
 }
 
-// mute is a fast path that is away: the database answers.
+// mute is a fast path that is unavailable: the database answers.
 type mute struct{}
 
-var errAway = errors.New("away")
+var errUnavailable = errors.New("unavailable")
 
-func (mute) Check(context.Context, domain.SecretHash) (ports.Life, error) { return 0, errAway }
-func (mute) Keep(context.Context, domain.SecretHash, time.Duration) error { return errAway }
-func (mute) Bury(context.Context, domain.SecretHash, time.Duration) error { return errAway }
+func (mute) Get(context.Context, domain.SecretHash) (ports.LinkStatus, error) {
+	return 0, errUnavailable
+}
+func (mute) Put(context.Context, domain.SecretHash, time.Duration) error      { return errUnavailable }
+func (mute) MarkDead(context.Context, domain.SecretHash, time.Duration) error { return errUnavailable }
 func (mute) Allow(context.Context, string, ports.Rate) (ports.RateState, error) {
-	return ports.RateState{}, errAway
+	return ports.RateState{}, errUnavailable
 }
 
 func (mute) Peek(context.Context, string, ports.Rate) (ports.RateState, error) {
-	return ports.RateState{}, errAway
+	return ports.RateState{}, errUnavailable
 }
-func (mute) Reset(context.Context, string) error                { return errAway }
-func (mute) Publish(context.Context) error                      { return errAway }
-func (mute) Subscribe(context.Context) (<-chan struct{}, error) { return nil, errAway }
+func (mute) Reset(context.Context, string) error                { return errUnavailable }
+func (mute) Publish(context.Context) error                      { return errUnavailable }
+func (mute) Subscribe(context.Context) (<-chan struct{}, error) { return nil, errUnavailable }
 
 func TestFastPathsMayBeAway(t *testing.T) {
 	w := newWorld(t)
 	anna := w.user("anna", domain.EnterpriseTier)
 	img := w.upload(anna)
-	w.cfg.LinkLife, w.cfg.Notices, w.cfg.RateLimits = mute{}, mute{}, mute{}
+	w.cfg.LinkCache, w.cfg.Notices, w.cfg.RateLimits = mute{}, mute{}, mute{}
 	svc := w.node()
 	l, token, err := svc.CreateLink(ctx, anna, img.ID, app.LinkInput{ExpiresIn: 300})
 	require.NoError(t, err)
@@ -273,9 +278,9 @@ func TestFastPathsMayBeAway(t *testing.T) {
 	limit, _, err := svc.Limit(ctx, anna)
 	require.NoError(t, err)
 	assert.Equal(t, domain.NoLimit, limit)
-	anna.Effective.Limits.RequestsPerMinute = 1
+	anna.Entitlements.Limits.RequestsPerMinute = 1
 	_, _, err = svc.Limit(ctx, anna)
-	assert.NoError(t, err, "a limiter that is away lets requests pass")
+	assert.NoError(t, err, "a limiter that is unavailable lets requests pass")
 	_, _, err = svc.SignIn(ctx, "anna", password, "192.0.2.9")
 	assert.ErrorIs(t, err, domain.Unavailable, "but nobody guesses passwords without one")
 	require.NoError(t, svc.DeleteImage(ctx, anna, img.ID))

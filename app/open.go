@@ -37,7 +37,7 @@ func imagePrefix(ownerID, id domain.ID) string {
 func originalKey(ownerID, id domain.ID) string { return imagePrefix(ownerID, id) + "original" }
 
 func (s *Service) thumbnailKey(img domain.Image, height int) string {
-	return imagePrefix(img.OwnerID, img.ID) + "thumbnails/" + s.cfg.Resizer.Pipeline() + "-" + strconv.Itoa(height) + img.ThumbnailFormat().Extension()
+	return imagePrefix(img.OwnerID, img.ID) + "thumbnails/" + s.cfg.Resizer.Version() + "-" + strconv.Itoa(height) + img.ThumbnailFormat().Extension()
 }
 
 // bodyKey names a small thumbnail in memory.
@@ -58,7 +58,7 @@ type thumbnail struct {
 // have the original, and could otherwise recognise it.
 func (s *Service) thumbnailTag(id domain.ID, height int) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "imagify thumbnail %s %s %d", id, s.cfg.Resizer.Pipeline(), height)
+	fmt.Fprintf(h, "imagify thumbnail %s %s %d", id, s.cfg.Resizer.Version(), height)
 	return `"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`
 }
 
@@ -78,9 +78,9 @@ type Content struct {
 	Public bool
 	// Link says that an expiring link opened it. ViewsBound: it has max_views, so parts are not to be had.
 	Link, ViewsBound bool
-	// View counts a view before the first byte of a body goes out; its error
+	// CountView counts a view before the first byte of a body goes out; its error
 	// refuses the body. Nil unless a link opened it.
-	View func(ctx context.Context) error
+	CountView func(ctx context.Context) error
 	// Recheck asks anew whether the bytes may still go out, for whoever sends a long body piece by piece.
 	Recheck func(ctx context.Context) error
 }
@@ -104,24 +104,24 @@ func (c *Content) send(ctx context.Context, b ports.Blob) {
 
 // Open opens a variant of an image by credentials.
 func (s *Service) Open(ctx context.Context, actor domain.Actor, id domain.ID, v domain.Variant) (*Content, error) {
-	return s.open(ctx, claim{actor: &actor}, id, v)
+	return s.open(ctx, credential{actor: &actor}, id, v)
 }
 
 // OpenSigned opens a variant by a signed URL, as its owner's permissions are now.
 func (s *Service) OpenSigned(ctx context.Context, q SignatureText, id domain.ID, v domain.Variant) (*Content, error) {
 	owner, expires, err := s.verify(q, id, v, s.now())
 	if err != nil {
-		s.logRefusal(ctx, claim{}, id, v.String(), err)
+		s.logRefusal(ctx, credential{}, id, v.String(), err)
 		return nil, err
 	}
-	c, err := s.open(ctx, claim{owner: owner, until: expires}, id, v)
+	c, err := s.open(ctx, credential{owner: owner, until: expires}, id, v)
 	if err == nil {
 		c.Expires, c.Public = expires, true
 	}
 	return c, err
 }
 
-func (s *Service) open(ctx context.Context, by claim, id domain.ID, v domain.Variant) (*Content, error) {
+func (s *Service) open(ctx context.Context, by credential, id domain.ID, v domain.Variant) (*Content, error) {
 	img, err := s.authorize(ctx, by, id, v)
 	if err != nil {
 		return nil, err
@@ -202,12 +202,12 @@ func (s *Service) openThumbnail(ctx context.Context, img domain.Image, height in
 	if !errors.Is(err, domain.NotFound) {
 		return b, err
 	}
-	making := key
+	flight := key
 	if slowToDecode(img) {
-		making.height = 0 // all heights are made at once
+		flight.height = 0 // all heights are made at once
 	}
 	ours := false
-	data, err := s.making.do(ctx, making, func(ctx context.Context) ([]byte, error) {
+	data, err := s.inflight.do(ctx, flight, func(ctx context.Context) ([]byte, error) {
 		ours = true
 		// It may have been made since the store was asked, by a flight that has landed.
 		b, err := s.storedThumbnail(ctx, img, height)
@@ -226,12 +226,12 @@ func (s *Service) openThumbnail(ctx context.Context, img domain.Image, height in
 	if err != nil {
 		return ports.Blob{}, err
 	}
-	if making != key && !ours {
+	if flight != key && !ours {
 		// The flight that was waited for began with another height, and made this one too if the owner may have it.
 		if b, err := s.storedThumbnail(ctx, img, height); !errors.Is(err, domain.NotFound) {
 			return b, err
 		}
-		if data, err = s.making.do(ctx, key, func(ctx context.Context) ([]byte, error) {
+		if data, err = s.inflight.do(ctx, key, func(ctx context.Context) ([]byte, error) {
 			return s.makeThumbnails(ctx, img, []int{height})
 		}); err != nil {
 			return ports.Blob{}, err
@@ -263,7 +263,7 @@ func (s *Service) missingHeights(ctx context.Context, img domain.Image, height i
 	if err != nil {
 		return nil
 	}
-	for _, h := range acc.effective.Permissions.Heights() {
+	for _, h := range acc.entitlements.Permissions.Heights() {
 		key := s.thumbnailKey(img, h)
 		if h != height && !slices.ContainsFunc(stored, func(b ports.BlobInfo) bool { return b.Key == key }) {
 			missing = append(missing, h)
@@ -325,7 +325,7 @@ func (readSeekNopCloser) Close() error { return nil }
 // deleted meanwhile, what was kept is removed again.
 //
 // They are made of the original, never of a larger thumbnail that happens to be stored: its strong
-// ETag names the original, the pipeline and the height, so its bytes must not depend on what was
+// ETag names the original, the version and the height, so its bytes must not depend on what was
 // asked for before, on this node or another. A reduced decode of the original costs little more anyway.
 func (s *Service) makeThumbnails(ctx context.Context, img domain.Image, heights []int) (data []byte, err error) {
 	defer func() {
@@ -334,7 +334,7 @@ func (s *Service) makeThumbnails(ctx context.Context, img domain.Image, heights 
 			data, err = nil, domain.Errorf(domain.Internal, "the thumbnail cannot be made")
 		}
 	}()
-	if s.cfg.StoredResizer == nil {
+	if s.cfg.RemoteResizer == nil {
 		data, err = s.resizeHere(ctx, img, heights)
 	} else if data, err = s.resizeThere(ctx, img, heights); domain.CodeOf(err) == domain.Conflict {
 		// Another release runs there, as while one is rolled out: its pixels are not ours.
@@ -397,18 +397,18 @@ func (s *Service) resizeHere(ctx context.Context, img domain.Image, heights []in
 	return thumbs[0].Data, nil
 }
 
-// resizeThere has the StoredResizer make thumbnails under their keys, and reads the first.
+// resizeThere has the RemoteResizer make thumbnails under their keys, and reads the first.
 func (s *Service) resizeThere(ctx context.Context, img domain.Image, heights []int) ([]byte, error) {
-	job := ports.StoredJob{
-		Source: originalKey(img.OwnerID, img.ID), Size: img.Size, SHA256: img.SHA256, Pipeline: s.cfg.Resizer.Pipeline(),
+	job := ports.RemoteJob{
+		Source: originalKey(img.OwnerID, img.ID), Size: img.Size, SHA256: img.SHA256, Version: s.cfg.Resizer.Version(),
 		Share: img.OwnerID.String(),
 	}
-	for _, h := range heights[:min(len(heights), ports.MaxStoredThumbnails)] {
-		job.Thumbnails = append(job.Thumbnails, ports.StoredThumbnail{Height: h, Key: s.thumbnailKey(img, h)})
+	for _, h := range heights[:min(len(heights), ports.MaxRemoteThumbnails)] {
+		job.Thumbnails = append(job.Thumbnails, ports.RemoteThumbnail{Height: h, Key: s.thumbnailKey(img, h)})
 	}
-	err := s.cfg.StoredResizer.ResizeStored(ctx, job)
+	err := s.cfg.RemoteResizer.ResizeRemote(ctx, job)
 	if domain.CodeOf(err) == domain.NotFound && s.restoreOriginal(ctx, img) == nil {
-		err = s.cfg.StoredResizer.ResizeStored(ctx, job)
+		err = s.cfg.RemoteResizer.ResizeRemote(ctx, job)
 	}
 	if err == nil {
 		var b ports.Blob
@@ -435,9 +435,9 @@ func readAll(b ports.Blob) ([]byte, error) {
 	return data, nil
 }
 
-// flights does a thing once for all who ask at the same time. The work runs on
+// inflight does a thing once for all who ask at the same time. The work runs on
 // a context of its own: it goes on while anybody waits, and stops when the last has left.
-type flights struct {
+type inflight struct {
 	base    context.Context
 	mu      sync.Mutex
 	m       map[bodyKey]*flight
@@ -445,7 +445,7 @@ type flights struct {
 }
 
 // wait waits for what is under way, after base has ended.
-func (f *flights) wait() { f.working.Wait() }
+func (f *inflight) wait() { f.working.Wait() }
 
 type flight struct {
 	done    chan struct{}
@@ -466,7 +466,7 @@ func recovering(ctx context.Context, work func(context.Context) ([]byte, error))
 	return work(ctx)
 }
 
-func (f *flights) do(ctx context.Context, key bodyKey, work func(context.Context) ([]byte, error)) ([]byte, error) {
+func (f *inflight) do(ctx context.Context, key bodyKey, work func(context.Context) ([]byte, error)) ([]byte, error) {
 	f.mu.Lock()
 	fl := f.m[key]
 	if fl == nil {

@@ -17,28 +17,28 @@ import (
 
 // badLinkCache fails, or calls every link dead.
 type badLinkCache struct {
-	ports.LinkLife
+	ports.LinkCache
 	fails atomic.Bool
 	dead  atomic.Bool
 }
 
 var errLinkCache = domain.Wrap(domain.Unavailable, errors.New("LOADING"), "try again")
 
-func (b *badLinkCache) Check(ctx context.Context, token domain.SecretHash) (ports.Life, error) {
+func (b *badLinkCache) Get(ctx context.Context, token domain.SecretHash) (ports.LinkStatus, error) {
 	switch {
 	case b.fails.Load():
-		return ports.LifeUnknown, errLinkCache
+		return ports.LinkUnknown, errLinkCache
 	case b.dead.Load():
-		return ports.LifeDead, nil
+		return ports.LinkDead, nil
 	}
-	return b.LinkLife.Check(ctx, token)
+	return b.LinkCache.Get(ctx, token)
 }
 
-func (b *badLinkCache) Keep(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
+func (b *badLinkCache) Put(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
 	if b.fails.Load() {
 		return errLinkCache
 	}
-	return b.LinkLife.Keep(ctx, token, ttl)
+	return b.LinkCache.Put(ctx, token, ttl)
 }
 
 // A link cache that fails is told of once, not for each request (O35); one that calls
@@ -47,8 +47,8 @@ func TestPromiseL4BadLinkCache(t *testing.T) {
 	t.Parallel()
 	cache := &badLinkCache{}
 	w := newWorld(t, func(c *app.Config) {
-		cache.LinkLife = c.LinkLife
-		c.LinkLife = cache
+		cache.LinkCache = c.LinkCache
+		c.LinkCache = cache
 	})
 	anna := w.user("anna", domain.EnterpriseTier)
 	img := w.upload(anna)

@@ -130,11 +130,11 @@ func GeneratePassword() string {
 	return string(out)
 }
 
-// basicMemory remembers for a minute which user name and password were right
+// credentialCache remembers for a minute which user name and password were right
 // together, so that HTTP Basic does not cost an Argon2id hash a request. It is
 // bounded, keyed by a secret of this process, and an entry counts only while the
 // user's epoch is what it was: a password change or a deactivation ends it.
-type basicMemory struct {
+type credentialCache struct {
 	key     [32]byte
 	entries *otter.Cache[[32]byte, basicEntry]
 }
@@ -144,8 +144,8 @@ type basicEntry struct {
 	epoch int64
 }
 
-func newBasicMemory() (*basicMemory, error) {
-	m := &basicMemory{}
+func newCredentialCache() (*credentialCache, error) {
+	m := &credentialCache{}
 	rand.Read(m.key[:])
 	var err error
 	m.entries, err = otter.New(&otter.Options[[32]byte, basicEntry]{
@@ -154,7 +154,7 @@ func newBasicMemory() (*basicMemory, error) {
 	return m, err
 }
 
-func (m *basicMemory) mac(username, password string) [32]byte {
+func (m *credentialCache) mac(username, password string) [32]byte {
 	h := hmac.New(sha256.New, m.key[:])
 	fmt.Fprintf(h, "%d:%s%s", len(username), username, password)
 	return [32]byte(h.Sum(nil))

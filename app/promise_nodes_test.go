@@ -26,14 +26,14 @@ func (w *world) link(a domain.Actor, id domain.ID, in app.LinkInput) (domain.Lin
 
 // fastPaths are what may become of a fast path: emptied, gone, or put back to
 // when every link was alive.
-func (w *world) fastPaths(tokens ...string) map[string]ports.LinkLife {
+func (w *world) fastPaths(tokens ...string) map[string]ports.LinkCache {
 	w.t.Helper()
-	restored := memory.NewLinkLife(memory.Options{Now: w.clock.now})
+	restored := memory.NewLinkCache(memory.Options{Now: w.clock.now})
 	for _, token := range tokens {
-		require.NoError(w.t, restored.Keep(ctx, sha256.Sum256([]byte(token)), time.Hour))
+		require.NoError(w.t, restored.Put(ctx, sha256.Sum256([]byte(token)), time.Hour))
 	}
-	return map[string]ports.LinkLife{
-		"emptied": memory.NewLinkLife(memory.Options{Now: w.clock.now}), "gone": nil, "restored from a dump": restored,
+	return map[string]ports.LinkCache{
+		"emptied": memory.NewLinkCache(memory.Options{Now: w.clock.now}), "gone": nil, "restored from a dump": restored,
 	}
 }
 
@@ -49,12 +49,12 @@ func promiseL3(t *testing.T) {
 	require.NoError(t, w.svc.RevokeLink(ctx, anna, revokedLink.ID))
 	c, err := w.svc.OpenLink(ctx, usedUp)
 	require.NoError(t, err)
-	require.NoError(t, c.View(ctx))
+	require.NoError(t, c.CountView(ctx))
 	require.NoError(t, c.Body.Close())
 	w.clock.advance(31 * time.Second)
 	dead := map[string]string{"expired": expired, "revoked": revoked, "used up": usedUp}
 	for fast, life := range w.fastPaths(expired, revoked, usedUp) {
-		w.cfg.LinkLife = life
+		w.cfg.LinkCache = life
 		node := w.node() // started anew
 		for state, token := range dead {
 			for range 3 {
@@ -75,7 +75,7 @@ func promiseL4(t *testing.T) {
 		_, tokens[i] = w.link(anna, img.ID, app.LinkInput{ExpiresIn: 300})
 	}
 	for fast, life := range w.fastPaths(tokens...) {
-		w.cfg.LinkLife = life
+		w.cfg.LinkCache = life
 		node := w.node()
 		for _, token := range tokens {
 			got, err := read(node.OpenLink(ctx, token))

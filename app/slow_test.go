@@ -26,7 +26,7 @@ func (s *slowPut) Put(ctx context.Context, key string, r io.ReadSeeker, o ports.
 
 func (s *slowPut) Delete(ctx context.Context, keys ...string) error {
 	if s.broken.Load() {
-		return errors.New("away")
+		return errors.New("unavailable")
 	}
 	return s.Blobs.Delete(ctx, keys...)
 }

@@ -53,7 +53,7 @@ func TestFirstThumbnailOfASlowFormatMakesAll(t *testing.T) {
 				heic = &heicResizer{Resizer: c.Resizer}
 				c.Resizer = heic
 				if elsewhere {
-					c.StoredResizer = memory.NewStoredResizer(c.Blobs, heic)
+					c.RemoteResizer = memory.NewRemoteResizer(c.Blobs, heic)
 				}
 			})
 			anna := w.user("anna", domain.EnterpriseTier) // 200 and 400

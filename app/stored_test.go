@@ -20,18 +20,18 @@ import (
 
 // storedResizer counts the jobs, and can refuse them or do something when one is done.
 type storedResizer struct {
-	ports.StoredResizer
+	ports.RemoteResizer
 	calls atomic.Int64
 	fail  error
-	done  func(job ports.StoredJob)
+	done  func(job ports.RemoteJob)
 }
 
-func (s *storedResizer) ResizeStored(ctx context.Context, job ports.StoredJob) error {
+func (s *storedResizer) ResizeRemote(ctx context.Context, job ports.RemoteJob) error {
 	s.calls.Add(1)
 	if s.fail != nil {
 		return s.fail
 	}
-	if err := s.StoredResizer.ResizeStored(ctx, job); err != nil {
+	if err := s.RemoteResizer.ResizeRemote(ctx, job); err != nil {
 		return err
 	}
 	if s.done != nil {
@@ -44,13 +44,16 @@ func (s *storedResizer) ResizeStored(ctx context.Context, job ports.StoredJob) e
 func storedWorld(t *testing.T) (*world, *storedResizer) {
 	there := &storedResizer{}
 	w := newWorld(t, func(c *app.Config) {
-		there.StoredResizer = memory.NewStoredResizer(c.Blobs, c.Resizer)
-		c.StoredResizer = there
+		there.RemoteResizer = memory.NewRemoteResizer(c.Blobs, c.Resizer)
+		c.RemoteResizer = there
 	})
 	return w, there
 }
 
-func TestStoredResizer(t *testing.T) {
+func TestRemoteResizer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	w, there := storedWorld(t)
 	anna := w.user("anna", domain.EnterpriseTier)
@@ -88,7 +91,7 @@ func TestStoredResizer(t *testing.T) {
 	assert.Zero(t, w.keys())
 }
 
-func TestStoredResizerErrors(t *testing.T) {
+func TestRemoteResizerErrors(t *testing.T) {
 	t.Parallel()
 	busy := domain.Errorf(domain.Unavailable, "too many thumbnails are being made, try again")
 	busy.RetryAfter = 7 * time.Second
@@ -127,12 +130,15 @@ func TestStoredResizerErrors(t *testing.T) {
 }
 
 // The image is deleted while its thumbnail is being made: it does not come back.
-func TestStoredResizerDeletedMeanwhile(t *testing.T) {
+func TestRemoteResizerDeletedMeanwhile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	w, there := storedWorld(t)
 	anna := w.user("anna", domain.EnterpriseTier)
 	img := w.upload(anna)
-	there.done = func(job ports.StoredJob) {
+	there.done = func(job ports.RemoteJob) {
 		require.NoError(t, w.svc.DeleteImage(ctx, anna, img.ID))
 		// As a function does that puts what it made after the deletion has listed the keys.
 		require.NoError(t, w.blobs.Put(ctx, job.Thumbnails[0].Key, strings.NewReader("late"), ports.PutOptions{Size: 4}))
@@ -143,7 +149,7 @@ func TestStoredResizerDeletedMeanwhile(t *testing.T) {
 
 	// One that says it put what is not there.
 	img = w.upload(anna)
-	there.done = func(job ports.StoredJob) { require.NoError(t, w.blobs.Delete(ctx, job.Thumbnails[0].Key)) }
+	there.done = func(job ports.RemoteJob) { require.NoError(t, w.blobs.Delete(ctx, job.Thumbnails[0].Key)) }
 	_, err = read(w.svc.Open(ctx, anna, img.ID, thumbnail(200)))
 	require.Equal(t, domain.Unavailable, domain.CodeOf(err), "%v", err)
 }

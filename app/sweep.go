@@ -393,7 +393,7 @@ func (w *sweeper) removeOwnerless(ctx context.Context, d ports.DueImage) error {
 	if err := w.rec.Images.MarkDeleting(ctx, d.OwnerID, d.ID, nil, w.now()); err != nil && !errors.Is(err, domain.NotFound) {
 		return err
 	}
-	w.heed(ctx)
+	w.syncFeed(ctx)
 	if _, err := w.rec.Images.FinishDeletion(ctx, d.OwnerID, d.ID, w.now()); err != nil {
 		return err
 	}

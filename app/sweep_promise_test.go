@@ -30,6 +30,9 @@ import (
 // A wrong, older, empty or foreign database, started on a full store, swept and run for
 // an hour, destroys nothing; and the right one finds everything again.
 func TestPromiseWrongDatabase(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Run("X11", func(t *testing.T) {
 		t.Run("files", func(t *testing.T) {
 			wrongDatabases(t, func(t *testing.T) ports.Blobs {
@@ -138,7 +141,7 @@ func wrongDatabases(t *testing.T, store func(t *testing.T) ports.Blobs) {
 		}},
 		"a first start that was interrupted": {5, true, func(t *testing.T, w *world, _ string) ports.Records {
 			r := w.database(t, filepath.Join(t.TempDir(), "claimed.db"))
-			_, err := r.Installation.Claim(ctx, domain.ID{9})
+			_, err := r.Installation.Ensure(ctx, domain.ID{9})
 			require.NoError(t, err)
 			return r
 		}},

@@ -285,6 +285,9 @@ func (w *world) counted() *work {
 
 // Ten times the blobs and records of one owner are at most ten and a half times the work.
 func TestSweepIsLinear(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	measure := func(n int) (calls, rows int) {
 		w := newWorld(t)
 		anna := w.user("anna", domain.BasicTier)
@@ -611,7 +614,7 @@ func TestInstallationOfAVersionBefore(t *testing.T) {
 	half.cfg.Records.Installation = memory.NewRecords(memory.Options{}).Installation
 	half.cfg.Blobs = copyBlobs(t, before.blobs)
 	require.NoError(t, half.cfg.Blobs.Delete(ctx, ports.InstallationKey))
-	_, err = half.cfg.Records.Installation.Claim(ctx, nthID(4))
+	_, err = half.cfg.Records.Installation.Ensure(ctx, nthID(4))
 	require.NoError(t, err)
 	_, err = half.node().Bootstrap(ctx, "a password")
 	require.NoError(t, err)

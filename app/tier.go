@@ -294,7 +294,7 @@ func (s *Service) removeMembers(ctx context.Context, tier string, goOn func() er
 			return err
 		})
 		if err != nil || n < membersAtOnce {
-			s.heed(ctx)
+			s.syncFeed(ctx)
 			return err
 		}
 		if err := goOn(); err != nil {
@@ -321,7 +321,7 @@ func (s *Service) sweepMembers(ctx context.Context, goOn func() error) error {
 func (s *Service) changeAccounts(ctx context.Context, fn func(tx ports.AccountsTx) error) error {
 	err := s.rec.Accounts.Change(ctx, fn)
 	s.feed.tried(err)
-	s.heed(ctx)
+	s.syncFeed(ctx)
 	return err
 }
 

@@ -50,7 +50,7 @@ type UploadInput struct {
 // decode with, no turn, no row, no connection to a backend. What the client takes its time
 // for is decided again when the file is whole, and once more before it is committed.
 func (s *Service) Upload(ctx context.Context, actor domain.Actor, in UploadInput) (domain.Image, error) {
-	if err := requireSigned(actor); err != nil {
+	if err := requireSignedIn(actor); err != nil {
 		return domain.Image{}, err
 	}
 	if actor.User.ID.IsZero() {
@@ -110,9 +110,9 @@ func (s *Service) Upload(ctx context.Context, actor domain.Actor, in UploadInput
 	img.ImageInfo, err = s.inspect(ctx, file, ports.InspectRequest{
 		Limits: imageLimits(limits), Share: actor.User.ID.String(), Scanned: scan,
 	})
-	claim, rowErr := row.wait(err != nil)
+	reservation, rowErr := row.wait(err != nil)
 	if err != nil {
-		if rowErr == nil && claim.State == ports.ClaimWon {
+		if rowErr == nil && reservation.State == ports.ReservationWon {
 			s.abort(ctx, up)
 		}
 		if ctx.Err() != nil {
@@ -123,8 +123,8 @@ func (s *Service) Upload(ctx context.Context, actor domain.Actor, in UploadInput
 	if rowErr != nil {
 		return domain.Image{}, rowErr
 	}
-	if claim.State == ports.ClaimDone {
-		return s.repeated(ctx, actor, claim, img.SHA256)
+	if reservation.State == ports.ReservationDone {
+		return s.repeated(ctx, actor, reservation, img.SHA256)
 	}
 	if in.FilenameOf != nil {
 		in.Filename = in.FilenameOf()
@@ -137,13 +137,13 @@ func (s *Service) Upload(ctx context.Context, actor domain.Actor, in UploadInput
 // until it is ended.
 type pendingRow struct {
 	// ctx ends, with the reason, when the lease is lost.
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	giveUp context.CancelFunc
-	begun  chan struct{}
-	done   chan struct{}
-	claim  ports.Claim
-	err    error
+	ctx         context.Context
+	cancel      context.CancelCauseFunc
+	giveUp      context.CancelFunc
+	begun       chan struct{}
+	done        chan struct{}
+	reservation ports.Reservation
+	err         error
 }
 
 // openRow begins the upload's record in the background, and keeps its lease.
@@ -154,9 +154,9 @@ func (s *Service) openRow(ctx context.Context, up ports.Upload, file *spoolFile)
 	waiting, r.giveUp = context.WithCancel(ctx)
 	go func() {
 		defer close(r.done)
-		r.claim, r.err = s.beginAndSync(r.ctx, waiting, &up, file)
+		r.reservation, r.err = s.beginAndSync(r.ctx, waiting, &up, file)
 		close(r.begun)
-		if r.err == nil && r.claim.State == ports.ClaimWon {
+		if r.err == nil && r.reservation.State == ports.ReservationWon {
 			s.keepAlive(r.ctx, r.cancel, up)
 		}
 	}()
@@ -164,12 +164,12 @@ func (s *Service) openRow(ctx context.Context, up ports.Upload, file *spoolFile)
 }
 
 // wait returns what came of it; with refused it does not wait for another upload that has the key.
-func (r *pendingRow) wait(refused bool) (ports.Claim, error) {
+func (r *pendingRow) wait(refused bool) (ports.Reservation, error) {
 	if refused {
 		r.giveUp()
 	}
 	<-r.begun
-	return r.claim, r.err
+	return r.reservation, r.err
 }
 
 // end stops the lease's renewal. Nothing of the row runs when it returns.
@@ -180,18 +180,18 @@ func (r *pendingRow) end() {
 }
 
 // beginAndSync is what openRow does; an adapter's panic is an error.
-func (s *Service) beginAndSync(ctx, waiting context.Context, up *ports.Upload, file *spoolFile) (claim ports.Claim, err error) {
+func (s *Service) beginAndSync(ctx, waiting context.Context, up *ports.Upload, file *spoolFile) (reservation ports.Reservation, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.ErrorContext(ctx, "beginning an upload panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			err = domain.Errorf(domain.Internal, "the upload cannot be recorded")
 		}
 	}()
-	claim, err = s.begin(ctx, waiting, up)
-	if err == nil && claim.State == ports.ClaimWon && s.spool.taken(file) {
+	reservation, err = s.begin(ctx, waiting, up)
+	if err == nil && reservation.State == ports.ReservationWon && s.spool.taken(file) {
 		_ = file.Sync() // where it fails, the store tries and tells
 	}
-	return claim, err
+	return reservation, err
 }
 
 // keep stores a whole and inspected upload and makes its image ready.
@@ -222,7 +222,7 @@ func (s *Service) keep(ctx context.Context, actor domain.Actor, up ports.Upload,
 
 // uploadLimits are the actor's limits within the process's caps.
 func (s *Service) uploadLimits(actor domain.Actor) domain.Limits {
-	l := actor.Effective.Limits
+	l := actor.Entitlements.Limits
 	l.MaxUploadBytes = l.MaxUploadBytes.Within(domain.Limit(s.cfg.Caps.UploadBytes))
 	l.MaxPixels = l.MaxPixels.Within(domain.Limit(s.cfg.Caps.Pixels))
 	return l
@@ -236,7 +236,7 @@ func notActive() error { return domain.Errorf(domain.Unauthenticated, "the accou
 
 // stillMay decides again whether the actor may upload, and by which limits, after a wait.
 func (s *Service) stillMay(ctx context.Context, actor domain.Actor) (domain.Actor, error) {
-	now, err := s.renew(ctx, claim{actor: &actor})
+	now, err := s.renew(ctx, credential{actor: &actor})
 	if err != nil {
 		return domain.Actor{}, err
 	}
@@ -275,11 +275,11 @@ func (s *Service) takeBytes(ctx context.Context, share *underWay, l domain.Limit
 func (s *Service) repeats(ctx context.Context, owner domain.ID, key string, refusal error) (bool, error) {
 	now := s.now()
 	up := ports.Upload{ImageID: s.cfg.NewID(), OwnerID: owner, UploadedAt: now, LeaseUntil: now.Add(uploadLease), Key: hashSecret(key)}
-	claim, err := s.rec.Images.BeginUpload(ctx, up, now)
+	reservation, err := s.rec.Images.BeginUpload(ctx, up, now)
 	if err != nil {
 		return false, err
 	}
-	if claim.State == ports.ClaimWon {
+	if reservation.State == ports.ReservationWon {
 		s.abort(ctx, up)
 		return false, refusal
 	}
@@ -425,30 +425,30 @@ func cutShort(err error) error {
 }
 
 // begin writes the pending image; with a key it waits, until waiting ends, for another upload that has it.
-func (s *Service) begin(ctx, waiting context.Context, up *ports.Upload) (ports.Claim, error) {
+func (s *Service) begin(ctx, waiting context.Context, up *ports.Upload) (ports.Reservation, error) {
 	deadline := time.Now().Add(keyWait)
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
 		now := s.now()
 		up.LeaseUntil = now.Add(uploadLease)
-		claim, err := s.rec.Images.BeginUpload(ctx, *up, now)
-		if err != nil || claim.State != ports.ClaimBusy {
-			return claim, err
+		reservation, err := s.rec.Images.BeginUpload(ctx, *up, now)
+		if err != nil || reservation.State != ports.ReservationBusy {
+			return reservation, err
 		}
 		if time.Now().Add(pause).After(deadline) {
 			e := domain.Errorf(domain.Conflict, "an upload with this Idempotency-Key is under way")
 			e.RetryAfter = 5 * time.Second
-			return claim, e
+			return reservation, e
 		}
 		select {
 		case <-waiting.Done():
-			return claim, domain.Wrap(domain.Unavailable, waiting.Err(), "gave up waiting")
+			return reservation, domain.Wrap(domain.Unavailable, waiting.Err(), "gave up waiting")
 		case <-time.After(pause):
 		}
 	}
 }
 
 // repeated answers an upload whose key has made an image already.
-func (s *Service) repeated(ctx context.Context, actor domain.Actor, c ports.Claim, digest [32]byte) (domain.Image, error) {
+func (s *Service) repeated(ctx context.Context, actor domain.Actor, c ports.Reservation, digest [32]byte) (domain.Image, error) {
 	if digest != c.SHA256 {
 		return domain.Image{}, domain.Errorf(domain.IdempotencyMismatch, "this Idempotency-Key was used for another file")
 	}
@@ -481,7 +481,7 @@ func (s *Service) discard(ctx context.Context, up ports.Upload) {
 	}
 }
 
-// keepAlive renews the upload's lease until ctx ends; a claim that was lost ends the upload.
+// keepAlive renews the upload's lease until ctx ends; a reservation that was lost ends the upload.
 func (s *Service) keepAlive(ctx context.Context, cancel context.CancelCauseFunc, up ports.Upload) {
 	defer func() {
 		if p := recover(); p != nil {

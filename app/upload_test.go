@@ -47,7 +47,7 @@ func TestUpload(t *testing.T) {
 	require.Len(t, items, 1)
 	assert.Equal(t, img, items[0].Image)
 	require.Len(t, items[0].Thumbnails, 2)
-	assert.Equal(t, []int{200, 267, 200}, []int{items[0].Thumbnails[0].Asked, items[0].Thumbnails[0].Width, items[0].Thumbnails[0].Height})
+	assert.Equal(t, []int{200, 267, 200}, []int{items[0].Thumbnails[0].RequestedHeight, items[0].Thumbnails[0].Width, items[0].Thumbnails[0].Height})
 	assert.NotNil(t, items[0].Original)
 }
 
@@ -118,7 +118,7 @@ type failing struct{ ports.Blobs }
 
 func (failing) Put(_ context.Context, _ string, r io.ReadSeeker, _ ports.PutOptions) error {
 	io.CopyN(io.Discard, r, 100)
-	return domain.Errorf(domain.Unavailable, "the store is away")
+	return domain.Errorf(domain.Unavailable, "the store is unavailable")
 }
 
 func TestUploadBackends(t *testing.T) {
@@ -410,6 +410,9 @@ func (silentDelete) Delete(ctx context.Context, _ ...string) error {
 
 // A store that is silent keeps a refused upload waiting for a second, not for long: the sweep removes what is left.
 func TestRefusalDoesNotWaitForTheStore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	w := newWorld(t, func(c *app.Config) { c.Blobs = silentDelete{failing{c.Blobs}} })
 	began := time.Now()
 	_, err := w.svc.Upload(ctx, w.user("anna"), app.UploadInput{Body: bytes.NewReader(photo()), Size: -1})

@@ -177,7 +177,7 @@ func (s *Service) removeUser(ctx context.Context, u domain.User) error {
 				return err
 			}
 		}
-		s.heed(ctx)
+		s.syncFeed(ctx)
 		for _, img := range imgs {
 			if err := s.remove(ctx, u.ID, img.ID); err != nil {
 				return err

@@ -87,7 +87,7 @@ func newWorld(t *testing.T, change ...func(*app.Config)) *world {
 		Blobs:      memory.NewBlobs(memory.Options{Now: w.clock.now}),
 		Resizer:    resizer,
 		RateLimits: memory.NewRateLimits(memory.Options{Now: w.clock.now}),
-		LinkLife:   memory.NewLinkLife(memory.Options{Now: w.clock.now}),
+		LinkCache:  memory.NewLinkCache(memory.Options{Now: w.clock.now}),
 		SecretKeys: [][]byte{[]byte("a secret key of the tests")},
 		Now:        w.clock.now,
 		Logger:     slog.New(slog.NewJSONHandler(w.logs, nil)),

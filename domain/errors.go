@@ -49,7 +49,7 @@ const (
 	IdempotencyMismatch Code = "idempotency_mismatch"
 	// RateLimited: too many requests.
 	RateLimited Code = "rate_limited"
-	// Unavailable: a backend is away or the server is busy; trying again helps.
+	// Unavailable: a backend is unavailable or the server is busy; trying again helps.
 	Unavailable Code = "unavailable"
 )
 

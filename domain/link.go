@@ -33,7 +33,7 @@ func (s LinkState) Final() bool {
 }
 
 // Live reports whether the link is neither revoked nor used up nor expired at now. It may be suspended.
-func (l Link) Live(now time.Time) bool { return !l.State(now, User{}, Effective{}).Final() }
+func (l Link) Live(now time.Time) bool { return !l.State(now, User{}, Entitlements{}).Final() }
 
 // MaxLiveLinks is how many live links a user may have, whatever their tier says.
 const MaxLiveLinks = 10_000
@@ -41,7 +41,7 @@ const MaxLiveLinks = 10_000
 // State tells the link's state at now, given its owner as they are now. A link
 // lives while its owner is active and has both the link permission and that of
 // the link's variant.
-func (l Link) State(now time.Time, owner User, e Effective) LinkState {
+func (l Link) State(now time.Time, owner User, e Entitlements) LinkState {
 	switch {
 	case !l.RevokedAt.IsZero():
 		return LinkStateRevoked

@@ -8,8 +8,8 @@ type Action struct {
 	link    bool
 }
 
-// View is seeing a variant's bytes.
-func View(v Variant) Action { return Action{variant: v} }
+// Read is seeing a variant's bytes.
+func Read(v Variant) Action { return Action{variant: v} }
 
 // MakeLink is making an expiring link to the image.
 var MakeLink = Action{link: true}
@@ -23,7 +23,7 @@ func ParseAction(s string) (Action, error) {
 	if err != nil {
 		return Action{}, Errorf(Invalid, `an action is "thumbnail:{height}" (1 to %d), "original" or "link"`, MaxHeight)
 	}
-	return View(v), nil
+	return Read(v), nil
 }
 
 // String returns what ParseAction reads.
@@ -47,16 +47,16 @@ type Reason string
 
 // The reasons.
 const (
-	ByTier     Reason = "tier"        // a tier of the owner has the permission
-	ByGrant    Reason = "grant"       // the permission was given to the owner directly
-	ByAdmin    Reason = "admin"       // the actor is an admin
-	NotOwner   Reason = "not_owner"   // the image is somebody else's
-	NotSigned  Reason = "not_signed"  // nobody is signed in
-	Inactive   Reason = "inactive"    // the account is deactivated or being deleted
-	Missing    Reason = "missing"     // no tier and no grant has the permission
-	NoTierHas  Reason = "no_tier_has" // an admin asks for a height that no tier has
-	NoVariant  Reason = "no_variant"  // a link is permitted, but nothing that it could show
-	OwnersOnly Reason = "owners_only" // an admin may see the image, but only its owner makes links to it
+	ByTier      Reason = "tier"        // a tier of the owner has the permission
+	ByGrant     Reason = "grant"       // the permission was given to the owner directly
+	ByAdmin     Reason = "admin"       // the actor is an admin
+	NotOwner    Reason = "not_owner"   // the image is somebody else's
+	NotSignedIn Reason = "not_signed"  // nobody is signed in
+	Inactive    Reason = "inactive"    // the account is deactivated or being deleted
+	Missing     Reason = "missing"     // no tier and no grant has the permission
+	NoTierHas   Reason = "no_tier_has" // an admin asks for a height that no tier has
+	NoVariant   Reason = "no_variant"  // a link is permitted, but nothing that it could show
+	OwnersOnly  Reason = "owners_only" // an admin may see the image, but only its owner makes links to it
 )
 
 // Decision is the answer to "may they?", with its reason.
@@ -74,7 +74,7 @@ func (d Decision) Err(a Action) error {
 		return nil
 	}
 	switch d.Reason {
-	case NotSigned:
+	case NotSignedIn:
 		return Errorf(Unauthenticated, "sign in first")
 	case NotOwner:
 		return NoSuchImage()
@@ -104,7 +104,7 @@ func (d Decision) String() string {
 		return verb + " because the user is an admin"
 	case NotOwner:
 		return verb + ": the image is somebody else's"
-	case NotSigned:
+	case NotSignedIn:
 		return verb + ": nobody is signed in"
 	case Inactive:
 		return verb + ": the account is deactivated"
@@ -119,14 +119,14 @@ func (d Decision) String() string {
 }
 
 // DecideOwner says whether an owner, as they are now, has an action on their own image.
-func DecideOwner(owner User, e Effective, a Action) Decision {
+func DecideOwner(owner User, e Entitlements, a Action) Decision {
 	if !owner.IsActive || owner.Deleting {
 		return Decision{Reason: Inactive}
 	}
 	return e.decide(a)
 }
 
-func (e Effective) decide(a Action) Decision {
+func (e Entitlements) decide(a Action) Decision {
 	d := e.decidePermission(a.Permission())
 	if _, some := e.DefaultLinkVariant(); d.Allowed && a.link && !some {
 		return Decision{Reason: NoVariant}
@@ -134,7 +134,7 @@ func (e Effective) decide(a Action) Decision {
 	return d
 }
 
-func (e Effective) decidePermission(p Permission) Decision {
+func (e Entitlements) decidePermission(p Permission) Decision {
 	for _, t := range e.Tiers {
 		if t.Permissions.Has(p) {
 			return Decision{Allowed: true, Reason: ByTier, Source: t.Name}
@@ -152,11 +152,11 @@ func (e Effective) decidePermission(p Permission) Decision {
 func Decide(actor Actor, ownerID ID, a Action, tiers func() ([]Tier, error)) (Decision, error) {
 	switch {
 	case actor.Via == "":
-		return Decision{Reason: NotSigned}, nil
-	case !actor.Signed():
+		return Decision{Reason: NotSignedIn}, nil
+	case !actor.SignedIn():
 		return Decision{Reason: Inactive}, nil
 	case !actor.User.ID.IsZero() && actor.User.ID == ownerID:
-		d := DecideOwner(actor.User, actor.Effective, a)
+		d := DecideOwner(actor.User, actor.Entitlements, a)
 		if d.Allowed || !actor.Admin() || a.link {
 			return d, nil
 		}
@@ -187,8 +187,8 @@ func Decide(actor Actor, ownerID ID, a Action, tiers func() ([]Tier, error)) (De
 func CanSee(actor Actor, ownerID ID) Decision {
 	switch {
 	case actor.Via == "":
-		return Decision{Reason: NotSigned}
-	case !actor.Signed():
+		return Decision{Reason: NotSignedIn}
+	case !actor.SignedIn():
 		return Decision{Reason: Inactive}
 	case !actor.User.ID.IsZero() && actor.User.ID == ownerID:
 		return Decision{Allowed: true}
@@ -200,16 +200,16 @@ func CanSee(actor Actor, ownerID ID) Decision {
 
 // DecideLinkUse says whether a link of the owner to the variant serves: the
 // owner needs the link permission and that of the variant, now.
-func DecideLinkUse(owner User, e Effective, v Variant) Decision {
+func DecideLinkUse(owner User, e Entitlements, v Variant) Decision {
 	if d := DecideOwner(owner, e, MakeLink); !d.Allowed {
 		return d
 	}
-	return DecideOwner(owner, e, View(v))
+	return DecideOwner(owner, e, Read(v))
 }
 
 // DefaultLinkVariant is what a link shows unless told: the original if
 // permitted, else the tallest permitted thumbnail; false if neither.
-func (e Effective) DefaultLinkVariant() (Variant, bool) {
+func (e Entitlements) DefaultLinkVariant() (Variant, bool) {
 	if e.Permissions.Has(AccessOriginal) {
 		return Original, true
 	}
@@ -225,7 +225,7 @@ func (e Effective) DefaultLinkVariant() (Variant, bool) {
 // if none would, as where it is not a tier that is missing.
 func (d Decision) SmallestTierFor(a Action, tiers []Tier) string {
 	switch d.Reason {
-	case NotSigned, NotOwner, OwnersOnly, Inactive:
+	case NotSignedIn, NotOwner, OwnersOnly, Inactive:
 		return ""
 	}
 	best := -1

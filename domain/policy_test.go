@@ -25,7 +25,7 @@ func thumb(h int) domain.Permission {
 
 func view(h int) domain.Action {
 	v, _ := domain.Thumbnail(h)
-	return domain.View(v)
+	return domain.Read(v)
 }
 
 func tiersByName(names ...string) []domain.Tier {
@@ -43,7 +43,7 @@ func tiersByName(names ...string) []domain.Tier {
 var owner = domain.User{ID: domain.ID{1}, Username: "owner", IsActive: true}
 
 func actorIn(u domain.User, tiers ...string) domain.Actor {
-	return domain.Actor{User: u, Effective: domain.Unite(tiersByName(tiers...), u.Grants), Via: "token"}
+	return domain.Actor{User: u, Entitlements: domain.Unite(tiersByName(tiers...), u.Grants), Via: domain.AuthToken}
 }
 
 func allTiers() ([]domain.Tier, error) { return domain.PredefinedTiers(t0), nil }
@@ -68,15 +68,15 @@ func TestDecide(t *testing.T) {
 		source string
 		code   domain.Code
 	}{
-		"nobody":                        {domain.Actor{}, view(200), false, domain.NotSigned, "", domain.Unauthenticated},
+		"nobody":                        {domain.Actor{}, view(200), false, domain.NotSignedIn, "", domain.Unauthenticated},
 		"basic 200":                     {actorIn(owner, domain.BasicTier), view(200), true, domain.ByTier, domain.BasicTier, ""},
 		"basic 201":                     {actorIn(owner, domain.BasicTier), view(201), false, domain.Missing, "", domain.Denied},
 		"basic 400":                     {actorIn(owner, domain.BasicTier), view(400), false, domain.Missing, "", domain.Denied},
-		"basic original":                {actorIn(owner, domain.BasicTier), domain.View(domain.Original), false, domain.Missing, "", domain.Denied},
+		"basic original":                {actorIn(owner, domain.BasicTier), domain.Read(domain.Original), false, domain.Missing, "", domain.Denied},
 		"basic link":                    {actorIn(owner, domain.BasicTier), domain.MakeLink, false, domain.Missing, "", domain.Denied},
 		"premium 400":                   {actorIn(owner, domain.PremiumTier), view(400), true, domain.ByTier, domain.PremiumTier, ""},
-		"premium original":              {actorIn(owner, domain.PremiumTier), domain.View(domain.Original), false, domain.Missing, "", domain.Denied},
-		"enterprise original":           {actorIn(owner, domain.EnterpriseTier), domain.View(domain.Original), true, domain.ByTier, domain.EnterpriseTier, ""},
+		"premium original":              {actorIn(owner, domain.PremiumTier), domain.Read(domain.Original), false, domain.Missing, "", domain.Denied},
+		"enterprise original":           {actorIn(owner, domain.EnterpriseTier), domain.Read(domain.Original), true, domain.ByTier, domain.EnterpriseTier, ""},
 		"enterprise link":               {actorIn(owner, domain.EnterpriseTier), domain.MakeLink, true, domain.ByTier, domain.EnterpriseTier, ""},
 		"two tiers: the first by name":  {actorIn(owner, domain.PremiumTier, domain.BasicTier), view(200), true, domain.ByTier, domain.BasicTier, ""},
 		"granted height":                {actorIn(granted), view(600), true, domain.ByGrant, "", ""},
@@ -84,7 +84,7 @@ func TestDecide(t *testing.T) {
 		"no tier":                       {actorIn(owner), view(200), false, domain.Missing, "", domain.Denied},
 		"stranger":                      {actorIn(stranger, domain.EnterpriseTier), view(200), false, domain.NotOwner, "", domain.NotFound},
 		"stranger link":                 {actorIn(stranger, domain.EnterpriseTier), domain.MakeLink, false, domain.NotOwner, "", domain.NotFound},
-		"admin original":                {actorIn(admin), domain.View(domain.Original), true, domain.ByAdmin, "", ""},
+		"admin original":                {actorIn(admin), domain.Read(domain.Original), true, domain.ByAdmin, "", ""},
 		"admin a height of some tier":   {actorIn(admin), view(400), true, domain.ByAdmin, "", ""},
 		"admin a height of no tier":     {actorIn(admin), view(333), false, domain.NoTierHas, "", domain.Denied},
 		"admin links another's":         {actorIn(admin, domain.EnterpriseTier), domain.MakeLink, false, domain.OwnersOnly, "", domain.Denied},
@@ -93,7 +93,7 @@ func TestDecide(t *testing.T) {
 		"admin's own link needs a tier": {actorIn(ownAdmin, domain.BasicTier), domain.MakeLink, false, domain.Missing, "", domain.Denied},
 		"deactivated":                   {actorIn(inactive, domain.EnterpriseTier), view(200), false, domain.Inactive, "", domain.Denied},
 		"being deleted":                 {actorIn(deleting, domain.EnterpriseTier), view(200), false, domain.Inactive, "", domain.Denied},
-		"system":                        {domain.SystemActor("cli"), domain.View(domain.Original), true, domain.ByAdmin, "", ""},
+		"system":                        {domain.SystemActor("cli"), domain.Read(domain.Original), true, domain.ByAdmin, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, err := domain.Decide(c.actor, owner.ID, c.action, allTiers)
@@ -103,13 +103,13 @@ func TestDecide(t *testing.T) {
 			assert.NotEmpty(t, d.String())
 		})
 	}
-	_, err := domain.Decide(actorIn(admin), owner.ID, view(200), func() ([]domain.Tier, error) { return nil, errors.New("away") })
+	_, err := domain.Decide(actorIn(admin), owner.ID, view(200), func() ([]domain.Tier, error) { return nil, errors.New("unavailable") })
 	assert.Error(t, err, "an unknown world allows nothing")
 }
 
 // A zero id is nobody's: the system actor owns nothing, and an image without an owner is not its.
 func TestZeroIDOwnsNothing(t *testing.T) {
-	a := domain.Actor{User: domain.User{IsActive: true}, Via: "token", Effective: domain.Unite(tiersByName(domain.EnterpriseTier), domain.Permissions{})}
+	a := domain.Actor{User: domain.User{IsActive: true}, Via: domain.AuthToken, Entitlements: domain.Unite(tiersByName(domain.EnterpriseTier), domain.Permissions{})}
 	d, err := domain.Decide(a, domain.ID{}, view(200), allTiers)
 	require.NoError(t, err)
 	assert.False(t, d.Allowed)
@@ -121,7 +121,7 @@ func TestCanSee(t *testing.T) {
 	inactive.IsActive = false
 	assert.True(t, domain.CanSee(actorIn(owner), owner.ID).Allowed, "facts need no permission")
 	assert.Equal(t, domain.NotOwner, domain.CanSee(actorIn(owner), domain.ID{9}).Reason)
-	assert.Equal(t, domain.NotSigned, domain.CanSee(domain.Actor{}, owner.ID).Reason)
+	assert.Equal(t, domain.NotSignedIn, domain.CanSee(domain.Actor{}, owner.ID).Reason)
 	assert.Equal(t, domain.Inactive, domain.CanSee(actorIn(inactive), owner.ID).Reason)
 	assert.True(t, domain.CanSee(domain.SystemActor("cli"), owner.ID).Allowed)
 }
@@ -136,7 +136,7 @@ func drawTier(t *rapid.T) domain.Tier {
 
 func drawAction(t *rapid.T) domain.Action {
 	return rapid.SampledFrom([]domain.Action{
-		domain.MakeLink, domain.View(domain.Original), view(1), view(100), view(200), view(201), view(400), view(600), view(4320),
+		domain.MakeLink, domain.Read(domain.Original), view(1), view(100), view(200), view(201), view(400), view(600), view(4320),
 	}).Draw(t, "action")
 }
 
@@ -212,11 +212,11 @@ func TestSmallestTierFor(t *testing.T) {
 	missing := domain.Decision{Reason: domain.Missing}
 	view := func(h int) domain.Action {
 		v, _ := domain.Thumbnail(h)
-		return domain.View(v)
+		return domain.Read(v)
 	}
 	assert.Equal(t, domain.BasicTier, missing.SmallestTierFor(view(200), all))
 	assert.Equal(t, domain.PremiumTier, missing.SmallestTierFor(view(400), all))
-	assert.Equal(t, domain.EnterpriseTier, missing.SmallestTierFor(domain.View(domain.Original), all))
+	assert.Equal(t, domain.EnterpriseTier, missing.SmallestTierFor(domain.Read(domain.Original), all))
 	assert.Empty(t, missing.SmallestTierFor(view(333), all))
 	twins := []domain.Tier{{Name: "z", Permissions: domain.NewPermissions(thumb(9))}, {Name: "y", Permissions: domain.NewPermissions(thumb(9))}}
 	assert.Equal(t, "y", missing.SmallestTierFor(view(9), twins))
@@ -225,7 +225,7 @@ func TestSmallestTierFor(t *testing.T) {
 	assert.Equal(t, domain.EnterpriseTier, missing.SmallestTierFor(domain.MakeLink, all))
 	assert.Equal(t, domain.EnterpriseTier, domain.Decision{Reason: domain.NoVariant}.SmallestTierFor(domain.MakeLink, all))
 	// Where it is not a tier that is missing, no tier helps.
-	for _, r := range []domain.Reason{domain.NotOwner, domain.NotSigned, domain.OwnersOnly, domain.Inactive} {
+	for _, r := range []domain.Reason{domain.NotOwner, domain.NotSignedIn, domain.OwnersOnly, domain.Inactive} {
 		assert.Empty(t, domain.Decision{Reason: r}.SmallestTierFor(view(200), all), r)
 	}
 }
@@ -263,7 +263,7 @@ func TestLinkState(t *testing.T) {
 		link  domain.Link
 		after time.Duration
 		user  domain.User
-		e     domain.Effective
+		e     domain.Entitlements
 		want  domain.LinkState
 	}{
 		"new":                         {link, 0, owner, e, domain.LinkStateActive},

@@ -83,7 +83,7 @@ func validText(field, s string, maxRunes int) error {
 }
 
 // Effective is what a user may do: the union over their tiers and direct grants.
-type Effective struct {
+type Entitlements struct {
 	Permissions Permissions
 	Limits      Limits
 	// Tiers are those that were united, by name.
@@ -95,7 +95,7 @@ type Effective struct {
 // Unite adds up tiers and direct grants: the union of the permissions and, of
 // each limit, the most generous value. Grants bring no limits; without a tier the
 // defaults hold.
-func Unite(tiers []Tier, grants Permissions) Effective {
+func Unite(tiers []Tier, grants Permissions) Entitlements {
 	tiers = slices.Clone(tiers)
 	slices.SortFunc(tiers, func(a, b Tier) int {
 		if a.Name < b.Name {
@@ -106,7 +106,7 @@ func Unite(tiers []Tier, grants Permissions) Effective {
 		}
 		return 0
 	})
-	e := Effective{Permissions: grants, Limits: DefaultLimits(), Tiers: tiers, Grants: grants}
+	e := Entitlements{Permissions: grants, Limits: DefaultLimits(), Tiers: tiers, Grants: grants}
 	for i, t := range tiers {
 		e.Permissions = e.Permissions.Union(t.Permissions)
 		if i == 0 {
@@ -119,7 +119,7 @@ func Unite(tiers []Tier, grants Permissions) Effective {
 }
 
 // CheckHeights refuses more different heights than one user may have.
-func (e Effective) CheckHeights() error {
+func (e Entitlements) CheckHeights() error {
 	if n := len(e.Permissions.Heights()); n > MaxHeightsPerUser {
 		return InvalidField("permissions", "range", "the tiers and grants add up to %d thumbnail heights, a user may have at most %d", n, MaxHeightsPerUser)
 	}

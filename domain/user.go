@@ -152,12 +152,24 @@ func (t Token) Expired(now time.Time) bool { return !t.ExpiresAt.IsZero() && !no
 // SecretHash is the SHA-256 of a random secret of at least 128 bits: a session's, a token's, a link's.
 type SecretHash [32]byte
 
+// AuthMethod is by what an actor signed in.
+type AuthMethod string
+
+// The methods.
+const (
+	AuthSession AuthMethod = "session" // a browser's cookie
+	AuthToken   AuthMethod = "token"   // an API token
+	AuthBasic   AuthMethod = "basic"   // HTTP Basic
+	AuthSystem  AuthMethod = "system"  // an operator at the machine
+	AuthExplain AuthMethod = "explain" // nobody: a decision is only explained
+)
+
 // Actor is who asks, and by what credentials.
 type Actor struct {
-	User      User
-	Effective Effective
-	// Via is "session", "token", "basic" or "system".
-	Via string
+	User         User
+	Entitlements Entitlements
+	// Via is by what the actor signed in; empty for nobody.
+	Via AuthMethod
 	// Credential is the hash of the session's or the token's secret, by which a long
 	// answer asks whether it still holds; zero for others.
 	Credential SecretHash
@@ -167,14 +179,14 @@ type Actor struct {
 
 // SystemActor acts for an operator at the machine (the command line, the first start): an admin without an account.
 func SystemActor(name string) Actor {
-	return Actor{User: User{Username: name, IsAdmin: true, IsActive: true}, Via: "system"}
+	return Actor{User: User{Username: name, IsAdmin: true, IsActive: true}, Via: AuthSystem}
 }
 
-// Signed reports whether somebody is signed in.
-func (a Actor) Signed() bool { return a.Via != "" && a.User.IsActive && !a.User.Deleting }
+// SignedIn reports whether somebody is signed in.
+func (a Actor) SignedIn() bool { return a.Via != "" && a.User.IsActive && !a.User.Deleting }
 
 // Admin reports whether the actor may manage users, tiers, images and links.
-func (a Actor) Admin() bool { return a.Signed() && a.User.IsAdmin }
+func (a Actor) Admin() bool { return a.SignedIn() && a.User.IsAdmin }
 
 // AuditEntry is one administrative change.
 type AuditEntry struct {

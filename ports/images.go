@@ -41,19 +41,19 @@ type Images interface {
 
 	// BeginUpload writes the pending image, and with a key its record, in one
 	// transaction. Where another upload has the key, nothing is written and the
-	// claim says so. A record whose lease lapsed before completion, or that is
+	// reservation says so. A record whose lease lapsed before completion, or that is
 	// older than KeyRetention, is replaced as if it were not there; of any number
-	// of racers exactly one gets the claim. Times are judged by now.
-	BeginUpload(ctx context.Context, u Upload, now time.Time) (Claim, error)
+	// of racers exactly one gets the reservation. Times are judged by now.
+	BeginUpload(ctx context.Context, u Upload, now time.Time) (Reservation, error)
 	// RenewUpload extends the lease of an upload that is under way. domain.Conflict
-	// says that the claim was lost: the upload must stop. An upload without a key
+	// says that the reservation was lost: the upload must stop. An upload without a key
 	// is only checked to be pending still.
 	RenewUpload(ctx context.Context, u Upload, leaseUntil time.Time) error
 	// CommitUpload makes the pending image ready, with all its facts, adds it to the
 	// owner's usage and completes the key's record with its digest, in one
 	// transaction. domain.QuotaExceeded, with Limit and Used set, if the usage would
 	// exceed the quota: exact under any number of racers, and nothing is written.
-	// domain.Conflict if the claim was lost or the image is not pending any more.
+	// domain.Conflict if the reservation was lost or the image is not pending any more.
 	// domain.Denied if the owner is gone, being deleted or not active, and nothing is
 	// written: an owner who was deleted or deactivated before CommitUpload began gets no
 	// image. After any other error the caller does not know whether it happened.
@@ -107,24 +107,24 @@ type Upload struct {
 	LeaseUntil time.Time
 }
 
-// Claim is what Begin found.
-type Claim struct {
-	State ClaimState
-	// ImageID is the image that the key made, SHA256 the digest of its bytes (ClaimDone).
+// Reservation is what BeginUpload found.
+type Reservation struct {
+	State ReservationState
+	// ImageID is the image that the key made, SHA256 the digest of its bytes (ReservationDone).
 	ImageID domain.ID
 	SHA256  [32]byte
 }
 
-// ClaimState says who has an idempotency key.
-type ClaimState int
+// ReservationState says who has an idempotency key.
+type ReservationState int
 
 const (
-	// ClaimWon: this upload has it, or needs none; the pending image is written.
-	ClaimWon ClaimState = iota + 1
-	// ClaimBusy: another upload with the key is under way.
-	ClaimBusy
-	// ClaimDone: an upload with the key was completed (its image may be deleted since).
-	ClaimDone
+	// ReservationWon: this upload has it, or needs none; the pending image is written.
+	ReservationWon ReservationState = iota + 1
+	// ReservationBusy: another upload with the key is under way.
+	ReservationBusy
+	// ReservationDone: an upload with the key was completed (its image may be deleted since).
+	ReservationDone
 )
 
 // Quota bounds what an owner keeps, the new image included.

@@ -15,10 +15,10 @@ const InstallationKey = "installation"
 type Installation interface {
 	// Load returns the record; the zero record where there is none.
 	Load(ctx context.Context) (InstallationRecord, error)
-	// Claim writes a record with this id, not confirmed, unless there is a record
+	// Ensure writes a record with this id, not confirmed, unless there is a record
 	// already, and returns the record that is there then. Of any number of racers one
 	// writes, and all learn the same id.
-	Claim(ctx context.Context, id domain.ID) (InstallationRecord, error)
+	Ensure(ctx context.Context, id domain.ID) (InstallationRecord, error)
 	// Confirm notes that the store has this id too. domain.Conflict if the record has
 	// another id, or there is no record. Confirming twice is no error.
 	Confirm(ctx context.Context, id domain.ID) error

@@ -7,7 +7,7 @@ import (
 	"github.com/imagify-api/imagify/domain"
 )
 
-// Links keeps expiring links. It is the truth about them; LinkLife is only the fast path.
+// Links keeps expiring links. It is the truth about them; LinkCache is only the fast path.
 type Links interface {
 	// Create keeps a new link; domain.Conflict if its hash or id is taken. A bound
 	// above 0 is how many live links its owner may have, the new one included, judged

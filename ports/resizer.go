@@ -29,11 +29,11 @@ type Resizer interface {
 	// answer is in the same order): oriented, in sRGB, without metadata, of
 	// the size domain.ThumbnailSize says, in the format ImageInfo.ThumbnailFormat
 	// says, the first frame of an animation. The same bytes and height give the same
-	// thumbnail for one Pipeline.
+	// thumbnail for one Version.
 	Resize(ctx context.Context, src io.ReadSeeker, r ResizeRequest) ([]Thumbnail, error)
-	// Pipeline names the resizer and its version, such as "bild1", of characters
+	// Version names the resizer and its version, such as "bild1", of characters
 	// a-z and 0-9: it is part of the stored thumbnails' keys, and changes when the pixels would.
-	Pipeline() string
+	Version() string
 }
 
 // InspectRequest is what Inspect is asked.

@@ -208,22 +208,22 @@ type instrumentedState struct {
 	in *instruments
 }
 
-func (s instrumentedState) Check(ctx context.Context, token domain.SecretHash) (_ ports.Life, err error) {
+func (s instrumentedState) Get(ctx context.Context, token domain.SecretHash) (_ ports.LinkStatus, err error) {
 	ctx, c := s.in.begin(ctx, "redis", "link_check")
 	defer c.done(&err)
-	return s.State.Check(ctx, token)
+	return s.State.Get(ctx, token)
 }
 
-func (s instrumentedState) Keep(ctx context.Context, token domain.SecretHash, ttl time.Duration) (err error) {
+func (s instrumentedState) Put(ctx context.Context, token domain.SecretHash, ttl time.Duration) (err error) {
 	ctx, c := s.in.begin(ctx, "redis", "link_keep")
 	defer c.done(&err)
-	return s.State.Keep(ctx, token, ttl)
+	return s.State.Put(ctx, token, ttl)
 }
 
-func (s instrumentedState) Bury(ctx context.Context, token domain.SecretHash, ttl time.Duration) (err error) {
+func (s instrumentedState) MarkDead(ctx context.Context, token domain.SecretHash, ttl time.Duration) (err error) {
 	ctx, c := s.in.begin(ctx, "redis", "link_bury")
 	defer c.done(&err)
-	return s.State.Bury(ctx, token, ttl)
+	return s.State.MarkDead(ctx, token, ttl)
 }
 
 func (s instrumentedState) Allow(ctx context.Context, key string, r ports.Rate) (_ ports.RateState, err error) {

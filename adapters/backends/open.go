@@ -169,7 +169,7 @@ func (c Config) instrument(b *Backends) error {
 	b.Blobs = instrumentedBlobs{b.Blobs, b.in}
 	if b.State != nil {
 		state := instrumentedState{b.State, b.in}
-		b.LinkLife, b.Notices = state, state
+		b.LinkCache, b.Notices = state, state
 		b.RateLimits = sharedRates{state, memory.NewRateLimits(memory.Options{})}
 	}
 	if b.Database == nil || c.Metrics == nil {
@@ -198,7 +198,7 @@ func (c Config) openResizer(ctx context.Context, b *Backends) (err error) {
 		if err != nil {
 			return named("Resizer", err)
 		}
-		b.StoredResizer = there
+		b.RemoteResizer = there
 		return nil
 	}
 	return noAdapter("Resizer", c.Resizer, "local: or lambda:function-name")
@@ -206,7 +206,7 @@ func (c Config) openResizer(ctx context.Context, b *Backends) (err error) {
 
 func (c Config) openState(_ context.Context, b *Backends) error {
 	if c.Redis == "" {
-		b.RateLimits, b.LinkLife = memory.NewRateLimits(memory.Options{}), memory.NewLinkLife(memory.Options{})
+		b.RateLimits, b.LinkCache = memory.NewRateLimits(memory.Options{}), memory.NewLinkCache(memory.Options{})
 		return nil
 	}
 	state, err := redisstate.Open(c.Redis, redisstate.Options{})
@@ -214,7 +214,7 @@ func (c Config) openState(_ context.Context, b *Backends) error {
 		return named("Redis", err)
 	}
 	b.close = append(b.close, state.Close)
-	b.State, b.LinkLife, b.Notices = state, state, state
+	b.State, b.LinkCache, b.Notices = state, state, state
 	b.RateLimits = sharedRates{state, memory.NewRateLimits(memory.Options{})}
 	return nil
 }
@@ -231,13 +231,13 @@ func (c Config) openDatabase(ctx context.Context, b *Backends) error {
 		if err := c.present("Database", c.DatabaseFile()); err != nil {
 			return err
 		}
-		db, err := sqliterepo.Open(ctx, c.DatabaseFile(), sqliterepo.Options{Hooks: b.hooks(sqliterepo.Away)})
+		db, err := sqliterepo.Open(ctx, c.DatabaseFile(), sqliterepo.Options{Hooks: b.hooks(sqliterepo.IsUnavailable)})
 		if err != nil {
 			return &Error{"Database", err}
 		}
 		b.Database = db
 	case "mysql":
-		db, err := mysqlrepo.Open(ctx, c.Database, mysqlrepo.Options{MaxConns: c.MaxConns, Hooks: b.hooks(mysqlrepo.Away)})
+		db, err := mysqlrepo.Open(ctx, c.Database, mysqlrepo.Options{MaxConns: c.MaxConns, Hooks: b.hooks(mysqlrepo.IsUnavailable)})
 		if err != nil {
 			return &Error{"Database", err}
 		}

@@ -69,8 +69,8 @@ func New(o Options) (*Resizer, error) {
 	return &Resizer{opt: o, work: work}, nil
 }
 
-// Pipeline implements ports.Resizer.
-func (*Resizer) Pipeline() string { return "bild1" }
+// Version implements ports.Resizer.
+func (*Resizer) Version() string { return "bild1" }
 
 // Scan implements ports.Resizer.
 func (r *Resizer) Scan(lim domain.ImageLimits) ports.Scan {

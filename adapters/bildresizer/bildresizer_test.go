@@ -99,7 +99,7 @@ func TestNewRefusesBadOptions(t *testing.T) {
 
 func TestPipeline(t *testing.T) {
 	t.Parallel()
-	assert.Regexp(t, "^[a-z0-9]+$", resizer(t, bildresizer.Options{}).Pipeline())
+	assert.Regexp(t, "^[a-z0-9]+$", resizer(t, bildresizer.Options{}).Version())
 }
 
 func TestSizes(t *testing.T) {

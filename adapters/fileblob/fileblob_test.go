@@ -96,6 +96,9 @@ func leftovers(t testing.TB, dir string) []os.DirEntry {
 }
 
 func TestBlobs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	porttest.Blobs(t, func(t *testing.T) ports.Blobs { s, _ := fresh(t); return s })
 }
@@ -113,6 +116,9 @@ func hostileKeys() []string {
 }
 
 func TestHostileKeysInOrder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	s, _ := fresh(t)
 	keys := hostileKeys()
@@ -153,6 +159,9 @@ func TestHostileKeysInOrder(t *testing.T) {
 
 // More entries than are sorted at once, and folders that turn out to be empty.
 func TestListOfLargeFolders(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	s, dir := fresh(t)
 	var want []string
@@ -327,6 +336,9 @@ func (readerFunc) Seek(int64, int) (int64, error) { return 0, nil }
 
 // Deletes take away the folders that Puts have just made; no Put notices.
 func TestPutBesideDelete(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	s, dir := fresh(t)
 	var wg sync.WaitGroup

@@ -16,6 +16,9 @@ import (
 // A folder of more names than are sorted in memory is walked in the order of its keys,
 // whatever order the file system gives, and leaves no temporary file.
 func TestWalkOfALargeFolder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	s, dir := fresh(t)
 	const n = 2*runNames + 1234

@@ -29,7 +29,7 @@ func getAllLinks(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return list(q, v, items, next, func(l app.LinkView) response.Link {
+	return list(q, v, items, next, func(l app.LinkDetails) response.Link {
 		view := response.NewLink(l)
 		view.OwnerID = l.OwnerID.String()
 		return view

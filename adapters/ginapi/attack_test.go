@@ -368,6 +368,9 @@ func TestThumbnailTag(t *testing.T) {
 // A GET has no use for a body: it is read before the request takes a place among the
 // downloads, and not waited for longer than a refused one.
 func TestABodyOfAGetHoldsNoPlace(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	metrics := prometheus.NewRegistry()
 	w := newWorld(t, func(s *setup) { s.api.MaxByteRequests, s.api.Registry = 1, metrics })
 	anna := w.user("anna", domain.EnterpriseTier)

@@ -107,7 +107,7 @@ func (w *world) startFunction(t testing.TB, s setup) {
 	state, err := redisstate.Open(redis, redisstate.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, state.Close()) })
-	s.app.Records, s.app.RateLimits, s.app.LinkLife, s.app.Notices = db.Records(), state, state, state
+	s.app.Records, s.app.RateLimits, s.app.LinkCache, s.app.Notices = db.Records(), state, state, state
 	t.Cleanup(w.startService(t, s.app))
 
 	var proxies []string

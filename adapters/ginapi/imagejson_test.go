@@ -15,11 +15,11 @@ import (
 )
 
 // manyImages are images with two thumbnails and an original each.
-func manyImages(n int) []app.ImageView {
+func manyImages(n int) []app.ImageDetails {
 	signed := app.Signature{}
-	items := make([]app.ImageView, n)
+	items := make([]app.ImageDetails, n)
 	for i := range items {
-		items[i] = app.ImageView{
+		items[i] = app.ImageDetails{
 			Image: domain.Image{
 				ID: domain.ID{1, byte(i)}, OwnerID: domain.ID{2}, Filename: "a photograph.jpg", Size: 123456, UploadedAt: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC),
 				ImageInfo: domain.ImageInfo{Format: domain.JPEG, Width: 4000, Height: 3000, Placeholder: []byte{1, 2, 250, 9}},
@@ -27,13 +27,13 @@ func manyImages(n int) []app.ImageView {
 			Original: &signed,
 		}
 		for _, h := range []int{200, 1080} {
-			items[i].Thumbnails = append(items[i].Thumbnails, app.ThumbnailURL{Asked: h, Width: h * 4 / 3, Height: h, Signature: signed})
+			items[i].Thumbnails = append(items[i].Thumbnails, app.ThumbnailURL{RequestedHeight: h, Width: h * 4 / 3, Height: h, Signature: signed})
 		}
 	}
 	return items
 }
 
-func responsesOf(items []app.ImageView, base string, owner bool) response.List[response.Image] {
+func responsesOf(items []app.ImageDetails, base string, owner bool) response.List[response.Image] {
 	l := response.List[response.Image]{Items: make([]response.Image, len(items))}
 	for i, it := range items {
 		l.Items[i] = response.NewImage(it, base, owner)

@@ -13,7 +13,7 @@ func postImage(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	v, err := q.Service.View(q.Context(), img)
+	v, err := q.Service.ImageDetails(q.Context(), img)
 	if err != nil {
 		return err
 	}

@@ -124,7 +124,7 @@ func newWorld(t testing.TB, change ...func(*setup)) *world {
 	s := setup{
 		app: app.Config{
 			Records: memory.NewRecords(mem), Blobs: memory.NewBlobs(mem), Resizer: resizer, RateLimits: memory.NewRateLimits(mem),
-			LinkLife: memory.NewLinkLife(mem), SecretKeys: [][]byte{[]byte("a secret key of the tests")}, Now: w.clock.now,
+			LinkCache: memory.NewLinkCache(mem), SecretKeys: [][]byte{[]byte("a secret key of the tests")}, Now: w.clock.now,
 			Logger: logger, Argon2: app.Argon2{MemoryKiB: 64, Iterations: 1, Parallelism: 1}, SweepEvery: -1,
 		},
 		api: ginapi.Options{Logger: logger, Version: "test"},

@@ -1,4 +1,4 @@
-// Package lambdaresizer is the ports.StoredResizer as calls of an AWS Lambda
+// Package lambdaresizer is the ports.RemoteResizer as calls of an AWS Lambda
 // function, and the function's side of it. The function is told keys, never bytes:
 // it reads from the same bucket and puts into it.
 //
@@ -55,7 +55,7 @@ type Options struct {
 	MaxWait  time.Duration
 }
 
-// Resizer is the ports.StoredResizer. It is safe for concurrent use.
+// Resizer is the ports.RemoteResizer. It is safe for concurrent use.
 type Resizer struct {
 	client   *lambda.Client
 	function string
@@ -64,7 +64,7 @@ type Resizer struct {
 }
 
 var (
-	_ ports.StoredResizer = (*Resizer)(nil)
+	_ ports.RemoteResizer = (*Resizer)(nil)
 	_ ports.Pinger        = (*Resizer)(nil)
 )
 
@@ -95,8 +95,8 @@ func New(client *lambda.Client, function string, o Options) (*Resizer, error) {
 	return &Resizer{client: client, function: function, timeout: o.Timeout, gate: gate}, nil
 }
 
-// ResizeStored implements ports.StoredResizer.
-func (r *Resizer) ResizeStored(ctx context.Context, j ports.StoredJob) error {
+// ResizeRemote implements ports.RemoteResizer.
+func (r *Resizer) ResizeRemote(ctx context.Context, j ports.RemoteJob) error {
 	if err := j.Check(); err != nil {
 		return err
 	}

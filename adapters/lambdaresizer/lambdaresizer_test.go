@@ -113,13 +113,13 @@ func platform(t *testing.T, fn lambdatest.Function, name, query string) (*lambda
 func TestConformanceFiles(t *testing.T) {
 	t.Parallel()
 	path := bootstrap(t)
-	porttest.StoredResizer(t, func(t *testing.T) porttest.Stored {
+	porttest.RemoteResizer(t, func(t *testing.T) porttest.Remote {
 		dir := t.TempDir()
 		blobs, err := fileblob.New(dir)
 		require.NoError(t, err)
 		t.Cleanup(func() { blobs.Close() })
 		_, r := platform(t, lambdatest.Function{Path: path, Env: []string{"IMAGIFY_STORAGE_URL=file://" + dir}, MaxConcurrency: 2}, "imagify", "&max_calls=2")
-		return porttest.Stored{StoredResizer: r, Blobs: blobs, Pipeline: pipeline(t)}
+		return porttest.Remote{RemoteResizer: r, Blobs: blobs, Version: version(t)}
 	})
 }
 
@@ -129,26 +129,26 @@ func TestConformanceS3(t *testing.T) {
 	server := realserver.S3(t)
 	path := bootstrap(t)
 	var n atomic.Int64
-	porttest.StoredResizer(t, func(t *testing.T) porttest.Stored {
+	porttest.RemoteResizer(t, func(t *testing.T) porttest.Remote {
 		bucket := server.Bucket(t, fmt.Sprintf("bucket-%d", n.Add(1)))
 		storage := "s3://" + bucket + "?region=us-east-1&path_style=true&file_keys=true&endpoint=" + server.URL
 		blobs, err := s3blob.Open(t.Context(), storage)
 		require.NoError(t, err)
 		_, r := platform(t, lambdatest.Function{Path: path, Env: []string{"IMAGIFY_STORAGE_URL=" + storage}, MaxConcurrency: 2}, "imagify:live", "&max_calls=2")
-		return porttest.Stored{StoredResizer: r, Blobs: blobs, Pipeline: pipeline(t)}
+		return porttest.Remote{RemoteResizer: r, Blobs: blobs, Version: version(t)}
 	})
 }
 
-func pipeline(t *testing.T) string {
+func version(t *testing.T) string {
 	t.Helper()
 	r, err := nativeresizer.New(nativeresizer.Options{})
 	require.NoError(t, err)
-	return r.Pipeline()
+	return r.Version()
 }
 
-// someJob is a job that keeps its rules, of a pipeline that no function has.
-func someJob() ports.StoredJob {
-	return ports.StoredJob{Source: "a", Size: 1, Pipeline: "none", Thumbnails: []ports.StoredThumbnail{{Height: 1, Key: "b"}, {Height: 2, Key: "c"}}}
+// someJob is a job that keeps its rules, of a version that no function has.
+func someJob() ports.RemoteJob {
+	return ports.RemoteJob{Source: "a", Size: 1, Version: "none", Thumbnails: []ports.RemoteThumbnail{{Height: 1, Key: "b"}, {Height: 2, Key: "c"}}}
 }
 
 // Whatever becomes of the function, it is neither the picture's nor the client's fault.
@@ -167,7 +167,7 @@ func TestFunctionFails(t *testing.T) {
 				fn.Path, fn.Env = "/bin/false", nil
 			}
 			l, r := platform(t, fn, "imagify", "")
-			err := r.ResizeStored(t.Context(), someJob())
+			err := r.ResizeRemote(t.Context(), someJob())
 			require.Error(t, err)
 			e := domain.AsError(err)
 			assert.NotContains(t, e.Msg, "secret")
@@ -202,7 +202,7 @@ func TestLambdaFails(t *testing.T) {
 			t.Parallel()
 			l, r := platform(t, lambdatest.Function{Path: "/bin/false"}, "imagify", "")
 			l.Fail = func() (int, string) { return c.status, c.kind }
-			err := r.ResizeStored(t.Context(), someJob())
+			err := r.ResizeRemote(t.Context(), someJob())
 			require.Equal(t, domain.Unavailable, domain.CodeOf(err), "%v", err)
 			assert.Equal(t, c.after, domain.AsError(err).RetryAfter)
 			assert.Equal(t, c.calls, l.Calls())
@@ -212,14 +212,14 @@ func TestLambdaFails(t *testing.T) {
 	t.Run("no such function", func(t *testing.T) {
 		t.Parallel()
 		_, r := platform(t, lambdatest.Function{Path: "/bin/false"}, "missing", "")
-		require.Equal(t, domain.Unavailable, domain.CodeOf(r.ResizeStored(t.Context(), someJob())))
+		require.Equal(t, domain.Unavailable, domain.CodeOf(r.ResizeRemote(t.Context(), someJob())))
 		require.Equal(t, domain.Unavailable, domain.CodeOf(r.Ping(t.Context())))
 	})
 	t.Run("no Lambda", func(t *testing.T) {
 		t.Parallel()
 		r, err := lambdaresizer.Open(t.Context(), "lambda:imagify?region=eu-central-1&endpoint=http://"+realserver.FreeAddr(t))
 		require.NoError(t, err)
-		require.Equal(t, domain.Unavailable, domain.CodeOf(r.ResizeStored(t.Context(), someJob())))
+		require.Equal(t, domain.Unavailable, domain.CodeOf(r.ResizeRemote(t.Context(), someJob())))
 	})
 	t.Run("ping", func(t *testing.T) {
 		t.Parallel()
@@ -239,12 +239,12 @@ func TestBackPressure(t *testing.T) {
 	data := noise(t, 400, 300)
 	require.NoError(t, blobs.Put(t.Context(), "src", bytes.NewReader(data), ports.PutOptions{Size: int64(len(data))}))
 	l, r := platform(t, lambdatest.Function{Path: bootstrap(t), Env: []string{"IMAGIFY_STORAGE_URL=file://" + dir}, MaxConcurrency: 1}, "imagify", "")
-	own, errs := pipeline(t), make([]error, 40)
+	own, errs := version(t), make([]error, 40)
 	var all sync.WaitGroup
 	for i := range errs {
 		all.Go(func() {
-			errs[i] = r.ResizeStored(t.Context(), ports.StoredJob{
-				Source: "src", Size: int64(len(data)), Pipeline: own, Thumbnails: []ports.StoredThumbnail{{Height: 100, Key: fmt.Sprintf("t%d", i)}},
+			errs[i] = r.ResizeRemote(t.Context(), ports.RemoteJob{
+				Source: "src", Size: int64(len(data)), Version: own, Thumbnails: []ports.RemoteThumbnail{{Height: 100, Key: fmt.Sprintf("t%d", i)}},
 			})
 		})
 	}
@@ -273,7 +273,7 @@ func TestCallerGivesUp(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	err = r.ResizeStored(ctx, someJob())
+	err = r.ResizeRemote(ctx, someJob())
 	assert.Equal(t, domain.Unavailable, domain.CodeOf(err), "%v", err)
 	assert.Less(t, time.Since(began), 2*time.Second)
 }
@@ -294,7 +294,7 @@ func TestFunction(t *testing.T) {
 	resizer, err := nativeresizer.New(nativeresizer.Options{})
 	require.NoError(t, err)
 	data := noise(t, 40, 30)
-	good := fmt.Sprintf(`{"resize":{"source":"src","size":%d,"pipeline":%q,"timeout_ms":%%d,"thumbnails":[{"height":10,"key":"t"}]}}`, len(data), resizer.Pipeline())
+	good := fmt.Sprintf(`{"resize":{"source":"src","size":%d,"pipeline":%q,"timeout_ms":%%d,"thumbnails":[{"height":10,"key":"t"}]}}`, len(data), resizer.Version())
 	for _, c := range []struct {
 		name, event, want string
 		left              time.Duration // of the function's time; 0: it has no end
@@ -306,7 +306,7 @@ func TestFunction(t *testing.T) {
 		{"no time to answer", fmt.Sprintf(good, 0), `"code":"unavailable"`, 400 * time.Millisecond, 1},
 		{"no job", `{}`, `"code":"invalid_request"`, 0, 1},
 		{"no JSON", `x`, `"code":"invalid_request"`, 0, 1},
-		{"another release", strings.Replace(fmt.Sprintf(good, 0), resizer.Pipeline(), "another7", 1), `"code":"conflict"`, 0, 1},
+		{"another release", strings.Replace(fmt.Sprintf(good, 0), resizer.Version(), "another7", 1), `"code":"conflict"`, 0, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -50,15 +50,15 @@ type fault struct {
 	RetryAfterMS int64       `json:"retry_after_ms,omitempty"`
 }
 
-// faults are the codes that a job may end with; see ports.StoredResizer. Any other
+// faults are the codes that a job may end with; see ports.RemoteResizer. Any other
 // is a failure of the function, which Lambda's metrics ought to count.
 var faults = []domain.Code{
 	domain.Invalid, domain.Conflict, domain.NotFound, domain.Unavailable,
 	domain.UnsupportedImage, domain.CorruptImage, domain.TooLarge,
 }
 
-func toWire(j ports.StoredJob, left time.Duration) event {
-	w := job{Source: j.Source, Size: j.Size, Pipeline: j.Pipeline, TimeoutMS: left.Milliseconds()}
+func toWire(j ports.RemoteJob, left time.Duration) event {
+	w := job{Source: j.Source, Size: j.Size, Pipeline: j.Version, TimeoutMS: left.Milliseconds()}
 	if j.SHA256 != [32]byte{} {
 		w.SHA256 = j.SHA256[:]
 	}
@@ -68,11 +68,11 @@ func toWire(j ports.StoredJob, left time.Duration) event {
 	return event{Resize: &w}
 }
 
-func (w job) fromWire() ports.StoredJob {
-	j := ports.StoredJob{Source: w.Source, Size: w.Size, Pipeline: w.Pipeline}
+func (w job) fromWire() ports.RemoteJob {
+	j := ports.RemoteJob{Source: w.Source, Size: w.Size, Version: w.Pipeline}
 	copy(j.SHA256[:], w.SHA256)
 	for _, t := range w.Thumbnails {
-		j.Thumbnails = append(j.Thumbnails, ports.StoredThumbnail(t))
+		j.Thumbnails = append(j.Thumbnails, ports.RemoteThumbnail(t))
 	}
 	return j
 }

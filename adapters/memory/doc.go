@@ -1,7 +1,7 @@
 // Package memory has every port but the Resizer in memory. A process's end loses it all.
 //
 // It is for tests, which so need neither a database nor mocks, and its
-// LinkLife, RateLimits and Notices are what a single node runs with where no
+// LinkCache, RateLimits and Notices are what a single node runs with where no
 // Redis is configured: those are bounded, and forget as their comments say.
 //
 // Everything is copied in and copied out and safe for concurrent use. Errors
@@ -17,7 +17,7 @@ import (
 
 // Options are those of every constructor that needs a clock. The zero value works.
 type Options struct {
-	// Now is the clock; nil stands for time.Now, whose monotonic reading LinkLife and RateLimits go by.
+	// Now is the clock; nil stands for time.Now, whose monotonic reading LinkCache and RateLimits go by.
 	Now func() time.Time
 }
 

@@ -19,8 +19,8 @@ func (p installation) Load(ctx context.Context) (ports.InstallationRecord, error
 	return p.r.installation, nil
 }
 
-// Claim implements ports.Installation.
-func (p installation) Claim(ctx context.Context, id domain.ID) (ports.InstallationRecord, error) {
+// Ensure implements ports.Installation.
+func (p installation) Ensure(ctx context.Context, id domain.ID) (ports.InstallationRecord, error) {
 	if err := ended(ctx); err != nil {
 		return ports.InstallationRecord{}, err
 	}

@@ -18,10 +18,13 @@ type clock struct{ t time.Time }
 
 func (c *clock) now() time.Time { return c.t }
 
-func TestLinkLifeIsBounded(t *testing.T) {
+func TestLinkCacheIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	c := &clock{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	l := NewLinkLife(Options{Now: c.now})
+	l := NewLinkCache(Options{Now: c.now})
 	token := func(n int) (h domain.SecretHash) {
 		binary.BigEndian.PutUint64(h[:], uint64(n))
 		return h
@@ -31,27 +34,30 @@ func TestLinkLifeIsBounded(t *testing.T) {
 		if n%2 == 0 {
 			ttl = time.Minute
 		}
-		require.NoError(t, l.Keep(t.Context(), token(n), ttl))
+		require.NoError(t, l.Put(t.Context(), token(n), ttl))
 	}
 	require.Len(t, l.m, maxLives)
 	// What has run out goes first.
 	c.t = c.t.Add(2 * time.Minute)
-	require.NoError(t, l.Bury(t.Context(), token(maxLives), time.Hour))
+	require.NoError(t, l.MarkDead(t.Context(), token(maxLives), time.Hour))
 	require.Len(t, l.m, maxLives/2+1)
-	life, err := l.Check(t.Context(), token(1))
+	life, err := l.Get(t.Context(), token(1))
 	require.NoError(t, err)
-	assert.Equal(t, ports.LifeAlive, life)
+	assert.Equal(t, ports.LinkAlive, life)
 	// Where nothing has, anything does.
 	for n := range 2 * maxLives {
-		require.NoError(t, l.Keep(t.Context(), token(maxLives+1+n), time.Hour))
+		require.NoError(t, l.Put(t.Context(), token(maxLives+1+n), time.Hour))
 		require.LessOrEqual(t, len(l.m), maxLives)
 	}
-	life, err = l.Check(t.Context(), token(3*maxLives))
+	life, err = l.Get(t.Context(), token(3*maxLives))
 	require.NoError(t, err)
-	assert.Equal(t, ports.LifeAlive, life, "the newest is remembered")
+	assert.Equal(t, ports.LinkAlive, life, "the newest is remembered")
 }
 
 func TestRateLimitsAreBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	c := &clock{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	l := NewRateLimits(Options{Now: c.now})

@@ -17,13 +17,16 @@ func TestRecords(t *testing.T) {
 }
 
 func TestBlobs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	porttest.Blobs(t, func(*testing.T) ports.Blobs { return memory.NewBlobs(memory.Options{}) })
 }
 
-func TestLinkLife(t *testing.T) {
+func TestLinkCache(t *testing.T) {
 	t.Parallel()
-	porttest.LinkLife(t, func(*testing.T) ports.LinkLife { return memory.NewLinkLife(memory.Options{}) })
+	porttest.LinkCache(t, func(*testing.T) ports.LinkCache { return memory.NewLinkCache(memory.Options{}) })
 }
 
 func TestRateLimits(t *testing.T) {
@@ -36,12 +39,12 @@ func TestNotices(t *testing.T) {
 	porttest.Notices(t, func(*testing.T) ports.Notices { return memory.NewNotices() })
 }
 
-func TestStoredResizer(t *testing.T) {
+func TestRemoteResizer(t *testing.T) {
 	t.Parallel()
-	porttest.StoredResizer(t, func(t *testing.T) porttest.Stored {
+	porttest.RemoteResizer(t, func(t *testing.T) porttest.Remote {
 		resizer, err := bildresizer.New(bildresizer.Options{})
 		require.NoError(t, err)
 		blobs := memory.NewBlobs(memory.Options{})
-		return porttest.Stored{StoredResizer: memory.NewStoredResizer(blobs, resizer), Blobs: blobs, Pipeline: resizer.Pipeline()}
+		return porttest.Remote{RemoteResizer: memory.NewRemoteResizer(blobs, resizer), Blobs: blobs, Version: resizer.Version()}
 	})
 }

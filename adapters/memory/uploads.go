@@ -32,7 +32,7 @@ func refOf(u ports.Upload) (keyRef, bool) {
 	return keyRef{u.OwnerID, u.Key}, u.Key != domain.SecretHash{}
 }
 
-// holds reports whether the upload has its claim still. The mutex is held.
+// holds reports whether the upload has its reservation still. The mutex is held.
 func (r *records) holds(u ports.Upload) bool {
 	if _, ok := r.find(u.OwnerID, u.ImageID, domain.ImagePending); !ok {
 		return false
@@ -45,14 +45,14 @@ func (r *records) holds(u ports.Upload) bool {
 	return ok && k.imageID == u.ImageID && !k.done
 }
 
-func claimLost() error {
+func reservationLost() error {
 	return domain.Errorf(domain.Conflict, "the upload took too long and was given up; upload again")
 }
 
 // BeginUpload implements ports.Images.
-func (p images) BeginUpload(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+func (p images) BeginUpload(ctx context.Context, u ports.Upload, now time.Time) (ports.Reservation, error) {
 	if err := ended(ctx); err != nil {
-		return ports.Claim{}, err
+		return ports.Reservation{}, err
 	}
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
@@ -60,14 +60,14 @@ func (p images) BeginUpload(ctx context.Context, u ports.Upload, now time.Time) 
 	ref, keyed := refOf(u)
 	if k, ok := p.r.keys[ref]; keyed && ok && now.Sub(k.made) <= ports.KeyRetention {
 		if k.done {
-			return ports.Claim{State: ports.ClaimDone, ImageID: k.imageID, SHA256: k.sha256}, nil
+			return ports.Reservation{State: ports.ReservationDone, ImageID: k.imageID, SHA256: k.sha256}, nil
 		}
 		if !k.lease.Before(now) {
-			return ports.Claim{State: ports.ClaimBusy}, nil
+			return ports.Reservation{State: ports.ReservationBusy}, nil
 		}
 	}
 	if _, taken := p.r.images[u.ImageID]; taken {
-		return ports.Claim{}, domain.Errorf(domain.Internal, "memory: an image with id %s exists already", u.ImageID)
+		return ports.Reservation{}, domain.Errorf(domain.Internal, "memory: an image with id %s exists already", u.ImageID)
 	}
 	if keyed {
 		p.r.keys[ref] = keyRecord{imageID: u.ImageID, made: now, lease: u.LeaseUntil}
@@ -78,7 +78,7 @@ func (p images) BeginUpload(ctx context.Context, u ports.Upload, now time.Time) 
 		lease: u.LeaseUntil,
 	}
 	p.r.unfinished.add(u.ImageID)
-	return ports.Claim{State: ports.ClaimWon}, nil
+	return ports.Reservation{State: ports.ReservationWon}, nil
 }
 
 // forgetKeys drops the records that are older than ports.KeyRetention.
@@ -100,7 +100,7 @@ func (p images) RenewUpload(ctx context.Context, u ports.Upload, leaseUntil time
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
 	if !p.r.holds(u) {
-		return claimLost()
+		return reservationLost()
 	}
 	i := p.r.images[u.ImageID]
 	i.lease = leaseUntil
@@ -121,7 +121,7 @@ func (p images) CommitUpload(ctx context.Context, u ports.Upload, img domain.Ima
 	p.r.mu.Lock()
 	defer p.r.mu.Unlock()
 	if !p.r.holds(u) {
-		return claimLost()
+		return reservationLost()
 	}
 	if owner, ok := p.r.users[u.OwnerID]; !ok || owner.Deleting || !owner.IsActive {
 		return domain.Errorf(domain.Denied, "the account is not active")

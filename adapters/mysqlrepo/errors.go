@@ -77,9 +77,9 @@ const (
 	errClientTimeout     = 4031 // MySQL ended the idle connection
 )
 
-// Away reports whether an error of a statement, as Options.Hooks see it, means that
+// IsUnavailable reports whether an error of a statement, as Options.Hooks see it, means that
 // the database did not answer.
-func Away(err error) bool { return bunrepo.Unavailable(classify, err) }
+func IsUnavailable(err error) bool { return bunrepo.IsUnavailable(classify, err) }
 
 // errConnect is a connection that could not be made: nothing was asked of the server.
 var errConnect = errors.New("cannot connect")
@@ -87,7 +87,7 @@ var errConnect = errors.New("cannot connect")
 // classify tells what an error of the driver or the server means.
 func classify(err error) bunrepo.Class {
 	if errors.Is(err, errConnect) {
-		return bunrepo.Away
+		return bunrepo.Unavailable
 	}
 	var e *mysql.MySQLError
 	if !errors.As(err, &e) {
@@ -104,7 +104,7 @@ func classify(err error) bunrepo.Class {
 			return bunrepo.Lost
 		case errors.As(err, &network), errors.As(err, &record), errors.As(err, &alert), errors.As(err, &untrusted), errors.As(err, &authority),
 			errors.Is(err, mysql.ErrNoTLS), errors.Is(err, mysql.ErrUnknownPlugin), errors.Is(err, mysql.ErrOldProtocol):
-			return bunrepo.Away
+			return bunrepo.Unavailable
 		}
 		return bunrepo.Other
 	}
@@ -126,5 +126,5 @@ func classify(err error) bunrepo.Class {
 		errDuplicateColumn, errDuplicateKeyName, errCannotDrop:
 		return bunrepo.Other
 	}
-	return bunrepo.Away
+	return bunrepo.Unavailable
 }

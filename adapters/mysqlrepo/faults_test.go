@@ -75,7 +75,7 @@ func TestClassify(t *testing.T) {
 		bunrepo.Duplicate: {&mysql.MySQLError{Number: 1062}},
 		bunrepo.Retry:     {&mysql.MySQLError{Number: 1213}, &mysql.MySQLError{Number: 1205}},
 		bunrepo.Lost:      {driver.ErrBadConn, mysql.ErrInvalidConn, io.ErrUnexpectedEOF, &mysql.MySQLError{Number: 1053}, &mysql.MySQLError{Number: 1159}, &mysql.MySQLError{Number: 1180}, &mysql.MySQLError{Number: 3100}, mysql.ErrMalformPkt},
-		bunrepo.Away: {
+		bunrepo.Unavailable: {
 			&mysql.MySQLError{Number: 1040}, &mysql.MySQLError{Number: 1290}, &net.OpError{Err: errors.New("refused")},
 			// Galera without its cluster, Vitess, a storage engine, rights that were taken away, and what no version has yet.
 			&mysql.MySQLError{Number: 1047}, &mysql.MySQLError{Number: 1105}, &mysql.MySQLError{Number: 1030}, &mysql.MySQLError{Number: 1045},
@@ -237,16 +237,16 @@ func TestDuplicateKeyRaces(t *testing.T) {
 		for round := range 5 {
 			owner := newID()
 			link := domain.Link{ID: newID(), Hash: domain.SecretHash{byte(round + 1)}, OwnerID: owner, ImageID: newID(), CreatedAt: now}
-			var claims, made, leased atomic.Int64
+			var reservations, made, leased atomic.Int64
 			var wg sync.WaitGroup
 			for range 8 {
 				wg.Go(func() {
 					u := ports.Upload{
 						ImageID: newID(), OwnerID: owner, UploadedAt: now, LeaseUntil: now.Add(time.Minute), Key: domain.SecretHash{9},
 					}
-					claim, err := db.Records().Images.BeginUpload(ctx, u, now)
-					if assert.NoError(t, err) && claim.State == ports.ClaimWon {
-						claims.Add(1)
+					reservation, err := db.Records().Images.BeginUpload(ctx, u, now)
+					if assert.NoError(t, err) && reservation.State == ports.ReservationWon {
+						reservations.Add(1)
 					}
 					if err := db.Records().Links.Create(ctx, link, 0); err == nil {
 						made.Add(1)
@@ -260,7 +260,7 @@ func TestDuplicateKeyRaces(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			assert.EqualValues(t, 1, claims.Load())
+			assert.EqualValues(t, 1, reservations.Load())
 			assert.EqualValues(t, 1, made.Load())
 			assert.EqualValues(t, 1, leased.Load())
 		}

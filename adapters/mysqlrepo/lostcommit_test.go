@@ -169,8 +169,8 @@ func TestLostAnswerToCommit(t *testing.T) {
 				assert.EqualValues(t, 7, got.Views)
 				up := ports.Upload{ImageID: newID(), OwnerID: owner, UploadedAt: now, LeaseUntil: now.Add(time.Minute), Key: domain.SecretHash{9}}
 				steal("an upload's beginning", func() error {
-					claim, err := r.Images.BeginUpload(ctx, up, now)
-					assert.Equal(t, ports.ClaimWon, claim.State)
+					reservation, err := r.Images.BeginUpload(ctx, up, now)
+					assert.Equal(t, ports.ReservationWon, reservation.State)
 					return err
 				})
 				img := domain.Image{ID: up.ImageID, OwnerID: owner, Size: 10, ImageInfo: domain.ImageInfo{Format: domain.PNG, Width: 1, Height: 1, Frames: 1}}

@@ -28,8 +28,8 @@ import (
 
 var _ ports.Resizer = (*Resizer)(nil)
 
-// pipeline changes whenever the pixels or bytes of a thumbnail would.
-const pipeline = "native3"
+// version changes whenever the pixels or bytes of a thumbnail would.
+const version = "native3"
 
 // The defaults of Options.
 const (
@@ -84,8 +84,8 @@ func New(o Options) (*Resizer, error) {
 	}, nil
 }
 
-// Pipeline implements ports.Resizer.
-func (r *Resizer) Pipeline() string { return pipeline }
+// Version implements ports.Resizer.
+func (r *Resizer) Version() string { return version }
 
 // file is a picture file whose header was read, of any format.
 type file interface {

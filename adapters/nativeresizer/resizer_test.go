@@ -128,7 +128,7 @@ func TestNewRefusesBadOptions(t *testing.T) {
 
 func TestPipeline(t *testing.T) {
 	t.Parallel()
-	assert.Regexp(t, "^[a-z0-9]+$", resizer(t, nativeresizer.Options{}).Pipeline())
+	assert.Regexp(t, "^[a-z0-9]+$", resizer(t, nativeresizer.Options{}).Version())
 }
 
 func TestResizeRefusesBadHeights(t *testing.T) {

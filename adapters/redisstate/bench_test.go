@@ -17,15 +17,15 @@ func Benchmark(b *testing.B) {
 	s, err := redisstate.Open("redis://"+r.Addr, redisstate.Options{Timeout: patient})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = s.Close() })
-	require.NoError(b, s.Keep(b.Context(), token("alive", 0), time.Hour))
+	require.NoError(b, s.Put(b.Context(), token("alive", 0), time.Hour))
 	rate := ports.Rate{Limit: 1 << 30, Per: time.Hour, Burst: 1 << 30}
 	for _, c := range []struct {
 		name string
 		call func() error
 	}{
 		{"Ping", func() error { return s.Ping(b.Context()) }},
-		{"Check", func() error { _, err := s.Check(b.Context(), token("alive", 0)); return err }},
-		{"Keep", func() error { return s.Keep(b.Context(), token("alive", 0), time.Hour) }},
+		{"Get", func() error { _, err := s.Get(b.Context(), token("alive", 0)); return err }},
+		{"Put", func() error { return s.Put(b.Context(), token("alive", 0), time.Hour) }},
 		{"Allow", func() error { _, err := s.Allow(b.Context(), "k", rate); return err }},
 	} {
 		b.Run(c.name, func(b *testing.B) {

@@ -114,11 +114,11 @@ func TestPromiseX4(t *testing.T) {
 			heard, err := s.Subscribe(t.Context())
 			require.NoError(t, err)
 			for range 3 {
-				life, err := s.Check(t.Context(), token("x", 0))
+				life, err := s.Get(t.Context(), token("x", 0))
 				if err != nil {
 					wantAway(t, err)
 				}
-				assert.Equal(t, ports.LifeUnknown, life)
+				assert.Equal(t, ports.LinkUnknown, life)
 				state, err := s.Allow(t.Context(), "k", rate)
 				if err != nil {
 					wantAway(t, err)
@@ -127,7 +127,7 @@ func TestPromiseX4(t *testing.T) {
 					assert.GreaterOrEqual(t, state.Remaining, int64(0))
 				}
 				for _, err := range []error{
-					s.Keep(t.Context(), token("x", 0), time.Hour), s.Bury(t.Context(), token("x", 0), time.Hour), s.Reset(t.Context(), "k"), s.Publish(t.Context()), s.Ping(t.Context()),
+					s.Put(t.Context(), token("x", 0), time.Hour), s.MarkDead(t.Context(), token("x", 0), time.Hour), s.Reset(t.Context(), "k"), s.Publish(t.Context()), s.Ping(t.Context()),
 				} {
 					if err != nil {
 						require.Equal(t, domain.Unavailable, domain.CodeOf(err), "%v", err)
@@ -184,7 +184,7 @@ func TestUnixSocket(t *testing.T) {
 	url := "redis+unix://" + socket + "?db=3&read_timeout=10s&write_timeout=10s&dial_timeout=10s"
 	o := redisstate.Options{Timeout: patient}
 	require.NoError(t, open(t, url, o).Doctor(t.Context()))
-	porttest.LinkLife(t, func(t *testing.T) ports.LinkLife { return open(t, url, o) })
+	porttest.LinkCache(t, func(t *testing.T) ports.LinkCache { return open(t, url, o) })
 	porttest.Notices(t, func(t *testing.T) ports.Notices { return open(t, url, o) })
 	wantEveryKeyExpires(t, r, "3")
 }

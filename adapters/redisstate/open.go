@@ -24,7 +24,7 @@ const (
 )
 
 // Open returns the state that the Redis at a URL keeps. It does not connect: a
-// Redis that is away makes calls fail, not Open.
+// Redis that is unavailable makes calls fail, not Open.
 //
 //	redis://user:password@host:6379/0                     one server
 //	redis+sentinel://user:password@a:26379,b:26379/master/0   the named master that Sentinels know

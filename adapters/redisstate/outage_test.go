@@ -18,34 +18,34 @@ import (
 	"github.com/imagify-api/imagify/ports/porttest/realserver"
 )
 
-// healing bounds how long a Redis that is back may count as away (R3: 5 s), with slack.
+// healing bounds how long a Redis that is back may count as unavailable (R3: 5 s), with slack.
 const healing = 15 * time.Second
 
 func token(name string, n int) domain.SecretHash {
 	return sha256.Sum256([]byte(name + strconv.Itoa(n)))
 }
 
-// links is how many links each test keeps and buries.
+// links is how many links each test keeps and marks dead.
 const links = 100
 
-func keepAll(t *testing.T, s *redisstate.State, name string) {
+func putAll(t *testing.T, s *redisstate.State, name string) {
 	t.Helper()
 	for i := range links {
-		require.NoError(t, s.Keep(t.Context(), token(name, i), time.Hour))
+		require.NoError(t, s.Put(t.Context(), token(name, i), time.Hour))
 	}
 }
 
-func buryAll(t *testing.T, s *redisstate.State, name string) {
+func markAllDead(t *testing.T, s *redisstate.State, name string) {
 	t.Helper()
 	for i := range links {
-		require.NoError(t, s.Bury(t.Context(), token(name, i), time.Hour))
+		require.NoError(t, s.MarkDead(t.Context(), token(name, i), time.Hour))
 	}
 }
 
-func wantLives(t *testing.T, s *redisstate.State, name string, allowed ...ports.Life) {
+func wantLives(t *testing.T, s *redisstate.State, name string, allowed ...ports.LinkStatus) {
 	t.Helper()
 	for i := range links {
-		got, err := s.Check(t.Context(), token(name, i))
+		got, err := s.Get(t.Context(), token(name, i))
 		require.NoError(t, err)
 		require.Contains(t, allowed, got)
 	}
@@ -68,35 +68,35 @@ func TestPromiseL3FlushedRedisForgetsAndRaisesNobody(t *testing.T) {
 	t.Parallel()
 	r := realserver.Redis(t)
 	s := open(t, patientURL("redis://"+r.Addr), redisstate.Options{Timeout: patient})
-	keepAll(t, s, "alive")
-	buryAll(t, s, "dead")
+	putAll(t, s, "alive")
+	markAllDead(t, s, "dead")
 	require.Equal(t, "+OK", r.Command(t, "FLUSHALL"))
-	wantLives(t, s, "alive", ports.LifeUnknown)
-	wantLives(t, s, "dead", ports.LifeUnknown)
-	keepAll(t, s, "alive") // as the app does, from the database
-	wantLives(t, s, "alive", ports.LifeAlive)
+	wantLives(t, s, "alive", ports.LinkUnknown)
+	wantLives(t, s, "dead", ports.LinkUnknown)
+	putAll(t, s, "alive") // as the app does, from the database
+	wantLives(t, s, "alive", ports.LinkAlive)
 	require.Equal(t, "+OK", r.Command(t, "SCRIPT", "FLUSH"))
-	wantLives(t, s, "alive", ports.LifeAlive)
+	wantLives(t, s, "alive", ports.LinkAlive)
 }
 
 func TestPromiseL3RestoredDumpRaisesNobody(t *testing.T) {
 	t.Parallel()
 	r := realserver.Redis(t)
 	s := open(t, patientURL("redis://"+r.Addr), redisstate.Options{Timeout: patient})
-	keepAll(t, s, "buried later")
-	keepAll(t, s, "alive")
-	buryAll(t, s, "dead")
+	putAll(t, s, "dead later")
+	putAll(t, s, "alive")
+	markAllDead(t, s, "dead")
 	require.Equal(t, "+OK", r.Command(t, "SAVE"))
-	buryAll(t, s, "buried later") // after the dump: it is lost with the process
+	markAllDead(t, s, "dead later") // after the dump: it is lost with the process
 	r.Restart(t)
 	wantBack(t, s)
-	wantLives(t, s, "buried later", ports.LifeUnknown)
-	wantLives(t, s, "alive", ports.LifeUnknown)
-	wantLives(t, s, "dead", ports.LifeDead)
-	keepAll(t, s, "alive")
-	wantLives(t, s, "alive", ports.LifeAlive)
-	require.NoError(t, s.Keep(t.Context(), token("dead", 0), time.Hour))
-	wantLives(t, s, "dead", ports.LifeDead)
+	wantLives(t, s, "dead later", ports.LinkUnknown)
+	wantLives(t, s, "alive", ports.LinkUnknown)
+	wantLives(t, s, "dead", ports.LinkDead)
+	putAll(t, s, "alive")
+	wantLives(t, s, "alive", ports.LinkAlive)
+	require.NoError(t, s.Put(t.Context(), token("dead", 0), time.Hour))
+	wantLives(t, s, "dead", ports.LinkDead)
 }
 
 func TestPromiseL3FullRedisRaisesNobody(t *testing.T) {
@@ -106,25 +106,25 @@ func TestPromiseL3FullRedisRaisesNobody(t *testing.T) {
 			t.Parallel()
 			r := realserver.Redis(t)
 			s := open(t, patientURL("redis://"+r.Addr), redisstate.Options{Timeout: patient, Prefix: "full:"})
-			keepAll(t, s, "buried later")
-			buryAll(t, s, "dead")
+			putAll(t, s, "dead later")
+			markAllDead(t, s, "dead")
 			require.Equal(t, "+OK", r.Command(t, "CONFIG", "SET", "maxmemory-policy", policy))
 			require.Equal(t, "+OK", r.Command(t, "CONFIG", "SET", "maxmemory", "1"))
 			for i := range links {
 				// Whether there is room to remember it or not.
-				require.NoError(t, s.Bury(t.Context(), token("buried later", i), time.Hour))
-				if err := s.Keep(t.Context(), token("dead", i), time.Hour); err != nil {
+				require.NoError(t, s.MarkDead(t.Context(), token("dead later", i), time.Hour))
+				if err := s.Put(t.Context(), token("dead", i), time.Hour); err != nil {
 					wantAway(t, err)
 				}
 			}
-			wantLives(t, s, "buried later", ports.LifeUnknown, ports.LifeDead)
+			wantLives(t, s, "dead later", ports.LinkUnknown, ports.LinkDead)
 			_, err := s.Allow(t.Context(), "k", ports.Rate{Limit: 1, Per: time.Hour, Burst: 1})
 			if err != nil {
 				wantAway(t, err)
 			}
 			require.Equal(t, "+OK", r.Command(t, "CONFIG", "SET", "maxmemory", "0"))
-			keepAll(t, s, "alive")
-			wantLives(t, s, "alive", ports.LifeAlive)
+			putAll(t, s, "alive")
+			wantLives(t, s, "alive", ports.LinkAlive)
 		})
 	}
 }
@@ -135,24 +135,24 @@ func TestPromiseL3FailoverRaisesNobody(t *testing.T) {
 	s := open(t, "redis+sentinel://"+strings.Join(g.Addrs, ",")+"/"+g.Master, redisstate.Options{Timeout: time.Second})
 	heard, err := s.Subscribe(t.Context())
 	require.NoError(t, err)
-	keepAll(t, s, "buried later")
-	keepAll(t, s, "alive")
-	buryAll(t, s, "dead")
+	putAll(t, s, "dead later")
+	putAll(t, s, "alive")
+	markAllDead(t, s, "dead")
 	require.Eventually(t, func() bool { // the replica has all of it
 		return strings.Contains(g.Servers[1].Command(t, "INFO", "keyspace"), "keys="+strconv.Itoa(3*links)+",")
 	}, healing, 10*time.Millisecond)
-	g.Servers[1].Pause() // what is buried now never reaches it
-	buryAll(t, s, "buried later")
+	g.Servers[1].Pause() // what is marked dead now never reaches it
+	markAllDead(t, s, "dead later")
 	go func() {
 		time.Sleep(50 * time.Millisecond)
 		g.Servers[1].Resume()
 	}()
 	g.Failover(t)
-	require.Eventually(t, func() bool { return s.Keep(t.Context(), token("new", 0), time.Hour) == nil }, healing, 50*time.Millisecond,
+	require.Eventually(t, func() bool { return s.Put(t.Context(), token("new", 0), time.Hour) == nil }, healing, 50*time.Millisecond,
 		"the new master is not found")
-	wantLives(t, s, "buried later", ports.LifeUnknown, ports.LifeDead)
-	wantLives(t, s, "alive", ports.LifeUnknown)
-	wantLives(t, s, "dead", ports.LifeDead)
+	wantLives(t, s, "dead later", ports.LinkUnknown, ports.LinkDead)
+	wantLives(t, s, "alive", ports.LinkUnknown)
+	wantLives(t, s, "dead", ports.LinkDead)
 	wantHeard(t, s, heard)
 }
 
@@ -176,11 +176,11 @@ func wantHeard(t *testing.T, s *redisstate.State, heard <-chan struct{}) {
 	}, healing, time.Millisecond, "no notice arrives")
 }
 
-// TestPromiseR3Away tries every way in which a Redis can be away.
-func TestPromiseR3Away(t *testing.T) {
+// TestPromiseR3Unavailable tries every way in which a Redis can be unavailable.
+func TestPromiseR3Unavailable(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		away, back func(t *testing.T, r *realserver.RedisServer)
+		stop, back func(t *testing.T, r *realserver.RedisServer)
 	}{
 		"Killed": {
 			func(_ *testing.T, r *realserver.RedisServer) { r.Kill() },
@@ -198,20 +198,20 @@ func TestPromiseR3Away(t *testing.T) {
 			heard, err := s.Subscribe(t.Context())
 			require.NoError(t, err)
 			wantHeard(t, s, heard)
-			buryAll(t, s, "dead")
+			markAllDead(t, s, "dead")
 
-			c.away(t, r)
+			c.stop(t, r)
 			rate := ports.Rate{Limit: 1, Per: time.Hour, Burst: 100}
 			calls := []func() error{
 				func() error { return s.Ping(t.Context()) },
 				func() error { assert.Error(t, s.Doctor(t.Context())); return s.Ping(t.Context()) },
 				func() error {
-					life, err := s.Check(t.Context(), token("dead", 0))
-					assert.Equal(t, ports.LifeUnknown, life)
+					life, err := s.Get(t.Context(), token("dead", 0))
+					assert.Equal(t, ports.LinkUnknown, life)
 					return err
 				},
-				func() error { return s.Keep(t.Context(), token("dead", 0), time.Hour) },
-				func() error { return s.Bury(t.Context(), token("dead", 0), time.Hour) },
+				func() error { return s.Put(t.Context(), token("dead", 0), time.Hour) },
+				func() error { return s.MarkDead(t.Context(), token("dead", 0), time.Hour) },
 				func() error {
 					state, err := s.Allow(t.Context(), "k", rate)
 					assert.False(t, state.Allowed)
@@ -232,7 +232,7 @@ func TestPromiseR3Away(t *testing.T) {
 			}
 			all.Wait()
 			// 1,800 calls that each waited for the timeout would take minutes.
-			require.Less(t, time.Since(start), time.Minute, "calls wait for a Redis that is away")
+			require.Less(t, time.Since(start), time.Minute, "calls wait for a Redis that is unavailable")
 			also, err := s.Subscribe(t.Context())
 			require.NoError(t, err, "a subscriber waits for Redis to come")
 
@@ -242,7 +242,7 @@ func TestPromiseR3Away(t *testing.T) {
 				require.NoError(t, s.Ping(t.Context()))
 			}
 			if name == "Paused" {
-				wantLives(t, s, "dead", ports.LifeDead)
+				wantLives(t, s, "dead", ports.LinkDead)
 			}
 			wantHeard(t, s, heard)
 			wantHeard(t, s, also)
@@ -260,7 +260,7 @@ func TestPromiseL3PausedRedisGivesNoTime(t *testing.T) {
 	var late sync.WaitGroup
 	late.Go(func() { // some are between their two commands when it stops
 		for i := range 20 * links {
-			_ = s.Keep(t.Context(), token("late", i), ttl)
+			_ = s.Put(t.Context(), token("late", i), ttl)
 		}
 	})
 	time.Sleep(20 * time.Millisecond)
@@ -270,9 +270,9 @@ func TestPromiseL3PausedRedisGivesNoTime(t *testing.T) {
 	r.Resume()
 	wantBack(t, s)
 	for i := range 20 * links {
-		got, err := s.Check(t.Context(), token("late", i))
+		got, err := s.Get(t.Context(), token("late", i))
 		require.NoError(t, err)
-		require.Equal(t, ports.LifeUnknown, got)
+		require.Equal(t, ports.LinkUnknown, got)
 	}
 }
 
@@ -287,7 +287,7 @@ func TestAbsentFromTheBeginning(t *testing.T) {
 		s := open(t, url, redisstate.Options{})
 		for range 20 {
 			wantAway(t, s.Ping(t.Context()))
-			_, err := s.Check(t.Context(), token("x", 0))
+			_, err := s.Get(t.Context(), token("x", 0))
 			wantAway(t, err)
 		}
 		require.ErrorContains(t, s.Doctor(t.Context()), "IMAGIFY_REDIS_URL")
@@ -307,24 +307,24 @@ func TestClusterNodeAway(t *testing.T) {
 	servers := realserver.RedisCluster(t)
 	s := open(t, "redis+cluster://"+servers[0].Addr+","+servers[1].Addr, redisstate.Options{Timeout: time.Second})
 	require.NoError(t, s.Ping(t.Context()))
-	buryAll(t, s, "dead")
+	markAllDead(t, s, "dead")
 	servers[2].Kill()
 	wantAway(t, s.Ping(t.Context()))
 	for i := range links {
-		got, err := s.Check(t.Context(), token("dead", i))
+		got, err := s.Get(t.Context(), token("dead", i))
 		if err != nil {
 			wantAway(t, err)
 		} else {
-			require.Equal(t, ports.LifeDead, got)
+			require.Equal(t, ports.LinkDead, got)
 		}
 	}
 	servers[2].Restart(t)
 	wantBack(t, s)
-	require.Eventually(t, func() bool { return s.Keep(t.Context(), token("new", 0), time.Hour) == nil }, healing, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return s.Put(t.Context(), token("new", 0), time.Hour) == nil }, healing, 50*time.Millisecond)
 	for i := range links {
 		require.Eventually(t, func() bool {
-			got, err := s.Check(t.Context(), token("dead", i))
-			return err == nil && got != ports.LifeAlive
+			got, err := s.Get(t.Context(), token("dead", i))
+			return err == nil && got != ports.LinkAlive
 		}, healing, 50*time.Millisecond)
 	}
 }

@@ -1,5 +1,5 @@
 // Package redisstate keeps in Redis what several nodes share beside the database:
-// it is a ports.LinkLife, a ports.RateLimits and a ports.Notices.
+// it is a ports.LinkCache, a ports.RateLimits and a ports.Notices.
 //
 // It runs on Redis 6.2 or later, and on what speaks the same: one server, Sentinel
 // or a Cluster. Each script touches one key, so that it needs no hash tags. The
@@ -12,9 +12,9 @@
 // at once with domain.Unavailable but for a probe twice a second, so that no request
 // waits for it. What a lost memory means:
 //
-//   - A link that is forgotten is ports.LifeUnknown. A link that is remembered as
+//   - A link that is forgotten is ports.LinkUnknown. A link that is remembered as
 //     alive is so only to the server that was told: after a restart, a restored dump
-//     or a failover, which may have lost its burial, it is unknown too. Tombstones
+//     or a failover, which may have lost its tombstone, it is unknown too. Tombstones
 //     count wherever they come from.
 //   - A rate that is forgotten begins anew with all of its burst. Where rate limits
 //     matter, give Redis maxmemory-policy volatile-ttl or noeviction, not allkeys-*.
@@ -41,14 +41,14 @@ const (
 	defaultPrefix  = "imagify:"
 	defaultTimeout = 250 * time.Millisecond
 
-	// maxFailures in a row are how Redis is known to be away.
+	// maxFailures in a row are how Redis is known to be unavailable.
 	maxFailures = 5
-	// pause is how long nobody tries a Redis that is away.
+	// pause is how long nobody tries a Redis that is unavailable.
 	pause = 500 * time.Millisecond
 )
 
 var (
-	_ ports.LinkLife   = (*State)(nil)
+	_ ports.LinkCache  = (*State)(nil)
 	_ ports.RateLimits = (*State)(nil)
 	_ ports.Notices    = (*State)(nil)
 )
@@ -139,7 +139,7 @@ func (s *State) Doctor(ctx context.Context) error {
 		call         func() error
 	}{
 		{"keep a key", "it must be a master of version 6.2 or later with memory left; " + rights, func() error {
-			return s.Keep(ctx, probe, time.Second)
+			return s.Put(ctx, probe, time.Second)
 		}},
 		{"run a script", rights, func() error {
 			_, err := s.Peek(ctx, "doctor", ports.Rate{Limit: 1, Per: time.Second, Burst: 1})
@@ -252,7 +252,7 @@ func unavailable(err error) error {
 	return e
 }
 
-// gate keeps callers from waiting for a Redis that is away: after maxFailures
+// gate keeps callers from waiting for a Redis that is unavailable: after maxFailures
 // without an answer between them it lets one caller through each pause.
 type gate struct {
 	start    time.Time

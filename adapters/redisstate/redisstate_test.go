@@ -62,7 +62,7 @@ func conform(t *testing.T, url string) {
 	t.Helper()
 	o := redisstate.Options{Timeout: patient}
 	require.NoError(t, open(t, url, o).Doctor(t.Context()))
-	porttest.LinkLife(t, func(t *testing.T) ports.LinkLife { return open(t, url, o) })
+	porttest.LinkCache(t, func(t *testing.T) ports.LinkCache { return open(t, url, o) })
 	porttest.RateLimits(t, func(t *testing.T) ports.RateLimits { return open(t, url, o) })
 	porttest.Notices(t, func(t *testing.T) ports.Notices { return open(t, url, o) })
 }

@@ -60,8 +60,8 @@ func TestSecured(t *testing.T) {
 	heard, err := s.Subscribe(t.Context())
 	require.NoError(t, err)
 	wantHeard(t, s, heard)
-	buryAll(t, s, "dead")
-	wantLives(t, s, "dead", ports.LifeDead)
+	markAllDead(t, s, "dead")
+	wantLives(t, s, "dead", ports.LinkDead)
 	require.NoError(t, s.Reset(t.Context(), "k"))
 
 	other := open(t, "rediss://anna:s%40crt%2F1@"+addr, redisstate.Options{Prefix: "other:", Timeout: patient})

@@ -8,6 +8,9 @@ import (
 )
 
 func TestRecords(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	porttest.Records(t, func(t *testing.T) ports.Records { return fresh(t).Records() })
 }

@@ -65,6 +65,9 @@ var forbidden = regexp.MustCompile(`(?i)\b(FOREIGN|REFERENCES|TRIGGER|PROCEDURE|
 // Every statement that the whole suite of the ports makes finds its rows by an
 // index, stays on one shard and keeps to the common SQL.
 func TestStatements(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	seen := &statements{all: map[string]string{}}
 	porttest.Records(t, func(t *testing.T) ports.Records { return fresh(t, seen).Records() })

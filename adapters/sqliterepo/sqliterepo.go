@@ -200,9 +200,9 @@ func isBusy(err error) bool {
 	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
-// Away reports whether an error of a statement, as Options.Hooks see it, means that
+// IsUnavailable reports whether an error of a statement, as Options.Hooks see it, means that
 // the database did not answer.
-func Away(err error) bool { return bunrepo.Unavailable(classify, err) }
+func IsUnavailable(err error) bool { return bunrepo.IsUnavailable(classify, err) }
 
 // classify tells what an error of SQLite means (https://sqlite.org/rescode.html).
 func classify(err error) bunrepo.Class {
@@ -218,7 +218,7 @@ func classify(err error) bunrepo.Class {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY,
 		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_PROTOCOL:
 		// Busy has waited its time already: the caller may try again, not this package.
-		return bunrepo.Away
+		return bunrepo.Unavailable
 	}
 	return bunrepo.Other
 }

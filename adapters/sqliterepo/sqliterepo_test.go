@@ -176,6 +176,9 @@ func countUp(ctx context.Context, db *DB, n int) error {
 
 // Two processes and two handles of one process write at once; nothing is lost and nobody is turned away.
 func TestChangesAreSerialAcrossProcesses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Parallel()
 	path := freshPath(t)
 	one, two := openAt(t, path, Options{BusyTimeout: time.Minute}), openAt(t, path, Options{BusyTimeout: time.Minute})
@@ -420,7 +423,7 @@ func TestClassify(t *testing.T) {
 	_, err := db.read.DB.ExecContext(t.Context(), "DELETE FROM tiers")
 	var e *sqlite.Error
 	require.ErrorAs(t, err, &e)
-	assert.Equal(t, bunrepo.Away, classify(err), "a file that cannot be written")
+	assert.Equal(t, bunrepo.Unavailable, classify(err), "a file that cannot be written")
 }
 
 func TestDataSource(t *testing.T) {

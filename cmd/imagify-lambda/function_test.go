@@ -104,7 +104,7 @@ func TestColdThumbnailByFunction(t *testing.T) {
 	resizer, err := nativeresizer.New(nativeresizer.Options{})
 	require.NoError(t, err)
 	svc, err := app.New(app.Config{
-		Records: memory.NewRecords(memory.Options{}), Blobs: blobs, Resizer: resizer, StoredResizer: there,
+		Records: memory.NewRecords(memory.Options{}), Blobs: blobs, Resizer: resizer, RemoteResizer: there,
 		RateLimits: memory.NewRateLimits(memory.Options{}), SecretKeys: [][]byte{[]byte("a secret key of the tests")},
 		Argon2: app.Argon2{MemoryKiB: 64, Iterations: 1, Parallelism: 1}, SweepEvery: -1,
 	})

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,7 +70,12 @@ func TestDocumentsLinks(t *testing.T) {
 	for name, doc := range docs {
 		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(doc, ""), -1) {
 			target, fragment, _ := strings.Cut(m[1], "#")
-			if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
+			if strings.Contains(target, "://") {
+				u, err := url.Parse(target) // not fetched: a test does not depend on others' hosts
+				if assert.NoError(t, err, name) {
+					assert.Equal(t, "https", u.Scheme, "%s links to %s", name, m[1])
+					assert.Contains(t, u.Host, ".", "%s links to %s", name, m[1])
+				}
 				continue
 			}
 			path := name
@@ -133,6 +140,42 @@ func TestDocumentsCommands(t *testing.T) {
 		}
 	}
 	assert.Greater(t, commands, 10)
+}
+
+// The command lines of other programs in the documents name files and packages that exist.
+func TestDocumentsOtherCommands(t *testing.T) {
+	t.Parallel()
+	gomod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	require.NoError(t, err)
+	module := regexp.MustCompile(`(?m)^module (\S+)$`).FindStringSubmatch(string(gomod))[1]
+	var (
+		goInstall = regexp.MustCompile(`\bgo (?:install|run) ` + regexp.QuoteMeta(module) + `(\S*)@\S+`)
+		goPackage = regexp.MustCompile(`\bgo (?:build|run|test|vet|install) (?:-\S+ )*(?:\S+ )*?(\./[\w./-]+)`)
+		compose   = regexp.MustCompile(`\bdocker compose (?:\S+ )*?-f (\S+)`)
+		docker    = regexp.MustCompile(`\bdocker build (?:-\S+ )*(?:\S+ )*?(\.)(?:\s|$)`)
+		template  = regexp.MustCompile(`--template (\S+)`)
+		script    = regexp.MustCompile(`(?m)^(?:bash|sh) (\S+\.sh)`)
+		tried     = 0
+	)
+	exists := func(name, line, path string) {
+		_, err := os.Stat(filepath.Join(root, strings.TrimSuffix(path, "...")))
+		assert.NoError(t, err, "%s: %s", name, line)
+		tried++
+	}
+	for name, doc := range documents(t) {
+		if name == "CHANGELOG.md" {
+			continue
+		}
+		for _, e := range []struct {
+			re *regexp.Regexp
+			in string // relative to the root
+		}{{goInstall, ""}, {goPackage, ""}, {compose, ""}, {docker, "Dockerfile"}, {template, ""}, {script, ""}} {
+			for _, m := range e.re.FindAllStringSubmatch(doc, -1) {
+				exists(name, m[0], cmp.Or(e.in, m[1]))
+			}
+		}
+	}
+	assert.GreaterOrEqual(t, tried, 4, "go install, docker build, go test, sam deploy")
 }
 
 // The README's lines of library are those of an Example that runs.

@@ -319,8 +319,8 @@ func checkResizers(ctx context.Context, b *backends.Backends) (string, error) {
 	if err == nil && (len(got) != 1 || got[0].Width != 16 || got[0].Height != 16) {
 		err = errors.New("makes thumbnails of the wrong size")
 	}
-	good := "makes a thumbnail (" + b.Resizer.Pipeline() + ")"
-	if there, ok := b.StoredResizer.(ports.Pinger); ok && err == nil {
+	good := "makes a thumbnail (" + b.Resizer.Version() + ")"
+	if there, ok := b.RemoteResizer.(ports.Pinger); ok && err == nil {
 		good, err = good+", and the function answers", there.Ping(ctx)
 	}
 	return good, err

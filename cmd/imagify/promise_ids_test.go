@@ -19,12 +19,12 @@ var (
 	named = regexp.MustCompile(`func TestPromise([A-NP-Z]\d+)[A-Z(]|(?:t\.Run\(|^\s*|[{,] ?)"([A-NP-Z]\d+(?:,[A-NP-Z]\d+)*)(?:"(?:,|:)|/)`)
 )
 
-// guarantee is a row of app/GUARANTEES.md.
-var guarantee = regexp.MustCompile(`(?m)^\| ([A-Z]\d+) \|`)
+// guarantee is a row of app/GUARANTEES.md: the id, and the packages that try it.
+var guarantee = regexp.MustCompile(`(?m)^\| ([A-Z]\d+) \|[^|]*\|([^|]*)\|`)
 
 // Every guarantee that the document states has a test of its name, and every test of a guarantee is stated there.
 func TestPromisesAreTried(t *testing.T) {
-	tried := map[string]bool{}
+	tried, within := map[string]bool{}, map[string]bool{}
 	require.NoError(t, filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -43,6 +43,7 @@ func TestPromisesAreTried(t *testing.T) {
 			for _, m := range named.FindAllStringSubmatch(line, -1) {
 				for id := range strings.SplitSeq(m[1]+m[2], ",") {
 					tried[id] = true
+					within[id+" in "+filepath.ToSlash(filepath.Dir(strings.TrimPrefix(path, "../../")))] = true
 				}
 			}
 		}
@@ -54,6 +55,10 @@ func TestPromisesAreTried(t *testing.T) {
 	for _, m := range guarantee.FindAllStringSubmatch(string(doc), -1) {
 		stated[m[1]] = true
 		assert.True(t, tried[m[1]], "no test of guarantee %s", m[1])
+		for folder := range strings.SplitSeq(m[2], ",") {
+			folder = strings.Trim(folder, " `")
+			assert.True(t, within[m[1]+" in "+folder], "app/GUARANTEES.md says that %s is tested in %s, and it is not", m[1], folder)
+		}
 	}
 	assert.Greater(t, len(stated), 50)
 	for id := range tried {

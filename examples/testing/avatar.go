@@ -19,7 +19,7 @@ func (s Store) Put(ctx context.Context, customer domain.Actor, picture io.Reader
 	if err != nil {
 		return "", err
 	}
-	view, err := s.Service.View(ctx, img)
+	view, err := s.Service.ImageDetails(ctx, img)
 	if err != nil || len(view.Thumbnails) == 0 {
 		return "", err
 	}

@@ -78,13 +78,13 @@ func (f recountFault) RecountUsage(ctx context.Context, owner domain.ID) (domain
 // uploadsFault replaces some of what Images does with uploads.
 type uploadsFault struct {
 	ports.Images
-	begin  func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error)
+	begin  func(ctx context.Context, u ports.Upload, now time.Time) (ports.Reservation, error)
 	renew  func(ctx context.Context, u ports.Upload, until time.Time) error
 	commit func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error
 	abort  func(ctx context.Context, u ports.Upload) error
 }
 
-func (f uploadsFault) BeginUpload(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+func (f uploadsFault) BeginUpload(ctx context.Context, u ports.Upload, now time.Time) (ports.Reservation, error) {
 	if f.begin != nil {
 		return f.begin(ctx, u, now)
 	}
@@ -272,9 +272,9 @@ func brokenImages() []broken {
 		records("keys are everybody's", "Images/Uploads/KeysOfOwnersAreApart", func(r *ports.Records) {
 			inner := r.Images
 			var holder sync.Map
-			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Reservation, error) {
 				if first, taken := holder.LoadOrStore(u.Key, u.OwnerID); taken && first != u.OwnerID {
-					return ports.Claim{State: ports.ClaimBusy}, nil
+					return ports.Reservation{State: ports.ReservationBusy}, nil
 				}
 				return inner.BeginUpload(ctx, u, now)
 			}}
@@ -307,7 +307,7 @@ func brokenImages() []broken {
 				return err
 			}}
 		}),
-		records("commits without its claim", "Images/Uploads/LeaseTakeover", func(r *ports.Records) {
+		records("commits without its reservation", "Images/Uploads/LeaseTakeover", func(r *ports.Records) {
 			inner := r.Images
 			r.Images = uploadsFault{Images: inner, commit: func(ctx context.Context, u ports.Upload, img domain.Image, q ports.Quota) error {
 				err := inner.CommitUpload(ctx, u, img, q)
@@ -339,7 +339,7 @@ func brokenImages() []broken {
 			var fine sync.Map
 			r.Images = uploadsFault{
 				Images: inner,
-				begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+				begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Reservation, error) {
 					if owner, err := accounts.User(ctx, u.OwnerID); err == nil && owner.IsActive && !owner.Deleting {
 						fine.Store(u.ImageID, true)
 					}
@@ -355,24 +355,24 @@ func brokenImages() []broken {
 		}),
 		records("leases never lapse", "Images/Uploads/LeaseTakeover", func(r *ports.Records) {
 			inner := r.Images
-			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Reservation, error) {
 				return inner.BeginUpload(ctx, u, now.Truncate(24*time.Hour))
 			}}
 		}),
 		records("keys are never forgotten", "Images/Uploads/KeyRetention", func(r *ports.Records) {
 			inner := r.Images
 			var first sync.Map
-			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Reservation, error) {
 				made, _ := first.LoadOrStore(u.Key, now)
 				return inner.BeginUpload(ctx, u, made.(time.Time))
 			}}
 		}),
-		records("two racers get the claim", "Images/Uploads/BeginRacers", func(r *ports.Records) {
+		records("two racers get the reservation", "Images/Uploads/BeginRacers", func(r *ports.Records) {
 			inner := r.Images
 			var taken sync.Map
-			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Reservation, error) {
 				if _, ok := taken.Load(u.Key); ok {
-					return ports.Claim{State: ports.ClaimBusy}, nil
+					return ports.Reservation{State: ports.ReservationBusy}, nil
 				}
 				pause()
 				taken.Store(u.Key, true)
@@ -383,9 +383,9 @@ func brokenImages() []broken {
 		records("two racers take over", "Images/Uploads/TakeoverRacers", func(r *ports.Records) {
 			inner := r.Images
 			var heirs sync.Map
-			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Reservation, error) {
 				_, lost := heirs.Load(u.Key)
-				if c, err := inner.BeginUpload(ctx, u, now); err != nil || c.State == ports.ClaimWon || lost {
+				if c, err := inner.BeginUpload(ctx, u, now); err != nil || c.State == ports.ReservationWon || lost {
 					return c, err
 				}
 				pause()
@@ -394,11 +394,11 @@ func brokenImages() []broken {
 				return inner.BeginUpload(ctx, u, now)
 			}}
 		}),
-		records("a pending image without a claim", "Images/Uploads/Key", func(r *ports.Records) {
+		records("a pending image without a reservation", "Images/Uploads/Key", func(r *ports.Records) {
 			inner := r.Images
-			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Reservation, error) {
 				c, err := inner.BeginUpload(ctx, u, now)
-				if c.State == ports.ClaimBusy {
+				if c.State == ports.ReservationBusy {
 					u.Key = domain.SecretHash{}
 					_, err = inner.BeginUpload(ctx, u, now)
 				}
@@ -407,7 +407,7 @@ func brokenImages() []broken {
 		}),
 		records("forgets the digest", "Images/Uploads/Key", func(r *ports.Records) {
 			inner := r.Images
-			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+			r.Images = uploadsFault{Images: inner, begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Reservation, error) {
 				c, err := inner.BeginUpload(ctx, u, now)
 				c.SHA256 = [32]byte{}
 				return c, err
@@ -429,7 +429,7 @@ func brokenImages() []broken {
 				return inner.RenewUpload(ctx, u, until)
 			}}
 		}),
-		records("renews a claim that was lost", "Images/Uploads/LeaseTakeover", func(r *ports.Records) {
+		records("renews a reservation that was lost", "Images/Uploads/LeaseTakeover", func(r *ports.Records) {
 			inner := r.Images
 			r.Images = uploadsFault{Images: inner, renew: func(ctx context.Context, u ports.Upload, until time.Time) error {
 				u.Key = domain.SecretHash{}
@@ -444,9 +444,9 @@ func brokenImages() []broken {
 			var holder sync.Map
 			r.Images = uploadsFault{
 				Images: inner,
-				begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
+				begin: func(ctx context.Context, u ports.Upload, now time.Time) (ports.Reservation, error) {
 					c, err := inner.BeginUpload(ctx, u, now)
-					if c.State == ports.ClaimWon {
+					if c.State == ports.ReservationWon {
 						holder.Store(u.Key, u)
 					}
 					return c, err

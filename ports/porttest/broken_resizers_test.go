@@ -24,10 +24,10 @@ import (
 // resizerFault replaces some of a Resizer.
 type resizerFault struct {
 	ports.Resizer
-	scan     func(lim domain.ImageLimits) ports.Scan
-	inspect  func(ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error)
-	resize   func(ctx context.Context, src io.ReadSeeker, q ports.ResizeRequest) ([]ports.Thumbnail, error)
-	pipeline string
+	scan    func(lim domain.ImageLimits) ports.Scan
+	inspect func(ctx context.Context, src io.ReadSeeker, q ports.InspectRequest) (domain.ImageInfo, error)
+	resize  func(ctx context.Context, src io.ReadSeeker, q ports.ResizeRequest) ([]ports.Thumbnail, error)
+	version string
 }
 
 func (f resizerFault) Scan(lim domain.ImageLimits) ports.Scan {
@@ -51,11 +51,11 @@ func (f resizerFault) Resize(ctx context.Context, src io.ReadSeeker, q ports.Res
 	return f.Resizer.Resize(ctx, src, q)
 }
 
-func (f resizerFault) Pipeline() string {
-	if f.pipeline != "" {
-		return f.pipeline
+func (f resizerFault) Version() string {
+	if f.version != "" {
+		return f.version
 	}
-	return f.Resizer.Pipeline()
+	return f.Resizer.Version()
 }
 
 func resizers(fault, finds string, breakIt func(r ports.Resizer) ports.Resizer) broken {
@@ -173,7 +173,7 @@ func brokenResizers() []broken {
 				return r.Scan(domain.ImageLimits{MaxPixels: domain.NoLimit, MaxFrames: domain.NoLimit})
 			}}
 		}),
-		resizers("a name that no key may have", "Resizer/Pipeline", func(r ports.Resizer) ports.Resizer { return resizerFault{Resizer: r, pipeline: "Bild/1"} }),
+		resizers("a name that no key may have", "Resizer/Version", func(r ports.Resizer) ports.Resizer { return resizerFault{Resizer: r, version: "Bild/1"} }),
 		resizers("sorts the heights", "Resizer/Sizes", func(r ports.Resizer) ports.Resizer {
 			return resizerFault{Resizer: r, resize: func(ctx context.Context, src io.ReadSeeker, q ports.ResizeRequest) ([]ports.Thumbnail, error) {
 				q.Heights = slices.Clone(q.Heights)

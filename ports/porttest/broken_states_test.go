@@ -12,38 +12,38 @@ import (
 	"github.com/imagify-api/imagify/ports/porttest"
 )
 
-// lifeFault replaces some of LinkLife.
+// lifeFault replaces some of LinkCache.
 type lifeFault struct {
-	ports.LinkLife
-	check func(ctx context.Context, token domain.SecretHash) (ports.Life, error)
-	keep  func(ctx context.Context, token domain.SecretHash, ttl time.Duration) error
-	bury  func(ctx context.Context, token domain.SecretHash, ttl time.Duration) error
+	ports.LinkCache
+	check    func(ctx context.Context, token domain.SecretHash) (ports.LinkStatus, error)
+	keep     func(ctx context.Context, token domain.SecretHash, ttl time.Duration) error
+	markDead func(ctx context.Context, token domain.SecretHash, ttl time.Duration) error
 }
 
-func (f lifeFault) Check(ctx context.Context, token domain.SecretHash) (ports.Life, error) {
+func (f lifeFault) Get(ctx context.Context, token domain.SecretHash) (ports.LinkStatus, error) {
 	if f.check != nil {
 		return f.check(ctx, token)
 	}
-	return f.LinkLife.Check(ctx, token)
+	return f.LinkCache.Get(ctx, token)
 }
 
-func (f lifeFault) Keep(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
+func (f lifeFault) Put(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
 	if f.keep != nil {
 		return f.keep(ctx, token, ttl)
 	}
-	return f.LinkLife.Keep(ctx, token, ttl)
+	return f.LinkCache.Put(ctx, token, ttl)
 }
 
-func (f lifeFault) Bury(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
-	if f.bury != nil {
-		return f.bury(ctx, token, ttl)
+func (f lifeFault) MarkDead(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
+	if f.markDead != nil {
+		return f.markDead(ctx, token, ttl)
 	}
-	return f.LinkLife.Bury(ctx, token, ttl)
+	return f.LinkCache.MarkDead(ctx, token, ttl)
 }
 
-func lives(fault, finds string, breakIt func(l *memory.LinkLife) ports.LinkLife) broken {
+func lives(fault, finds string, breakIt func(l *memory.LinkCache) ports.LinkCache) broken {
 	return broken{fault, finds, func(t *testing.T) {
-		porttest.LinkLife(t, func(*testing.T) ports.LinkLife { return breakIt(memory.NewLinkLife(memory.Options{})) })
+		porttest.LinkCache(t, func(*testing.T) ports.LinkCache { return breakIt(memory.NewLinkCache(memory.Options{})) })
 	}}
 }
 
@@ -119,96 +119,96 @@ func notices(fault, finds string, breakIt func(n *memory.Notices) ports.Notices)
 
 func brokenStates() []broken {
 	return []broken{
-		lives(control, "LinkLife/KeepRunsOut", func(l *memory.LinkLife) ports.LinkLife { return l }),
-		lives("forgets the time to live", "LinkLife/KeepRunsOut", func(l *memory.LinkLife) ports.LinkLife {
-			return lifeFault{LinkLife: l, keep: func(ctx context.Context, token domain.SecretHash, _ time.Duration) error {
-				return l.Keep(ctx, token, time.Hour)
+		lives(control, "LinkCache/PutRunsOut", func(l *memory.LinkCache) ports.LinkCache { return l }),
+		lives("forgets the time to live", "LinkCache/PutRunsOut", func(l *memory.LinkCache) ports.LinkCache {
+			return lifeFault{LinkCache: l, keep: func(ctx context.Context, token domain.SecretHash, _ time.Duration) error {
+				return l.Put(ctx, token, time.Hour)
 			}}
 		}),
-		lives("no time to live is for ever", "LinkLife/NoTimeLeft", func(l *memory.LinkLife) ports.LinkLife {
-			return lifeFault{LinkLife: l, keep: func(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
+		lives("no time to live is for ever", "LinkCache/NoTimeLeft", func(l *memory.LinkCache) ports.LinkCache {
+			return lifeFault{LinkCache: l, keep: func(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
 				if ttl = ttl.Truncate(time.Millisecond); ttl == 0 {
 					ttl = time.Hour
 				}
-				return l.Keep(ctx, token, ttl)
+				return l.Put(ctx, token, ttl)
 			}}
 		}),
-		lives("buries nothing without time", "LinkLife/NoTimeLeft", func(l *memory.LinkLife) ports.LinkLife {
-			return lifeFault{LinkLife: l, bury: func(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
+		lives("marks nothing dead without time", "LinkCache/NoTimeLeft", func(l *memory.LinkCache) ports.LinkCache {
+			return lifeFault{LinkCache: l, markDead: func(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
 				if ttl <= 0 {
 					return nil
 				}
-				return l.Bury(ctx, token, ttl)
+				return l.MarkDead(ctx, token, ttl)
 			}}
 		}),
-		lives("remembers nothing", "LinkLife/Remembers", func(l *memory.LinkLife) ports.LinkLife {
-			return lifeFault{LinkLife: l, keep: func(context.Context, domain.SecretHash, time.Duration) error { return nil }}
+		lives("remembers nothing", "LinkCache/Remembers", func(l *memory.LinkCache) ports.LinkCache {
+			return lifeFault{LinkCache: l, keep: func(context.Context, domain.SecretHash, time.Duration) error { return nil }}
 		}),
-		lives("keep wins over bury", "LinkLife/BuryWins", func(l *memory.LinkLife) ports.LinkLife {
+		lives("Put wins over MarkDead", "LinkCache/DeadWins", func(l *memory.LinkCache) ports.LinkCache {
 			var kept sync.Map
 			return lifeFault{
-				LinkLife: l,
+				LinkCache: l,
 				keep: func(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
 					kept.Store(token, true)
-					return l.Keep(ctx, token, ttl)
+					return l.Put(ctx, token, ttl)
 				},
-				bury: func(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
+				markDead: func(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
 					kept.Delete(token)
-					return l.Bury(ctx, token, ttl)
+					return l.MarkDead(ctx, token, ttl)
 				},
-				check: func(ctx context.Context, token domain.SecretHash) (ports.Life, error) {
-					life, err := l.Check(ctx, token)
-					if _, ok := kept.Load(token); ok && life == ports.LifeDead {
-						life = ports.LifeAlive
+				check: func(ctx context.Context, token domain.SecretHash) (ports.LinkStatus, error) {
+					life, err := l.Get(ctx, token)
+					if _, ok := kept.Load(token); ok && life == ports.LinkDead {
+						life = ports.LinkAlive
 					}
 					return life, err
 				},
 			}
 		}),
-		lives("keep looks first and writes later", "LinkLife/BuryRacers", func(l *memory.LinkLife) ports.LinkLife {
+		lives("Put looks first and writes later", "LinkCache/MarkDeadRacers", func(l *memory.LinkCache) ports.LinkCache {
 			var alive sync.Map
 			return lifeFault{
-				LinkLife: l,
+				LinkCache: l,
 				keep: func(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
-					if life, err := l.Check(ctx, token); err != nil || life == ports.LifeDead {
+					if life, err := l.Get(ctx, token); err != nil || life == ports.LinkDead {
 						return err
 					}
 					time.Sleep(time.Millisecond)
 					alive.Store(token, true)
-					return l.Keep(ctx, token, ttl)
+					return l.Put(ctx, token, ttl)
 				},
-				check: func(ctx context.Context, token domain.SecretHash) (ports.Life, error) {
+				check: func(ctx context.Context, token domain.SecretHash) (ports.LinkStatus, error) {
 					if _, ok := alive.Load(token); ok {
-						return ports.LifeAlive, nil
+						return ports.LinkAlive, nil
 					}
-					return l.Check(ctx, token)
+					return l.Get(ctx, token)
 				},
-				bury: func(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
+				markDead: func(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
 					alive.Delete(token)
-					return l.Bury(ctx, token, ttl)
+					return l.MarkDead(ctx, token, ttl)
 				},
 			}
 		}),
-		lives("a burial that has run out gives back the life", "LinkLife/BuryRunsOut", func(l *memory.LinkLife) ports.LinkLife {
+		lives("a tombstone that has run out gives back the life", "LinkCache/TombstoneRunsOut", func(l *memory.LinkCache) ports.LinkCache {
 			var kept sync.Map
 			return lifeFault{
-				LinkLife: l,
+				LinkCache: l,
 				keep: func(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
 					kept.Store(token, true)
-					return l.Keep(ctx, token, ttl)
+					return l.Put(ctx, token, ttl)
 				},
-				check: func(ctx context.Context, token domain.SecretHash) (ports.Life, error) {
-					life, err := l.Check(ctx, token)
-					if _, ok := kept.Load(token); ok && err == nil && life == ports.LifeUnknown {
-						life = ports.LifeAlive
+				check: func(ctx context.Context, token domain.SecretHash) (ports.LinkStatus, error) {
+					life, err := l.Get(ctx, token)
+					if _, ok := kept.Load(token); ok && err == nil && life == ports.LinkUnknown {
+						life = ports.LinkAlive
 					}
 					return life, err
 				},
 			}
 		}),
-		lives("an ended context is unknown", "LinkLife/EndedContext", func(l *memory.LinkLife) ports.LinkLife {
-			return lifeFault{LinkLife: l, check: func(ctx context.Context, token domain.SecretHash) (ports.Life, error) {
-				life, _ := l.Check(ctx, token)
+		lives("an ended context is unknown", "LinkCache/EndedContext", func(l *memory.LinkCache) ports.LinkCache {
+			return lifeFault{LinkCache: l, check: func(ctx context.Context, token domain.SecretHash) (ports.LinkStatus, error) {
+				life, _ := l.Get(ctx, token)
 				return life, nil
 			}}
 		}),

@@ -22,7 +22,7 @@ import (
 type installationFault struct {
 	ports.Installation
 	load    func(ctx context.Context) (ports.InstallationRecord, error)
-	claim   func(ctx context.Context, id domain.ID) (ports.InstallationRecord, error)
+	ensure  func(ctx context.Context, id domain.ID) (ports.InstallationRecord, error)
 	confirm func(ctx context.Context, id domain.ID) error
 	replace func(ctx context.Context, id domain.ID) error
 	save    func(ctx context.Context, progress string) error
@@ -35,11 +35,11 @@ func (f installationFault) Load(ctx context.Context) (ports.InstallationRecord, 
 	return f.Installation.Load(ctx)
 }
 
-func (f installationFault) Claim(ctx context.Context, id domain.ID) (ports.InstallationRecord, error) {
-	if f.claim != nil {
-		return f.claim(ctx, id)
+func (f installationFault) Ensure(ctx context.Context, id domain.ID) (ports.InstallationRecord, error) {
+	if f.ensure != nil {
+		return f.ensure(ctx, id)
 	}
-	return f.Installation.Claim(ctx, id)
+	return f.Installation.Ensure(ctx, id)
 }
 
 func (f installationFault) Confirm(ctx context.Context, id domain.ID) error {
@@ -137,14 +137,14 @@ func copyBlob(ctx context.Context, b ports.Blobs, from, to string, o ports.PutOp
 
 func brokenSweeps() []broken {
 	return []broken{
-		records(control, "Installation/ClaimRacers", func(*ports.Records) {}),
-		installs("the last claim wins", "ClaimAndConfirm", func(right ports.Installation) installationFault {
-			return installationFault{claim: func(ctx context.Context, id domain.ID) (ports.InstallationRecord, error) {
+		records(control, "Installation/EnsureRacers", func(*ports.Records) {}),
+		installs("the last Ensure wins", "EnsureAndConfirm", func(right ports.Installation) installationFault {
+			return installationFault{ensure: func(ctx context.Context, id domain.ID) (ports.InstallationRecord, error) {
 				return ports.InstallationRecord{ID: id}, right.Replace(ctx, id)
 			}}
 		}),
-		installs("a claim looks first and writes later", "ClaimRacers", func(right ports.Installation) installationFault {
-			return installationFault{claim: func(ctx context.Context, id domain.ID) (ports.InstallationRecord, error) {
+		installs("Ensure looks first and writes later", "EnsureRacers", func(right ports.Installation) installationFault {
+			return installationFault{ensure: func(ctx context.Context, id domain.ID) (ports.InstallationRecord, error) {
 				if rec, err := right.Load(ctx); err != nil || !rec.ID.IsZero() {
 					return rec, err
 				}
@@ -152,20 +152,20 @@ func brokenSweeps() []broken {
 				return ports.InstallationRecord{ID: id}, right.Replace(ctx, id)
 			}}
 		}),
-		installs("a loser of a claim learns its own id", "ClaimRacers", func(right ports.Installation) installationFault {
-			return installationFault{claim: func(ctx context.Context, id domain.ID) (ports.InstallationRecord, error) {
-				rec, err := right.Claim(ctx, id)
+		installs("a loser of Ensure learns its own id", "EnsureRacers", func(right ports.Installation) installationFault {
+			return installationFault{ensure: func(ctx context.Context, id domain.ID) (ports.InstallationRecord, error) {
+				rec, err := right.Ensure(ctx, id)
 				rec.ID = id
 				return rec, err
 			}}
 		}),
-		installs("a claim confirms", "ClaimAndConfirm", func(right ports.Installation) installationFault {
-			return installationFault{claim: func(ctx context.Context, id domain.ID) (ports.InstallationRecord, error) {
-				rec, err := right.Claim(ctx, id)
+		installs("Ensure confirms", "EnsureAndConfirm", func(right ports.Installation) installationFault {
+			return installationFault{ensure: func(ctx context.Context, id domain.ID) (ports.InstallationRecord, error) {
+				rec, err := right.Ensure(ctx, id)
 				return rec, errors.Join(err, right.Confirm(ctx, rec.ID))
 			}}
 		}),
-		installs("confirms whatever id is given", "ClaimAndConfirm", func(right ports.Installation) installationFault {
+		installs("confirms whatever id is given", "EnsureAndConfirm", func(right ports.Installation) installationFault {
 			return installationFault{confirm: func(ctx context.Context, id domain.ID) error {
 				if rec, err := right.Load(ctx); err == nil && !rec.ID.IsZero() {
 					id = rec.ID
@@ -173,13 +173,13 @@ func brokenSweeps() []broken {
 				return right.Confirm(ctx, id)
 			}}
 		}),
-		installs("confirms where there is nothing", "ClaimAndConfirm", func(right ports.Installation) installationFault {
+		installs("confirms where there is nothing", "EnsureAndConfirm", func(right ports.Installation) installationFault {
 			return installationFault{confirm: func(ctx context.Context, id domain.ID) error {
-				_, _ = right.Claim(ctx, id)
+				_, _ = right.Ensure(ctx, id)
 				return right.Confirm(ctx, id)
 			}}
 		}),
-		installs("a row that did not change was not there", "ClaimAndConfirm", func(right ports.Installation) installationFault {
+		installs("a row that did not change was not there", "EnsureAndConfirm", func(right ports.Installation) installationFault {
 			return installationFault{confirm: func(ctx context.Context, id domain.ID) error {
 				if rec, err := right.Load(ctx); err == nil && rec.Confirmed {
 					return domain.Errorf(domain.Conflict, "no row was changed")
@@ -254,7 +254,7 @@ func brokenSweeps() []broken {
 				return rec, nil
 			}}
 		}),
-		installs("claims for nobody", "EndedContext", func(right ports.Installation) installationFault {
+		installs("ensures for nobody", "EndedContext", func(right ports.Installation) installationFault {
 			return installationFault{replace: func(ctx context.Context, id domain.ID) error {
 				return errors.Join(ctx.Err(), right.Replace(context.WithoutCancel(ctx), id))
 			}}

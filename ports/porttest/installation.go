@@ -16,8 +16,8 @@ import (
 func Installation(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 	t.Helper()
 	runStories(t, "Installation", newRecords, []story{
-		{"ClaimAndConfirm", installationClaim},
-		{"ClaimRacers", installationRacers},
+		{"EnsureAndConfirm", installationEnsure},
+		{"EnsureRacers", installationRacers},
 		{"Replace", installationReplace},
 		{"SaveSweep", installationSweep},
 		{"EndedContext", installationEnded},
@@ -33,12 +33,12 @@ func (w *world) wantInstallation(want ports.InstallationRecord) {
 
 func (w *world) claimID(id, want domain.ID) {
 	w.t.Helper()
-	got, err := w.Installation.Claim(w.ctx, id)
+	got, err := w.Installation.Ensure(w.ctx, id)
 	require.NoError(w.t, err)
-	require.Equal(w.t, want, got.ID, "the id that is there after a claim")
+	require.Equal(w.t, want, got.ID, "the id that is there after Ensure")
 }
 
-func installationClaim(w *world) {
+func installationEnsure(w *world) {
 	one, two := w.id(epoch), w.id(epoch)
 	w.wantInstallation(ports.InstallationRecord{})
 	wantCode(w.t, domain.Conflict, w.Installation.Confirm(w.ctx, one), "there is no record")
@@ -51,9 +51,9 @@ func installationClaim(w *world) {
 	require.NoError(w.t, w.Installation.Confirm(w.ctx, one))
 	require.NoError(w.t, w.Installation.Confirm(w.ctx, one), "a second time")
 	w.wantInstallation(ports.InstallationRecord{ID: one, Confirmed: true})
-	got, err := w.Installation.Claim(w.ctx, two)
+	got, err := w.Installation.Ensure(w.ctx, two)
 	require.NoError(w.t, err)
-	require.Equal(w.t, ports.InstallationRecord{ID: one, Confirmed: true}, got, "a claim changes nothing that is there")
+	require.Equal(w.t, ports.InstallationRecord{ID: one, Confirmed: true}, got, "Ensure changes nothing that is there")
 }
 
 func installationRacers(w *world) {
@@ -61,7 +61,7 @@ func installationRacers(w *world) {
 	for i := range mine {
 		mine[i] = w.id(epoch)
 	}
-	race(racers, func(i int) { got[i], errs[i] = w.Installation.Claim(w.ctx, mine[i]) })
+	race(racers, func(i int) { got[i], errs[i] = w.Installation.Ensure(w.ctx, mine[i]) })
 	require.NoError(w.t, errors.Join(errs...))
 	require.Contains(w.t, mine, got[0].ID)
 	for i := range got {
@@ -103,7 +103,7 @@ func installationEnded(w *world) {
 	w.claimID(id, id)
 	wantAllEnded(w.t, []call{
 		{"Load", func(ctx context.Context) error { _, err := w.Installation.Load(ctx); return err }},
-		{"Claim", func(ctx context.Context) error { _, err := w.Installation.Claim(ctx, other); return err }},
+		{"Ensure", func(ctx context.Context) error { _, err := w.Installation.Ensure(ctx, other); return err }},
 		{"Confirm", func(ctx context.Context) error { return w.Installation.Confirm(ctx, id) }},
 		{"Replace", func(ctx context.Context) error { return w.Installation.Replace(ctx, other) }},
 		{"SaveSweep", func(ctx context.Context) error { return w.Installation.SaveSweep(ctx, "x") }},

@@ -169,12 +169,12 @@ func (w *world) image(u ports.Upload) domain.Image {
 
 var noQuota = ports.Quota{MaxImages: domain.NoLimit, MaxBytes: domain.NoLimit}
 
-// begin begins an upload that must get its claim.
+// begin begins an upload that must get its reservation.
 func (w *world) begin(u ports.Upload) {
 	w.t.Helper()
 	c, err := w.Images.BeginUpload(w.ctx, u, u.UploadedAt)
 	require.NoError(w.t, err)
-	require.Equal(w.t, ports.ClaimWon, c.State)
+	require.Equal(w.t, ports.ReservationWon, c.State)
 }
 
 // ready uploads an image.

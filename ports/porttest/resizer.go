@@ -30,7 +30,7 @@ import (
 func Resizer(t *testing.T, newResizer func(t *testing.T) ports.Resizer) {
 	t.Helper()
 	run(t, "Resizer", newResizer, []check[ports.Resizer]{
-		{"Pipeline", resizerPipeline},
+		{"Version", resizerVersion},
 		{"Samples", resizerSamples},
 		{"WebP", resizerWebP},
 		{"Sizes", resizerSizes},
@@ -244,9 +244,9 @@ func wantThumbnails(t *testing.T, r ports.Resizer, data []byte, info domain.Imag
 	return out
 }
 
-func resizerPipeline(t *testing.T, r ports.Resizer) {
-	require.Regexp(t, regexp.MustCompile(`^[a-z0-9]+$`), r.Pipeline())
-	require.Equal(t, r.Pipeline(), r.Pipeline())
+func resizerVersion(t *testing.T, r ports.Resizer) {
+	require.Regexp(t, regexp.MustCompile(`^[a-z0-9]+$`), r.Version())
+	require.Equal(t, r.Version(), r.Version())
 }
 
 func resizerSamples(t *testing.T, r ports.Resizer) {

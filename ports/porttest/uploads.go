@@ -42,7 +42,7 @@ func uploads(t *testing.T, newRecords func(t *testing.T) ports.Records) {
 	})
 }
 
-func (w *world) claim(u ports.Upload, now time.Time) ports.Claim {
+func (w *world) reservation(u ports.Upload, now time.Time) ports.Reservation {
 	w.t.Helper()
 	c, err := w.Images.BeginUpload(w.ctx, u, now)
 	require.NoError(w.t, err)
@@ -85,7 +85,7 @@ func uploadsKey(w *world) {
 	first := w.keyed(owner, moment(1), key)
 	w.begin(first)
 	second := w.keyed(owner, moment(2), key)
-	require.Equal(w.t, ports.ClaimBusy, w.claim(second, moment(2)).State)
+	require.Equal(w.t, ports.ReservationBusy, w.reservation(second, moment(2)).State)
 	w.wantState(owner, second.ImageID, "")
 	wantCode(w.t, domain.Conflict, w.Images.CommitUpload(w.ctx, second, w.image(second), noQuota))
 
@@ -96,7 +96,7 @@ func uploadsKey(w *world) {
 	require.NoError(w.t, w.Images.CommitUpload(w.ctx, first, img, noQuota))
 	// Also long after the lease: it was completed.
 	for _, now := range []time.Time{moment(3), moment(3600), epoch.Add(ports.KeyRetention)} {
-		require.Equal(w.t, ports.Claim{State: ports.ClaimDone, ImageID: img.ID, SHA256: img.SHA256}, w.claim(second, now))
+		require.Equal(w.t, ports.Reservation{State: ports.ReservationDone, ImageID: img.ID, SHA256: img.SHA256}, w.reservation(second, now))
 		w.wantState(owner, second.ImageID, "")
 	}
 	w.wantUsage(owner, 1, img.Size)
@@ -110,11 +110,11 @@ func uploadsKeyOwners(w *world) {
 	w.begin(b)
 	imgA, imgB := w.image(a), w.image(b)
 	require.NoError(w.t, w.Images.CommitUpload(w.ctx, a, imgA, noQuota))
-	require.Equal(w.t, ports.ClaimBusy, w.claim(w.keyed(b.OwnerID, moment(2), key), moment(2)).State)
+	require.Equal(w.t, ports.ReservationBusy, w.reservation(w.keyed(b.OwnerID, moment(2), key), moment(2)).State)
 	require.NoError(w.t, w.Images.CommitUpload(w.ctx, b, imgB, noQuota))
 	for _, img := range []domain.Image{imgA, imgB} {
-		require.Equal(w.t, ports.Claim{State: ports.ClaimDone, ImageID: img.ID, SHA256: img.SHA256},
-			w.claim(w.keyed(img.OwnerID, moment(3), key), moment(3)))
+		require.Equal(w.t, ports.Reservation{State: ports.ReservationDone, ImageID: img.ID, SHA256: img.SHA256},
+			w.reservation(w.keyed(img.OwnerID, moment(3), key), moment(3)))
 	}
 }
 
@@ -125,15 +125,15 @@ func uploadsKeyRetention(w *world) {
 	first := w.image(u)
 	require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, first, noQuota))
 	late := epoch.Add(ports.KeyRetention - time.Second)
-	require.Equal(w.t, ports.ClaimDone, w.claim(w.keyed(owner, late, key), late).State)
+	require.Equal(w.t, ports.ReservationDone, w.reservation(w.keyed(owner, late, key), late).State)
 
 	later := epoch.Add(ports.KeyRetention + time.Second)
 	u = w.keyed(owner, later, key)
 	w.begin(u)
-	require.Equal(w.t, ports.ClaimBusy, w.claim(w.keyed(owner, later, key), later).State)
+	require.Equal(w.t, ports.ReservationBusy, w.reservation(w.keyed(owner, later, key), later).State)
 	second := w.image(u)
 	require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, second, noQuota))
-	require.Equal(w.t, ports.Claim{State: ports.ClaimDone, ImageID: second.ID, SHA256: second.SHA256}, w.claim(w.keyed(owner, later, key), later))
+	require.Equal(w.t, ports.Reservation{State: ports.ReservationDone, ImageID: second.ID, SHA256: second.SHA256}, w.reservation(w.keyed(owner, later, key), later))
 	_, err := w.Images.Get(w.ctx, owner, first.ID)
 	require.NoError(w.t, err, "the key is forgotten, its image is not")
 	w.wantUsage(owner, 2, first.Size+second.Size)
@@ -144,13 +144,13 @@ func uploadsKeyOutlives(w *world) {
 	w.begin(u)
 	img := w.image(u)
 	require.NoError(w.t, w.Images.CommitUpload(w.ctx, u, img, noQuota))
-	want := ports.Claim{State: ports.ClaimDone, ImageID: img.ID, SHA256: img.SHA256}
+	want := ports.Reservation{State: ports.ReservationDone, ImageID: img.ID, SHA256: img.SHA256}
 	w.mark(img)
-	require.Equal(w.t, want, w.claim(w.keyed(u.OwnerID, moment(5), u.Key), moment(5)))
+	require.Equal(w.t, want, w.reservation(w.keyed(u.OwnerID, moment(5), u.Key), moment(5)))
 	done, err := w.Images.FinishDeletion(w.ctx, u.OwnerID, img.ID, moment(5))
 	require.NoError(w.t, err)
 	require.True(w.t, done)
-	require.Equal(w.t, want, w.claim(w.keyed(u.OwnerID, moment(6), u.Key), moment(6)))
+	require.Equal(w.t, want, w.reservation(w.keyed(u.OwnerID, moment(6), u.Key), moment(6)))
 }
 
 func uploadsTakeover(w *world) {
@@ -158,25 +158,25 @@ func uploadsTakeover(w *world) {
 	dead := w.keyed(owner, moment(0), key) // its lease ends at moment 60
 	w.begin(dead)
 	early := w.keyed(owner, moment(59), key)
-	require.Equal(w.t, ports.ClaimBusy, w.claim(early, moment(59)).State)
+	require.Equal(w.t, ports.ReservationBusy, w.reservation(early, moment(59)).State)
 
 	heir := w.keyed(owner, moment(61), key)
 	w.begin(heir)
 	w.wantState(owner, heir.ImageID, domain.ImagePending)
-	require.Equal(w.t, ports.ClaimBusy, w.claim(early, moment(62)).State, "the lease is the heir's now")
+	require.Equal(w.t, ports.ReservationBusy, w.reservation(early, moment(62)).State, "the lease is the heir's now")
 
-	// The first has lost its claim and can do no harm.
+	// The first has lost its reservation and can do no harm.
 	wantCode(w.t, domain.Conflict, w.Images.RenewUpload(w.ctx, dead, moment(900)))
 	wantCode(w.t, domain.Conflict, w.Images.CommitUpload(w.ctx, dead, w.image(dead), noQuota))
 	w.wantUsage(owner, 0, 0)
 	_, err := w.Images.Get(w.ctx, owner, dead.ImageID)
 	wantCode(w.t, domain.NotFound, err)
-	require.Equal(w.t, ports.ClaimBusy, w.claim(early, moment(70)).State)
+	require.Equal(w.t, ports.ReservationBusy, w.reservation(early, moment(70)).State)
 
 	img := w.image(heir)
 	require.NoError(w.t, w.Images.CommitUpload(w.ctx, heir, img, noQuota))
 	wantCode(w.t, domain.Conflict, w.Images.CommitUpload(w.ctx, dead, w.image(dead), noQuota))
-	require.Equal(w.t, ports.Claim{State: ports.ClaimDone, ImageID: img.ID, SHA256: img.SHA256}, w.claim(early, moment(71)))
+	require.Equal(w.t, ports.Reservation{State: ports.ReservationDone, ImageID: img.ID, SHA256: img.SHA256}, w.reservation(early, moment(71)))
 	w.wantUsage(owner, 1, img.Size)
 
 	// What the first left waits for the sweep.
@@ -200,7 +200,7 @@ func uploadsRenew(w *world) {
 		require.NoError(w.t, err)
 		require.False(w.t, done)
 		if key != (domain.SecretHash{}) {
-			require.Equal(w.t, ports.ClaimBusy, w.claim(w.keyed(owner, moment(299), key), moment(299)).State)
+			require.Equal(w.t, ports.ReservationBusy, w.reservation(w.keyed(owner, moment(299), key), moment(299)).State)
 		}
 		// A lease that lapsed but was not taken over is not lost.
 		require.NoError(w.t, w.Images.RenewUpload(w.ctx, u, moment(600)))
@@ -255,7 +255,7 @@ func uploadsAbort(w *world) {
 	require.NoError(w.t, w.Images.AbortUpload(w.ctx, u))
 	w.wantState(owner, u.ImageID, domain.ImageReady)
 	w.wantUsage(owner, 1, img.Size)
-	require.Equal(w.t, ports.ClaimDone, w.claim(w.keyed(owner, moment(7), key), moment(7)).State)
+	require.Equal(w.t, ports.ReservationDone, w.reservation(w.keyed(owner, moment(7), key), moment(7)).State)
 	w.mark(img)
 	require.NoError(w.t, w.Images.AbortUpload(w.ctx, u))
 	w.wantState(owner, u.ImageID, domain.ImageDeleting)
@@ -269,7 +269,7 @@ func uploadsAbortTakenOver(w *world) {
 	require.NoError(w.t, w.Images.AbortUpload(w.ctx, dead))
 	w.wantState(owner, dead.ImageID, "")
 	w.wantState(owner, heir.ImageID, domain.ImagePending)
-	require.Equal(w.t, ports.ClaimBusy, w.claim(w.keyed(owner, moment(62), key), moment(62)).State, "the key is the heir's, not to be freed")
+	require.Equal(w.t, ports.ReservationBusy, w.reservation(w.keyed(owner, moment(62), key), moment(62)).State, "the key is the heir's, not to be freed")
 	require.NoError(w.t, w.Images.CommitUpload(w.ctx, heir, w.image(heir), noQuota))
 }
 
@@ -291,7 +291,7 @@ func uploadsQuotaImages(w *world) {
 	// Nothing was written: still pending, still busy, and still to be committed.
 	w.wantState(owner, none.ImageID, domain.ImagePending)
 	w.wantUsage(owner, 0, 0)
-	require.Equal(w.t, ports.ClaimBusy, w.claim(w.keyed(owner, moment(1), none.Key), moment(1)).State)
+	require.Equal(w.t, ports.ReservationBusy, w.reservation(w.keyed(owner, moment(1), none.Key), moment(1)).State)
 	two := ports.Quota{MaxImages: 2, MaxBytes: domain.NoLimit}
 	require.NoError(w.t, w.Images.CommitUpload(w.ctx, none, w.image(none), two))
 
@@ -364,20 +364,20 @@ func (w *world) raceCommits(owner domain.ID, q ports.Quota, winners int) {
 // raceBegins has racers begin uploads with one key.
 func (w *world) raceBegins(ups []ports.Upload, now time.Time) {
 	w.t.Helper()
-	claims, errs := make([]ports.Claim, len(ups)), make([]error, len(ups))
-	race(len(ups), func(i int) { claims[i], errs[i] = w.Images.BeginUpload(w.ctx, ups[i], now) })
+	reservations, errs := make([]ports.Reservation, len(ups)), make([]error, len(ups))
+	race(len(ups), func(i int) { reservations[i], errs[i] = w.Images.BeginUpload(w.ctx, ups[i], now) })
 	won := 0
-	for i, c := range claims {
+	for i, c := range reservations {
 		require.NoError(w.t, errs[i])
-		if c.State == ports.ClaimWon {
+		if c.State == ports.ReservationWon {
 			won++
 			w.wantState(ups[i].OwnerID, ups[i].ImageID, domain.ImagePending)
 			continue
 		}
-		require.Equal(w.t, ports.ClaimBusy, c.State)
+		require.Equal(w.t, ports.ReservationBusy, c.State)
 		w.wantState(ups[i].OwnerID, ups[i].ImageID, "")
 	}
-	require.Equal(w.t, 1, won, "of any number of racers exactly one gets the claim")
+	require.Equal(w.t, 1, won, "of any number of racers exactly one gets the reservation")
 }
 
 func uploadsBeginRacers(w *world) {
@@ -419,23 +419,23 @@ func uploadsCommitOrTakeover(w *world) {
 		img := w.image(late)
 		w.begin(late)
 		var commit, begin error
-		var claim ports.Claim
+		var reservation ports.Reservation
 		race(2, func(i int) {
 			if i == 0 {
 				commit = w.Images.CommitUpload(w.ctx, late, img, noQuota)
 			} else {
-				claim, begin = w.Images.BeginUpload(w.ctx, heir, moment(61))
+				reservation, begin = w.Images.BeginUpload(w.ctx, heir, moment(61))
 			}
 		})
 		require.NoError(w.t, begin)
 		if commit == nil {
 			images++
-			require.Equal(w.t, ports.Claim{State: ports.ClaimDone, ImageID: img.ID, SHA256: img.SHA256}, claim)
+			require.Equal(w.t, ports.Reservation{State: ports.ReservationDone, ImageID: img.ID, SHA256: img.SHA256}, reservation)
 			w.wantState(owner, late.ImageID, domain.ImageReady)
 			w.wantState(owner, heir.ImageID, "")
 		} else {
 			wantCode(w.t, domain.Conflict, commit)
-			require.Equal(w.t, ports.ClaimWon, claim.State)
+			require.Equal(w.t, ports.ReservationWon, reservation.State)
 			w.wantState(owner, heir.ImageID, domain.ImagePending)
 		}
 		w.wantUsage(owner, images, images*img.Size)
@@ -512,7 +512,7 @@ func uploadsOwnerGone(w *world) {
 			w.change(end(w, owner))
 			err = w.Images.CommitUpload(w.ctx, u, w.image(u), noQuota)
 			if name == "deleted" && key != (domain.SecretHash{}) {
-				// The key's record went with the owner: that the claim was lost says as much.
+				// The key's record went with the owner: that the reservation was lost says as much.
 				require.Contains(w.t, []domain.Code{domain.Denied, domain.Conflict}, domain.CodeOf(err), "%s: %v", name, err)
 			} else {
 				wantCode(w.t, domain.Denied, err, name)

@@ -78,7 +78,7 @@ func (h *Handlers) accountPage(q *request.Request, status int, d accountData, sa
 	if err != nil {
 		return err
 	}
-	e := q.Actor.Effective
+	e := q.Actor.Entitlements
 	for _, t := range e.Tiers {
 		title := t.Title
 		if title == "" {

@@ -131,7 +131,7 @@ func (h *Handlers) forms(q *request.Request, body []byte) []methodForm {
 		if rt.Path != q.Route.Path || rt.Method == http.MethodGet || rt.Access == request.Admins && !q.Actor.Admin() {
 			continue
 		}
-		if _, link := rt.Doc.Body.(request.NewLink); link && !q.Actor.Effective.Permissions.Has(domain.GenerateLink) {
+		if _, link := rt.Doc.Body.(request.NewLink); link && !q.Actor.Entitlements.Permissions.Has(domain.GenerateLink) {
 			continue
 		}
 		f := methodForm{Method: rt.Method, Path: q.HTTP.URL.EscapedPath(), Summary: rt.Doc.Summary, Description: rt.Doc.Description}

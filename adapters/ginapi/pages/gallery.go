@@ -21,7 +21,7 @@ type tile struct {
 // previewHeight is how high a grid's picture is, in CSS pixels.
 const previewHeight = 200
 
-func newTile(v app.ImageView) tile {
+func newTile(v app.ImageDetails) tile {
 	t := tile{ID: v.ID.String(), Filename: v.Filename, Width: v.Width, Height: v.Height, Placeholder: v.Placeholder}
 	var set []string
 	for _, th := range v.Thumbnails {
@@ -41,7 +41,7 @@ func newTile(v app.ImageView) tile {
 }
 
 func thumbnailPath(id string, th app.ThumbnailURL) string {
-	return "/v1/images/" + id + "/thumbnails/" + itoa(th.Asked) + "?" + th.Signature.Query()
+	return "/v1/images/" + id + "/thumbnails/" + itoa(th.RequestedHeight) + "?" + th.Signature.Query()
 }
 
 // usageData is what a user keeps; a maximum of 0 stands for none.
@@ -56,7 +56,7 @@ func (h *Handlers) usage(q *request.Request) (usageData, error) {
 		return usageData{}, err
 	}
 	d := usageData{Images: u.Images, Bytes: u.Bytes}
-	l := q.Actor.Effective.Limits
+	l := q.Actor.Entitlements.Limits
 	if l.MaxImages != domain.NoLimit {
 		d.ImagesMax = int64(l.MaxImages)
 		d.ImagesHigh = d.ImagesMax / 10 * 9
@@ -113,7 +113,7 @@ func (h *Handlers) galleryPage(q *request.Request, status int, said string) erro
 	if err != nil {
 		return err
 	}
-	e := q.Actor.Effective
+	e := q.Actor.Entitlements
 	d := galleryData{Later: v.Has("cursor"), Heights: e.Permissions.Heights(), MaxUpload: e.Limits.MaxUploadBytes.Max()}
 	d.Formats, d.Accept = domain.Names(q.Service.Accepted()), acceptAttribute(q.Service.Accepted())
 	if d.Usage, err = h.usage(q); err != nil {

@@ -15,14 +15,14 @@ import (
 
 // linkRow is a link in a table.
 type linkRow struct {
-	app.LinkView
+	app.LinkDetails
 	State string // plain text for templates
 	Shows string
 	Alive bool // may still be revoked
 }
 
-func newLinkRow(l app.LinkView) linkRow {
-	return linkRow{LinkView: l, State: string(l.State), Shows: shownVariant(l.Variant), Alive: !l.State.Final()}
+func newLinkRow(l app.LinkDetails) linkRow {
+	return linkRow{LinkDetails: l, State: string(l.State), Shows: shownVariant(l.Variant), Alive: !l.State.Final()}
 }
 
 // shownVariant names a variant for people.
@@ -117,7 +117,7 @@ func (h *Handlers) imagePage(q *request.Request, status int, id domain.ID, newLi
 		if n := len(d.Sizes); n > 0 && d.Sizes[n-1].Height == th.Height {
 			continue
 		}
-		d.Sizes = append(d.Sizes, sizeData{thumbnailPath(d.Tile.ID, th), th.Asked, th.Width, th.Height})
+		d.Sizes = append(d.Sizes, sizeData{thumbnailPath(d.Tile.ID, th), th.RequestedHeight, th.Width, th.Height})
 	}
 	if n := len(d.Sizes); n > 0 {
 		d.Large, d.LargeWidth, d.LargeHeight = d.Sizes[n-1].URL, d.Sizes[n-1].Width, d.Sizes[n-1].Height
@@ -137,14 +137,14 @@ func (h *Handlers) imagePage(q *request.Request, status int, id domain.ID, newLi
 	}
 	for _, r := range a.Rows {
 		switch r.Action {
-		case domain.View(domain.Original):
+		case domain.Read(domain.Original):
 			d.OriginalTier = r.SmallestTier
 		case domain.MakeLink:
 			d.MayLink, d.LinkTier = r.Decision.Allowed && !d.Foreign, r.SmallestTier
 		}
 	}
 	if d.MayLink {
-		d.Durations, d.Variants = durations(q.Actor.Effective.Limits), linkVariants(q.Actor.Effective)
+		d.Durations, d.Variants = durations(q.Actor.Entitlements.Limits), linkVariants(q.Actor.Entitlements)
 	}
 	pd := h.newPage(q, img.Filename, "gallery", d)
 	if d.Foreign {
@@ -179,7 +179,7 @@ func durations(l domain.Limits) []durationChoice {
 }
 
 // linkVariants are what a link may show, what it shows unless told first.
-func linkVariants(e domain.Effective) []choice {
+func linkVariants(e domain.Entitlements) []choice {
 	var out []choice
 	if e.Permissions.Has(domain.AccessOriginal) {
 		out = append(out, choice{domain.Original.String(), shownVariant(domain.Original)})

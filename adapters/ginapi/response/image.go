@@ -55,7 +55,7 @@ func (ts Thumbnails) MarshalJSON() ([]byte, error) {
 }
 
 // NewImage makes the JSON of an image. base begins its URLs; owner tells whose it is.
-func NewImage(v app.ImageView, base string, owner bool) Image {
+func NewImage(v app.ImageDetails, base string, owner bool) Image {
 	path := base + "/v1/images/" + v.ID.String()
 	out := Image{
 		ID: v.ID.String(), Filename: v.Filename, ContentType: ContentType(v.Format.ContentType()), Width: v.Width, Height: v.Height, Size: v.Size,
@@ -65,7 +65,7 @@ func NewImage(v app.ImageView, base string, owner bool) Image {
 		out.OwnerID = v.OwnerID.String()
 	}
 	for i, t := range v.Thumbnails {
-		out.Thumbnails[i] = Thumbnail{t.Asked, path + "/thumbnails/" + strconv.Itoa(t.Asked) + "?" + t.Signature.Query(), t.Width, t.Height}
+		out.Thumbnails[i] = Thumbnail{t.RequestedHeight, path + "/thumbnails/" + strconv.Itoa(t.RequestedHeight) + "?" + t.Signature.Query(), t.Width, t.Height}
 	}
 	if v.Original != nil {
 		out.Original = path + "/original?" + v.Original.Query()

@@ -38,7 +38,7 @@ type Link struct {
 }
 
 // NewLink makes the JSON of a link, without its owner and its URL.
-func NewLink(l app.LinkView) Link {
+func NewLink(l app.LinkDetails) Link {
 	out := Link{
 		ID: l.ID.String(), ImageID: l.ImageID.String(), Variant: l.Variant.String(), CreatedAt: l.CreatedAt.UTC(), ExpiresAt: l.ExpiresAt.UTC(),
 		ExpiresIn: int64(l.ExpiresAt.Sub(l.CreatedAt).Round(time.Second) / time.Second), Views: l.Views, State: l.State,
@@ -127,7 +127,7 @@ type Me struct {
 
 // NewMe makes the JSON of the caller.
 func NewMe(a domain.Actor, u domain.Usage) Me {
-	e := a.Effective
+	e := a.Entitlements
 	user := NewUser(a.User)
 	return Me{User: user, Tiers: user.Tiers, Permissions: e.Permissions.Codenames(), Limits: Limits{e.Limits}, Usage: Usage(u)}
 }

@@ -55,8 +55,8 @@ const (
 	// Lost: the connection broke. A transaction whose COMMIT was not yet sent is rolled
 	// back by that and is run again; after a COMMIT its receipt is looked for.
 	Lost
-	// Away: the database is not there, is locked by others for too long, or has no room.
-	Away
+	// Unavailable: the database is not there, is locked by others for too long, or has no room.
+	Unavailable
 )
 
 // Options is what differs between databases. The zero value of each field but
@@ -207,7 +207,7 @@ func (r *repo) fail(err error) error {
 	case domain.CodeOf(err) != domain.Internal:
 		return err
 	}
-	if Unavailable(r.o.Classify, err) || errors.Is(err, context.Canceled) || errors.Is(err, errLostRace) || r.o.Classify(err) == Retry {
+	if IsUnavailable(r.o.Classify, err) || errors.Is(err, context.Canceled) || errors.Is(err, errLostRace) || r.o.Classify(err) == Retry {
 		e := domain.Wrap(domain.Unavailable, err, "the database does not answer now, try again")
 		e.RetryAfter = time.Second
 		return e
@@ -215,12 +215,12 @@ func (r *repo) fail(err error) error {
 	return fmt.Errorf("database: %w", err)
 }
 
-// Unavailable reports whether an error means that the database did not answer.
-func Unavailable(classify func(error) Class, err error) bool {
+// IsUnavailable reports whether an error means that the database did not answer.
+func IsUnavailable(classify func(error) Class, err error) bool {
 	var network net.Error
 	class := classify(err)
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
-		errors.As(err, &network) || class == Away || class == Lost
+		errors.As(err, &network) || class == Unavailable || class == Lost
 }
 
 func (r *repo) duplicate(err error) bool { return err != nil && r.o.Classify(err) == Duplicate }

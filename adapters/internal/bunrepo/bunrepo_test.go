@@ -168,7 +168,7 @@ func TestCodesOfTheDriversErrors(t *testing.T) {
 			t.Cleanup(func() { assert.NoError(t, db.Close()) })
 			r := bunrepo.New(db, bunrepo.Options{Classify: func(err error) bunrepo.Class {
 				if errors.Is(err, gone) {
-					return bunrepo.Away
+					return bunrepo.Unavailable
 				}
 				return bunrepo.Other
 			}})
@@ -552,9 +552,9 @@ func TestIdempotencyKeysAreForgotten(t *testing.T) {
 	ctx, owner, now := t.Context(), newID(), time.Now()
 	begin := func(n byte, at time.Time) {
 		u := ports.Upload{ImageID: newID(), OwnerID: owner, Key: domain.SecretHash{1, n}, LeaseUntil: at.Add(time.Minute)}
-		claim, err := r.Images.BeginUpload(ctx, u, at)
+		reservation, err := r.Images.BeginUpload(ctx, u, at)
 		require.NoError(t, err)
-		require.Equal(t, ports.ClaimWon, claim.State)
+		require.Equal(t, ports.ReservationWon, reservation.State)
 	}
 	count := func() (n int) {
 		require.NoError(t, db.QueryRowContext(ctx, "SELECT COUNT(*) FROM idempotency").Scan(&n))

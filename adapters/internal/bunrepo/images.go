@@ -161,19 +161,19 @@ func (s images) Usage(ctx context.Context, ownerID domain.ID) (domain.Usage, err
 	return u, s.fail(err)
 }
 
-func claimLost() error {
+func reservationLost() error {
 	return domain.Errorf(domain.Conflict, "the upload took too long and was given up; upload again")
 }
 
 func hasKey(u ports.Upload) bool { return u.Key != domain.SecretHash{} }
 
-func (s images) BeginUpload(ctx context.Context, u ports.Upload, now time.Time) (ports.Claim, error) {
-	claim := ports.Claim{State: ports.ClaimWon}
+func (s images) BeginUpload(ctx context.Context, u ports.Upload, now time.Time) (ports.Reservation, error) {
+	reservation := ports.Reservation{State: ports.ReservationWon}
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
-		claim = ports.Claim{State: ports.ClaimWon}
+		reservation = ports.Reservation{State: ports.ReservationWon}
 		if hasKey(u) {
 			var err error
-			if claim, err = s.claim(ctx, t, u, now); err != nil || claim.State != ports.ClaimWon {
+			if reservation, err = s.reserve(ctx, t, u, now); err != nil || reservation.State != ports.ReservationWon {
 				return err
 			}
 		}
@@ -185,15 +185,15 @@ func (s images) BeginUpload(ctx context.Context, u ports.Upload, now time.Time) 
 		return err
 	})
 	if err != nil {
-		return ports.Claim{}, err
+		return ports.Reservation{}, err
 	}
-	return claim, nil
+	return reservation, nil
 }
 
 // forgetKeys is how many of an owner's outdated keys a new one removes.
 const forgetKeys = 20
 
-func (s images) claim(ctx context.Context, t *tx, u ports.Upload, now time.Time) (ports.Claim, error) {
+func (s images) reserve(ctx context.Context, t *tx, u ports.Upload, now time.Time) (ports.Reservation, error) {
 	oldest := toMicros(now.Add(-ports.KeyRetention))
 	var old [][]byte
 	err := t.NewSelect().Model((*keyRow)(nil)).Column("key_hash").Where("owner_id = ?", u.OwnerID[:]).
@@ -202,7 +202,7 @@ func (s images) claim(ctx context.Context, t *tx, u ports.Upload, now time.Time)
 		_, err = t.exec(ctx, "DELETE FROM idempotency WHERE owner_id = ? AND key_hash IN (?) AND created_at <= ?", u.OwnerID[:], bun.List(old), oldest)
 	}
 	if err != nil {
-		return ports.Claim{}, err
+		return ports.Reservation{}, err
 	}
 	mine := keyRow{
 		OwnerID: u.OwnerID[:], KeyHash: u.Key[:], ImageID: u.ImageID[:], SHA256: make([]byte, 32),
@@ -216,18 +216,18 @@ func (s images) claim(ctx context.Context, t *tx, u ports.Upload, now time.Time)
 		if _, err = t.NewInsert().Model(&mine).Exec(ctx); s.duplicate(err) {
 			err = errLostRace
 		}
-		return ports.Claim{State: ports.ClaimWon}, err
+		return ports.Reservation{State: ports.ReservationWon}, err
 	case err != nil:
-		return ports.Claim{}, err
+		return ports.Reservation{}, err
 	case row.CreatedAt <= oldest, !row.Done && row.LeaseUntil < toMicros(now):
 		_, err = t.NewUpdate().Model(&mine).WherePK().Exec(ctx)
-		return ports.Claim{State: ports.ClaimWon}, err
+		return ports.Reservation{State: ports.ReservationWon}, err
 	case row.Done:
-		c := ports.Claim{State: ports.ClaimDone, ImageID: toID(row.ImageID)}
+		c := ports.Reservation{State: ports.ReservationDone, ImageID: toID(row.ImageID)}
 		copy(c.SHA256[:], row.SHA256)
 		return c, nil
 	}
-	return ports.Claim{State: ports.ClaimBusy}, nil
+	return ports.Reservation{State: ports.ReservationBusy}, nil
 }
 
 func (s images) RenewUpload(ctx context.Context, u ports.Upload, leaseUntil time.Time) error {
@@ -239,13 +239,13 @@ func (s images) RenewUpload(ctx context.Context, u ports.Upload, leaseUntil time
 				return err
 			}
 			if n == 0 {
-				return claimLost()
+				return reservationLost()
 			}
 		}
 		n, err := t.exec(ctx, "UPDATE unfinished SET lease_until = ? WHERE id = ? AND owner_id = ? AND state = ?",
 			toMicros(leaseUntil), u.ImageID[:], u.OwnerID[:], string(domain.ImagePending))
 		if err == nil && n == 0 {
-			err = claimLost()
+			err = reservationLost()
 		}
 		return err
 	})
@@ -264,7 +264,7 @@ func (s images) CommitUpload(ctx context.Context, u ports.Upload, img domain.Ima
 				return err
 			}
 			if n == 0 {
-				return claimLost()
+				return reservationLost()
 			}
 		}
 		n, err := t.exec(ctx, "DELETE FROM unfinished WHERE id = ? AND owner_id = ? AND state = ?",
@@ -273,7 +273,7 @@ func (s images) CommitUpload(ctx context.Context, u ports.Upload, img domain.Ima
 			return err
 		}
 		if n == 0 {
-			return claimLost()
+			return reservationLost()
 		}
 		if err := s.take(ctx, t, u.OwnerID, img.Size, q); err != nil {
 			return err

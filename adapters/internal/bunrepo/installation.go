@@ -41,7 +41,7 @@ func (s installation) Load(ctx context.Context) (ports.InstallationRecord, error
 	return ports.InstallationRecord{ID: toID(row.InstallationID), Confirmed: row.Confirmed, Sweep: row.Sweep}, nil
 }
 
-func (s installation) Claim(ctx context.Context, id domain.ID) (ports.InstallationRecord, error) {
+func (s installation) Ensure(ctx context.Context, id domain.ID) (ports.InstallationRecord, error) {
 	if found, err := s.Load(ctx); err != nil || !found.ID.IsZero() {
 		return found, err
 	}

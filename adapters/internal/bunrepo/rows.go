@@ -246,7 +246,7 @@ type keyRow struct {
 
 	OwnerID    []byte `bun:"owner_id,pk"`
 	KeyHash    []byte `bun:"key_hash,pk"`
-	ImageID    []byte `bun:"image_id"` // whose upload has the claim
+	ImageID    []byte `bun:"image_id"` // whose upload has the reservation
 	Done       bool   `bun:"done"`
 	SHA256     []byte `bun:"sha256"` // once it is done
 	LeaseUntil int64  `bun:"lease_until"`

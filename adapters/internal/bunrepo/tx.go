@@ -93,9 +93,9 @@ const receiptKept = time.Minute
 // errDone ends a transaction whose receipt is there: an earlier try was committed.
 var errDone = errors.New("the transaction was committed already")
 
-// claim writes the receipt before anything else; errDone if it is there already.
+// leaveReceipt writes the receipt before anything else; errDone if it is there already.
 // Where the earlier try is still being committed this waits for its outcome.
-func (t *tx) claim(ctx context.Context, id receipt, kept time.Duration) error {
+func (t *tx) leaveReceipt(ctx context.Context, id receipt, kept time.Duration) error {
 	_, err := t.exec(ctx, "INSERT INTO receipts (id, keep_until) VALUES (?, "+t.r.clock()+" + ?)", id[:], kept.Microseconds())
 	if t.r.duplicate(err) {
 		return errDone
@@ -149,7 +149,7 @@ func (r *repo) run(ctx context.Context, w transaction) error {
 		telling, committing := false, false
 		err = r.inTx(ctx, w.blind && !first, func(ctx context.Context, t *tx) error {
 			if first {
-				if err := t.claim(ctx, w.receipt, w.kept); err != nil {
+				if err := t.leaveReceipt(ctx, w.receipt, w.kept); err != nil {
 					return err
 				}
 			}
@@ -197,7 +197,7 @@ var errUncertain = errors.New("the answer to the COMMIT did not come")
 // uncertain reports that an error of a COMMIT may hide that it happened.
 func (r *repo) uncertain(err error) bool {
 	class := r.o.Classify(err)
-	return class == Lost || class == Away || Unavailable(r.o.Classify, err)
+	return class == Lost || class == Unavailable || IsUnavailable(r.o.Classify, err)
 }
 
 // inTx runs fn in a transaction, once. The wait for its turn, for a connection and for its BEGIN
@@ -266,7 +266,7 @@ func (r *repo) packed(ctx context.Context, blind bool, fn func(ctx context.Conte
 			return nil
 		}
 	}
-	if class := r.o.Classify(err); class != Lost && class != Away && ctx.Err() == nil {
+	if class := r.o.Classify(err); class != Lost && class != Unavailable && ctx.Err() == nil {
 		c, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
 		defer cancel()
 		_, rollback := conn.ExecContext(c, r.o.Rollback)

@@ -1,4 +1,4 @@
-// Package storedresize is what every ports.StoredResizer does at its far end: to
+// Package storedresize is what every ports.RemoteResizer does at its far end: to
 // read from a ports.Blobs, to make the thumbnails by a ports.Resizer, to put them.
 package storedresize
 
@@ -11,13 +11,13 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-// Run does a job; it is ports.StoredResizer's ResizeStored.
-func Run(ctx context.Context, blobs ports.Blobs, resizer ports.Resizer, job ports.StoredJob) error {
+// Run does a job; it is ports.RemoteResizer's ResizeRemote.
+func Run(ctx context.Context, blobs ports.Blobs, resizer ports.Resizer, job ports.RemoteJob) error {
 	if err := job.Check(); err != nil {
 		return err
 	}
-	if own := resizer.Pipeline(); job.Pipeline != own {
-		return domain.Errorf(domain.Conflict, "the job is for the pipeline %q, this is %q: deploy the same release at both ends", job.Pipeline, own)
+	if own := resizer.Version(); job.Version != own {
+		return domain.Errorf(domain.Conflict, "the job is for the version %q, this is %q: deploy the same release at both ends", job.Version, own)
 	}
 	src, err := blobs.Open(ctx, job.Source)
 	if err != nil {

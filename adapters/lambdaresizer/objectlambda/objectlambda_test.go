@@ -154,7 +154,7 @@ func TestHandlerFails(t *testing.T) {
 		err          error
 		status, code string
 	}{
-		{domain.Errorf(domain.Unavailable, "the store is away — for now"), "503", "SlowDown"},
+		{domain.Errorf(domain.Unavailable, "the store is unavailable — for now"), "503", "SlowDown"},
 		{assert.AnError, "500", "InternalError"},
 	} {
 		h, s := newHandler(t, failing{err: c.err})

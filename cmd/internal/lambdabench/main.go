@@ -140,7 +140,7 @@ const (
 )
 
 // function runs the binary, by a path that may differ, and opens its caller.
-func (b *bench) function(ctx context.Context, path string) (*lambdatest.Lambda, ports.StoredResizer, error) {
+func (b *bench) function(ctx context.Context, path string) (*lambdatest.Lambda, ports.RemoteResizer, error) {
 	l := lambdatest.New(lambdatest.Function{Path: path, Env: []string{"IMAGIFY_STORAGE_URL=file://" + filepath.Join(b.dir, "blobs")}, Timeout: time.Minute})
 	r, err := lambdaresizer.Open(ctx, "lambda:imagify?region=eu-central-1&timeout=60s&endpoint="+l.URL)
 	if err != nil {
@@ -150,14 +150,14 @@ func (b *bench) function(ctx context.Context, path string) (*lambdatest.Lambda, 
 }
 
 // call makes the thumbnail of a picture, 200 pixels high, and tells how long it took.
-func (b *bench) call(ctx context.Context, r ports.StoredResizer, picture string) (time.Duration, error) {
+func (b *bench) call(ctx context.Context, r ports.RemoteResizer, picture string) (time.Duration, error) {
 	b.jobs++
-	job := ports.StoredJob{
-		Source: picture, Size: int64(len(b.pictures[picture])), Pipeline: b.local.Pipeline(),
-		Thumbnails: []ports.StoredThumbnail{{Height: 200, Key: fmt.Sprintf("thumbnails/%d", b.jobs)}},
+	job := ports.RemoteJob{
+		Source: picture, Size: int64(len(b.pictures[picture])), Version: b.local.Version(),
+		Thumbnails: []ports.RemoteThumbnail{{Height: 200, Key: fmt.Sprintf("thumbnails/%d", b.jobs)}},
 	}
 	began := time.Now()
-	err := r.ResizeStored(ctx, job)
+	err := r.ResizeRemote(ctx, job)
 	return time.Since(began), err
 }
 
@@ -255,11 +255,11 @@ func (b *bench) besideLocal(ctx context.Context) error {
 		return err
 	}
 	defer l.Close()
-	here := memory.NewStoredResizer(b.blobs, b.local)
+	here := memory.NewRemoteResizer(b.blobs, b.local)
 	var calls, local []time.Duration
 	for range b.n + 1 {
 		for _, c := range []struct {
-			r    ports.StoredResizer
+			r    ports.RemoteResizer
 			into *[]time.Duration
 		}{{r, &calls}, {here, &local}} {
 			d, err := b.call(ctx, c.r, p12)
@@ -346,7 +346,7 @@ func (b *bench) memorySizes(ctx context.Context) error {
 	type sized struct {
 		mb         int64
 		lambda     *lambdatest.Lambda
-		resizer    ports.StoredResizer
+		resizer    ports.RemoteResizer
 		cold, warm []time.Duration
 	}
 	var all []*sized

@@ -28,6 +28,9 @@ const startTimeout = 60 * time.Second
 // fails under CI=true.
 func Find(t testing.TB, names ...string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skipf("this test starts %s: run it without -short", names[0])
+	}
 	for _, name := range names {
 		if path := filepath.Join(Cache(t), "bin", name); isProgram(path) {
 			return path

@@ -93,8 +93,8 @@ func (w *contentWriter) WriteHeader(status int) {
 		if !w.severalParts() {
 			w.err = w.c.Ready()
 		}
-		if w.err == nil && w.c.View != nil {
-			w.err = w.c.View(q.Context())
+		if w.err == nil && w.c.CountView != nil {
+			w.err = w.c.CountView(q.Context())
 		}
 	}
 	if w.err != nil {

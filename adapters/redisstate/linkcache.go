@@ -12,7 +12,7 @@ import (
 )
 
 // A link's key holds "D" for dead, or "A" and the run id of the server that was told
-// it is alive. Another server, or the same after a restart, may have missed a burial
+// it is alive. Another server, or the same after a restart, may have missed a tombstone
 // since: what it finds of an earlier life counts as unknown.
 
 var (
@@ -49,9 +49,9 @@ func (s *State) linkKey(token domain.SecretHash) []string {
 	return []string{s.prefix + "link:" + base64.RawURLEncoding.EncodeToString(token[:])}
 }
 
-// Check implements ports.LinkLife.
-func (s *State) Check(ctx context.Context, token domain.SecretHash) (ports.Life, error) {
-	life := ports.LifeUnknown
+// Get implements ports.LinkCache.
+func (s *State) Get(ctx context.Context, token domain.SecretHash) (ports.LinkStatus, error) {
+	life := ports.LinkUnknown
 	err := s.do(ctx, func(ctx context.Context) error {
 		n, err := checkScript.Run(ctx, s.client, s.linkKey(token)).Int()
 		switch {
@@ -59,9 +59,9 @@ func (s *State) Check(ctx context.Context, token domain.SecretHash) (ports.Life,
 			return err
 		case n == 0:
 		case n == 1:
-			life = ports.LifeAlive
+			life = ports.LinkAlive
 		case n == 2:
-			life = ports.LifeDead
+			life = ports.LinkDead
 		default:
 			return nonsense(n)
 		}
@@ -70,12 +70,12 @@ func (s *State) Check(ctx context.Context, token domain.SecretHash) (ports.Life,
 	return life, err
 }
 
-// Keep implements ports.LinkLife. A ttl that is not positive is domain.Invalid.
+// Put implements ports.LinkCache. A ttl that is not positive is domain.Invalid.
 //
 // The link's end is reckoned from the server's time, asked beforehand: a command
 // that a stopped server finds in its socket when it goes on must not begin its ttl
 // only then.
-func (s *State) Keep(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
+func (s *State) Put(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
 	if ttl <= 0 {
 		return domain.Errorf(domain.Invalid, "a link is kept for a positive time")
 	}
@@ -96,8 +96,8 @@ func (s *State) Keep(ctx context.Context, token domain.SecretHash, ttl time.Dura
 	})
 }
 
-// Bury implements ports.LinkLife. A ttl below a millisecond counts as one.
-func (s *State) Bury(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
+// MarkDead implements ports.LinkCache. A ttl below a millisecond counts as one.
+func (s *State) MarkDead(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
 	ms := max((ttl + time.Millisecond - 1).Milliseconds(), 1)
 	return s.do(ctx, func(ctx context.Context) error {
 		return buryScript.Run(ctx, s.client, s.linkKey(token), ms).Err()

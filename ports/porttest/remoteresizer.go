@@ -16,19 +16,19 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-// Stored is a StoredResizer under test, with what it works on.
-type Stored struct {
-	ports.StoredResizer
+// Remote is a RemoteResizer under test, with what it works on.
+type Remote struct {
+	ports.RemoteResizer
 	// Blobs is the store that it reads from and puts to.
 	Blobs ports.Blobs
-	// Pipeline is what it works as.
-	Pipeline string
+	// Version is what it works as.
+	Version string
 }
 
-// StoredResizer is the suite of ports.StoredResizer. It makes its pictures itself.
-func StoredResizer(t *testing.T, newStored func(t *testing.T) Stored) {
+// RemoteResizer is the suite of ports.RemoteResizer. It makes its pictures itself.
+func RemoteResizer(t *testing.T, newStored func(t *testing.T) Remote) {
 	t.Helper()
-	run(t, "StoredResizer", newStored, []check[Stored]{
+	run(t, "RemoteResizer", newStored, []check[Remote]{
 		{"Makes", storedMakes},
 		{"KeyExists", storedKeyExists},
 		{"Repeated", storedRepeated},
@@ -36,7 +36,7 @@ func StoredResizer(t *testing.T, newStored func(t *testing.T) Stored) {
 		{"NoSource", storedNoSource},
 		{"OtherSize", storedOtherSize},
 		{"OtherDigest", storedOtherDigest},
-		{"OtherPipeline", storedOtherPipeline},
+		{"OtherVersion", remoteOtherVersion},
 		{"BadJobs", storedBadJobs},
 		{"BadPictures", storedBadPictures},
 		{"EndedContext", storedEnded},
@@ -47,17 +47,17 @@ func StoredResizer(t *testing.T, newStored func(t *testing.T) Stored) {
 const storedSource = "images/a/original"
 
 // original puts the source and returns the job that makes thumbnails of those heights from it.
-func (s Stored) original(t *testing.T, data []byte, heights ...int) ports.StoredJob {
+func (s Remote) original(t *testing.T, data []byte, heights ...int) ports.RemoteJob {
 	t.Helper()
 	require.NoError(t, s.Blobs.Put(t.Context(), storedSource, bytes.NewReader(data), ports.PutOptions{Size: int64(len(data))}))
-	job := ports.StoredJob{Source: storedSource, Size: int64(len(data)), Pipeline: s.Pipeline}
+	job := ports.RemoteJob{Source: storedSource, Size: int64(len(data)), Version: s.Version}
 	for _, h := range heights {
-		job.Thumbnails = append(job.Thumbnails, ports.StoredThumbnail{Height: h, Key: "images/a/thumbnails/" + strconv.Itoa(h)})
+		job.Thumbnails = append(job.Thumbnails, ports.RemoteThumbnail{Height: h, Key: "images/a/thumbnails/" + strconv.Itoa(h)})
 	}
 	return job
 }
 
-func (s Stored) read(t *testing.T, key string) []byte {
+func (s Remote) read(t *testing.T, key string) []byte {
 	t.Helper()
 	b, err := s.Blobs.Open(t.Context(), key)
 	require.NoError(t, err, key)
@@ -69,7 +69,7 @@ func (s Stored) read(t *testing.T, key string) []byte {
 }
 
 // thumbnail reads a stored thumbnail without its seal, which must be that of its key.
-func (s Stored) thumbnail(t *testing.T, key string) []byte {
+func (s Remote) thumbnail(t *testing.T, key string) []byte {
 	t.Helper()
 	data, ok := ports.Unseal(key, s.read(t, key))
 	require.True(t, ok, "%s: a thumbnail is stored as ports.Seal has it", key)
@@ -77,7 +77,7 @@ func (s Stored) thumbnail(t *testing.T, key string) []byte {
 }
 
 // wantKeys requires exactly these keys, in byte order.
-func (s Stored) wantKeys(t *testing.T, keys ...string) {
+func (s Remote) wantKeys(t *testing.T, keys ...string) {
 	t.Helper()
 	list, err := s.Blobs.List(t.Context(), "", "", 1000)
 	require.NoError(t, err)
@@ -88,7 +88,7 @@ func (s Stored) wantKeys(t *testing.T, keys ...string) {
 	require.Equal(t, keys, got)
 }
 
-func storedMakes(t *testing.T, s Stored) {
+func storedMakes(t *testing.T, s Remote) {
 	for _, c := range []struct {
 		name   string
 		data   []byte
@@ -99,7 +99,7 @@ func storedMakes(t *testing.T, s Stored) {
 		{"with alpha", encodePNG(paint(image.NewNRGBA(image.Rect(0, 0, 256, 192)), quadrants{red, clean, blue, half})), domain.PNG, quadrants{red, clean, blue, half}},
 	} {
 		job := s.original(t, c.data, 300, 96, 64) // the first is higher than the picture
-		require.NoError(t, s.ResizeStored(t.Context(), job), c.name)
+		require.NoError(t, s.ResizeRemote(t.Context(), job), c.name)
 		s.wantKeys(t, storedSource, job.Thumbnails[0].Key, job.Thumbnails[2].Key, job.Thumbnails[1].Key)
 		for _, want := range job.Thumbnails {
 			w, h := domain.ThumbnailSize(256, 192, want.Height)
@@ -111,110 +111,110 @@ func storedMakes(t *testing.T, s Stored) {
 	}
 }
 
-func storedKeyExists(t *testing.T, s Stored) {
+func storedKeyExists(t *testing.T, s Remote) {
 	job := s.original(t, encodePNG(paint(image.NewNRGBA(image.Rect(0, 0, 64, 48)), plain)), 24, 12)
 	require.NoError(t, s.Blobs.Put(t.Context(), job.Thumbnails[0].Key, strings.NewReader("kept"), ports.PutOptions{Size: 4}))
-	require.NoError(t, s.ResizeStored(t.Context(), job))
+	require.NoError(t, s.ResizeRemote(t.Context(), job))
 	require.Equal(t, "kept", string(s.read(t, job.Thumbnails[0].Key)), "a key that exists stays as it is")
 	require.NotEmpty(t, s.read(t, job.Thumbnails[1].Key), "the others are made")
 }
 
-func storedRepeated(t *testing.T, s Stored) {
+func storedRepeated(t *testing.T, s Remote) {
 	job := s.original(t, encodeJPEG(busy(160, 120)), 40)
-	require.NoError(t, s.ResizeStored(t.Context(), job))
+	require.NoError(t, s.ResizeRemote(t.Context(), job))
 	first := s.read(t, job.Thumbnails[0].Key)
-	require.NoError(t, s.ResizeStored(t.Context(), job), "a job may be repeated")
+	require.NoError(t, s.ResizeRemote(t.Context(), job), "a job may be repeated")
 	require.NoError(t, s.Blobs.Delete(t.Context(), job.Thumbnails[0].Key))
-	require.NoError(t, s.ResizeStored(t.Context(), job))
-	require.Equal(t, first, s.read(t, job.Thumbnails[0].Key), "one pipeline makes the same of the same")
+	require.NoError(t, s.ResizeRemote(t.Context(), job))
+	require.Equal(t, first, s.read(t, job.Thumbnails[0].Key), "one version makes the same of the same")
 }
 
 // storedMost is the biggest job that there is.
-func storedMost(t *testing.T, s Stored) {
+func storedMost(t *testing.T, s Remote) {
 	job := s.original(t, encodePNG(paint(image.NewNRGBA(image.Rect(0, 0, 16, 40)), plain)))
 	long := strings.Repeat(strings.Repeat("k", 99)+"/", 5)
-	for h := 1; h <= ports.MaxStoredThumbnails; h++ {
+	for h := 1; h <= ports.MaxRemoteThumbnails; h++ {
 		key := long + strconv.Itoa(1000+h)
 		key += strings.Repeat("-", ports.MaxKey-len(key))
-		job.Thumbnails = append(job.Thumbnails, ports.StoredThumbnail{Height: h, Key: key})
+		job.Thumbnails = append(job.Thumbnails, ports.RemoteThumbnail{Height: h, Key: key})
 	}
-	require.NoError(t, s.ResizeStored(t.Context(), job))
+	require.NoError(t, s.ResizeRemote(t.Context(), job))
 	for _, want := range job.Thumbnails {
 		w, h := domain.ThumbnailSize(16, 40, want.Height)
 		decodeThumbnail(t, ports.Thumbnail{Width: w, Height: h, Format: domain.JPEG, Data: s.thumbnail(t, want.Key)})
 	}
 }
 
-func storedNoSource(t *testing.T, s Stored) {
+func storedNoSource(t *testing.T, s Remote) {
 	job := s.original(t, encodePNG(paint(image.NewNRGBA(image.Rect(0, 0, 8, 8)), plain)), 4)
 	require.NoError(t, s.Blobs.Delete(t.Context(), storedSource))
-	wantCode(t, domain.NotFound, s.ResizeStored(t.Context(), job))
+	wantCode(t, domain.NotFound, s.ResizeRemote(t.Context(), job))
 	s.wantKeys(t)
 }
 
-func storedOtherSize(t *testing.T, s Stored) {
+func storedOtherSize(t *testing.T, s Remote) {
 	job := s.original(t, encodePNG(paint(image.NewNRGBA(image.Rect(0, 0, 8, 8)), plain)), 4)
 	for _, by := range []int64{-1, 1} {
 		other := job
 		other.Size += by
-		wantCode(t, domain.Unavailable, s.ResizeStored(t.Context(), other))
+		wantCode(t, domain.Unavailable, s.ResizeRemote(t.Context(), other))
 		s.wantKeys(t, storedSource)
 	}
 }
 
 // storedOtherDigest has the store give another picture of the same size: of that no
 // thumbnail may be kept.
-func storedOtherDigest(t *testing.T, s Stored) {
+func storedOtherDigest(t *testing.T, s Remote) {
 	data := encodeJPEG(paint(image.NewNRGBA(image.Rect(0, 0, 64, 48)), plain))
 	job := s.original(t, data, 24)
 	job.SHA256 = sha256.Sum256([]byte("another"))
-	wantCode(t, domain.Unavailable, s.ResizeStored(t.Context(), job))
+	wantCode(t, domain.Unavailable, s.ResizeRemote(t.Context(), job))
 	s.wantKeys(t, storedSource)
 	job.SHA256 = sha256.Sum256(data)
-	require.NoError(t, s.ResizeStored(t.Context(), job))
+	require.NoError(t, s.ResizeRemote(t.Context(), job))
 	s.wantKeys(t, storedSource, job.Thumbnails[0].Key)
 }
 
-func storedOtherPipeline(t *testing.T, s Stored) {
+func remoteOtherVersion(t *testing.T, s Remote) {
 	job := s.original(t, encodePNG(paint(image.NewNRGBA(image.Rect(0, 0, 8, 8)), plain)), 4)
-	job.Pipeline += "x"
-	wantCode(t, domain.Conflict, s.ResizeStored(t.Context(), job))
+	job.Version += "x"
+	wantCode(t, domain.Conflict, s.ResizeRemote(t.Context(), job))
 	s.wantKeys(t, storedSource)
 }
 
-func storedBadJobs(t *testing.T, s Stored) {
+func storedBadJobs(t *testing.T, s Remote) {
 	good := s.original(t, encodePNG(paint(image.NewNRGBA(image.Rect(0, 0, 8, 8)), plain)), 4)
-	for name, change := range map[string]func(j *ports.StoredJob){
-		"no source":          func(j *ports.StoredJob) { j.Source = "" },
-		"a source outside":   func(j *ports.StoredJob) { j.Source = "../original" },
-		"no size":            func(j *ports.StoredJob) { j.Size = 0 },
-		"a negative size":    func(j *ports.StoredJob) { j.Size = -1 },
-		"no pipeline":        func(j *ports.StoredJob) { j.Pipeline = "" },
-		"a strange pipeline": func(j *ports.StoredJob) { j.Pipeline = "a/b" },
-		"no thumbnail":       func(j *ports.StoredJob) { j.Thumbnails = nil },
-		"too many thumbnails": func(j *ports.StoredJob) {
+	for name, change := range map[string]func(j *ports.RemoteJob){
+		"no source":          func(j *ports.RemoteJob) { j.Source = "" },
+		"a source outside":   func(j *ports.RemoteJob) { j.Source = "../original" },
+		"no size":            func(j *ports.RemoteJob) { j.Size = 0 },
+		"a negative size":    func(j *ports.RemoteJob) { j.Size = -1 },
+		"no pipeline":        func(j *ports.RemoteJob) { j.Version = "" },
+		"a strange pipeline": func(j *ports.RemoteJob) { j.Version = "a/b" },
+		"no thumbnail":       func(j *ports.RemoteJob) { j.Thumbnails = nil },
+		"too many thumbnails": func(j *ports.RemoteJob) {
 			j.Thumbnails = nil
-			for h := 1; h <= ports.MaxStoredThumbnails+1; h++ {
-				j.Thumbnails = append(j.Thumbnails, ports.StoredThumbnail{Height: h, Key: strconv.Itoa(h)})
+			for h := 1; h <= ports.MaxRemoteThumbnails+1; h++ {
+				j.Thumbnails = append(j.Thumbnails, ports.RemoteThumbnail{Height: h, Key: strconv.Itoa(h)})
 			}
 		},
-		"height 0":         func(j *ports.StoredJob) { j.Thumbnails[0].Height = 0 },
-		"height 4321":      func(j *ports.StoredJob) { j.Thumbnails[0].Height = 4321 },
-		"no key":           func(j *ports.StoredJob) { j.Thumbnails[0].Key = "" },
-		"a key too long":   func(j *ports.StoredJob) { j.Thumbnails[0].Key = strings.Repeat("k", ports.MaxKey+1) },
-		"over the source":  func(j *ports.StoredJob) { j.Thumbnails[0].Key = j.Source },
-		"the same key":     func(j *ports.StoredJob) { j.Thumbnails = append(j.Thumbnails, j.Thumbnails[0]) },
-		"a key in capital": func(j *ports.StoredJob) { j.Thumbnails[0].Key = "A" },
+		"height 0":         func(j *ports.RemoteJob) { j.Thumbnails[0].Height = 0 },
+		"height 4321":      func(j *ports.RemoteJob) { j.Thumbnails[0].Height = 4321 },
+		"no key":           func(j *ports.RemoteJob) { j.Thumbnails[0].Key = "" },
+		"a key too long":   func(j *ports.RemoteJob) { j.Thumbnails[0].Key = strings.Repeat("k", ports.MaxKey+1) },
+		"over the source":  func(j *ports.RemoteJob) { j.Thumbnails[0].Key = j.Source },
+		"the same key":     func(j *ports.RemoteJob) { j.Thumbnails = append(j.Thumbnails, j.Thumbnails[0]) },
+		"a key in capital": func(j *ports.RemoteJob) { j.Thumbnails[0].Key = "A" },
 	} {
 		job := good
-		job.Thumbnails = append([]ports.StoredThumbnail(nil), good.Thumbnails...)
+		job.Thumbnails = append([]ports.RemoteThumbnail(nil), good.Thumbnails...)
 		change(&job)
-		wantCode(t, domain.Invalid, s.ResizeStored(t.Context(), job), name)
+		wantCode(t, domain.Invalid, s.ResizeRemote(t.Context(), job), name)
 		s.wantKeys(t, storedSource)
 	}
 }
 
-func storedBadPictures(t *testing.T, s Stored) {
+func storedBadPictures(t *testing.T, s Remote) {
 	whole := encodePNG(busy(40, 40))
 	for _, c := range []struct {
 		name string
@@ -226,7 +226,7 @@ func storedBadPictures(t *testing.T, s Stored) {
 		{"a bomb", bombs()["png"], domain.TooLarge},
 	} {
 		job := s.original(t, c.data, 20)
-		err := s.ResizeStored(t.Context(), job)
+		err := s.ResizeRemote(t.Context(), job)
 		wantCode(t, c.want, err, c.name)
 		if c.want == domain.TooLarge {
 			require.NotNil(t, domain.AsError(err).Limit, "too_large tells the limit")
@@ -236,16 +236,16 @@ func storedBadPictures(t *testing.T, s Stored) {
 	}
 }
 
-func storedEnded(t *testing.T, s Stored) {
+func storedEnded(t *testing.T, s Remote) {
 	job := s.original(t, encodePNG(paint(image.NewNRGBA(image.Rect(0, 0, 8, 8)), plain)), 4)
-	wantAllEnded(t, []call{{"ResizeStored", func(ctx context.Context) error { return s.ResizeStored(ctx, job) }}})
+	wantAllEnded(t, []call{{"ResizeRemote", func(ctx context.Context) error { return s.ResizeRemote(ctx, job) }}})
 	s.wantKeys(t, storedSource)
 }
 
-func storedRacers(t *testing.T, s Stored) {
+func storedRacers(t *testing.T, s Remote) {
 	job := s.original(t, encodeJPEG(busy(160, 120)), 40)
 	errs := make([]error, racers)
-	race(racers, func(i int) { errs[i] = s.ResizeStored(t.Context(), job) })
+	race(racers, func(i int) { errs[i] = s.ResizeRemote(t.Context(), job) })
 	for _, err := range errs {
 		require.NoError(t, err)
 	}

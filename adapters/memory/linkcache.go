@@ -9,12 +9,12 @@ import (
 	"github.com/imagify-api/imagify/ports"
 )
 
-// maxLives bounds how many links LinkLife remembers: about 10 MB. Beyond, it
+// maxLives bounds how many links LinkCache remembers: about 10 MB. Beyond, it
 // forgets what has run out, then anything: the database knows.
 const maxLives = 100_000
 
-// LinkLife is a ports.LinkLife in memory.
-type LinkLife struct {
+// LinkCache is a ports.LinkCache in memory.
+type LinkCache struct {
 	now func() time.Time
 	mu  sync.Mutex
 	m   map[domain.SecretHash]life
@@ -25,42 +25,42 @@ type life struct {
 	until time.Time
 }
 
-// NewLinkLife returns a LinkLife that remembers nothing yet.
-func NewLinkLife(o Options) *LinkLife {
-	return &LinkLife{now: o.clock(), m: map[domain.SecretHash]life{}}
+// NewLinkCache returns a LinkCache that remembers nothing yet.
+func NewLinkCache(o Options) *LinkCache {
+	return &LinkCache{now: o.clock(), m: map[domain.SecretHash]life{}}
 }
 
-// Check tells what is remembered.
-func (l *LinkLife) Check(ctx context.Context, token domain.SecretHash) (ports.Life, error) {
+// Get tells what is remembered.
+func (l *LinkCache) Get(ctx context.Context, token domain.SecretHash) (ports.LinkStatus, error) {
 	if err := ended(ctx); err != nil {
-		return ports.LifeUnknown, err
+		return ports.LinkUnknown, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v, ok := l.m[token]
 	switch {
 	case !ok:
-		return ports.LifeUnknown, nil
+		return ports.LinkUnknown, nil
 	case !l.now().Before(v.until):
 		delete(l.m, token)
-		return ports.LifeUnknown, nil
+		return ports.LinkUnknown, nil
 	case v.dead:
-		return ports.LifeDead, nil
+		return ports.LinkDead, nil
 	}
-	return ports.LifeAlive, nil
+	return ports.LinkAlive, nil
 }
 
-// Keep remembers a link as alive for ttl, unless it was buried.
-func (l *LinkLife) Keep(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
+// Put remembers a link as alive for ttl, unless it was marked dead.
+func (l *LinkCache) Put(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
 	return l.set(ctx, token, life{until: l.now().Add(ttl)})
 }
 
-// Bury remembers a link as dead for good.
-func (l *LinkLife) Bury(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
+// MarkDead remembers a link as dead for good.
+func (l *LinkCache) MarkDead(ctx context.Context, token domain.SecretHash, ttl time.Duration) error {
 	return l.set(ctx, token, life{dead: true, until: l.now().Add(ttl)})
 }
 
-func (l *LinkLife) set(ctx context.Context, token domain.SecretHash, v life) error {
+func (l *LinkCache) set(ctx context.Context, token domain.SecretHash, v life) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (l *LinkLife) set(ctx context.Context, token domain.SecretHash, v life) err
 }
 
 // makeRoom frees a tenth, so that it need not look at all again for a while.
-func (l *LinkLife) makeRoom(now time.Time) {
+func (l *LinkCache) makeRoom(now time.Time) {
 	for k, v := range l.m {
 		if !now.Before(v.until) {
 			delete(l.m, k)
