@@ -154,6 +154,10 @@ func TestPromise(t *testing.T) { promises(t) }
 func TestPromiseEmbedded(t *testing.T) { promises(t) }
 
 func promises(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes seconds: run it without -short")
+	}
 	t.Run("A6", promiseA6)
 	t.Run("A7", promiseA7)
 	t.Run("A9", promiseA9)

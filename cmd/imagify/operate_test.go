@@ -129,7 +129,7 @@ func TestServeOnANewerSchema(t *testing.T) {
 	_, err = db.ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (90000, 1)")
 	require.NoError(t, err)
 	assert.Contains(t, s.must("migrate", "status"), "90000    (newer than this program)")
-	assert.Contains(t, s.must("doctor"), "a newer program's")
+	assert.Contains(t, s.must("doctor"), "made by a newer program")
 	srv := s.serve()
 	status, _ := srv.upload(token, photo(1, 64, 64))
 	assert.Equal(t, 201, status)

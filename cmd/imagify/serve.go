@@ -108,10 +108,7 @@ func (p *program) serve(cfg settings.Config, log *slog.Logger, prepare func(svc 
 		return err
 	}
 
-	background, stopBackground := context.WithCancel(context.WithoutCancel(p.ctx))
-	done := make(chan struct{})
-	go func() { defer close(done); svc.Run(background) }()
-	defer func() { stopBackground(); <-done }()
+	go svc.Run(context.WithoutCancel(p.ctx)) // until svc is closed
 
 	var stopping atomic.Bool
 	server := ginapi.NewHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -131,6 +128,15 @@ func (p *program) serve(cfg settings.Config, log *slog.Logger, prepare func(svc 
 	log.Info("stopping: finishing the requests in progress")
 	stopping.Store(true)
 	l.Close()
+	p.drain(server, log)
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// drain finishes the requests in progress, and cuts off those that take too long.
+func (p *program) drain(server *http.Server, log *slog.Logger) {
 	time.Sleep(drainDelay)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), stopTime)
 	defer cancel()
@@ -138,8 +144,4 @@ func (p *program) serve(cfg settings.Config, log *slog.Logger, prepare func(svc 
 		log.Warn("some requests took too long and were cut off", "error", err)
 		_ = server.Close()
 	}
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
 }

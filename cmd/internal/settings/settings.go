@@ -166,6 +166,14 @@ func Load(getenv func(name string) string) (Config, error) {
 			return c, domain.Wrap(domain.Invalid, err, "IMAGIFY_SPOOL")
 		}
 	}
+	if err := c.loadSizes(value); err != nil {
+		return c, err
+	}
+	return c, Named(c.Check())
+}
+
+// loadSizes reads the settings that are numbers with a unit.
+func (c *Config) loadSizes(value map[string]string) (err error) {
 	for _, s := range []struct {
 		name, example string
 		into          *int64
@@ -176,10 +184,10 @@ func Load(getenv func(name string) string) (Config, error) {
 		{"IMAGIFY_MIN_FREE", "256MiB", &c.MinFree},
 	} {
 		if *s.into, err = parseSize(s.name, value[s.name], s.example); err != nil {
-			return c, err
+			return err
 		}
 	}
-	return c, Named(c.Check())
+	return nil
 }
 
 func checkAddr(addr string) error {
