@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/imagify-api/imagify/adapters/ginapi/internal/request"
+	"github.com/imagify-api/imagify/adapters/ginapi/response"
 )
 
 func getMe(q *request.Request) error {
@@ -11,11 +12,7 @@ func getMe(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Actor.Entitlements
-	user := viewUser(q.Actor.User)
-	return q.JSON(http.StatusOK, meView{
-		User: user, Tiers: user.Tiers, Permissions: e.Permissions.Codenames(), Limits: limitsView{e.Limits}, Usage: usageView(u),
-	})
+	return q.JSON(http.StatusOK, response.NewMe(q.Actor, u))
 }
 
 func postToken(q *request.Request) error {
@@ -31,7 +28,7 @@ func postToken(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	v := viewToken(t)
+	v := response.NewToken(t)
 	v.Token = secret
 	q.Set("Location", q.BaseURL()+"/v1/tokens/"+v.ID)
 	return q.JSON(http.StatusCreated, v)
@@ -46,7 +43,7 @@ func getTokens(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return list(q, v, items, next, viewToken)
+	return list(q, v, items, next, response.NewToken)
 }
 
 func deleteToken(q *request.Request) error {

@@ -292,7 +292,7 @@ func tryGallery(t *testing.T, w *world, b *browser) {
 		return true;
 	})()`)
 	b.until(`document.querySelectorAll("#images > li").length === 3`)
-	b.until(`document.querySelector("#uploads .why")?.textContent.includes("not a picture we can take")`)
+	b.until(`document.querySelector("#uploads .why")?.textContent.includes("not a picture in an accepted format")`)
 	assert.True(t, eval[bool](b, `window.sawProgress`))
 	b.until(`[...document.querySelectorAll("#images img")].every((i) => i.complete && i.naturalHeight > 0)`)
 	assert.Equal(t, 3, eval[int](b, `document.querySelectorAll("canvas[data-done]").length`))
@@ -455,7 +455,7 @@ func tryAdmin(t *testing.T, w *world, b *browser) {
 	b.signIn("basil")
 	b.until(`document.querySelector("#images img")?.getAttribute("src").includes("/thumbnails/320?")`)
 	b.open("/admin/")
-	assert.Equal(t, "This is not for you", eval[string](b, `document.querySelector("h1").textContent`))
+	assert.Equal(t, "You do not have access", eval[string](b, `document.querySelector("h1").textContent`))
 	b.mu.Lock()
 	b.troubles = nil // the 403
 	b.mu.Unlock()

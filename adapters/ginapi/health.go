@@ -10,14 +10,11 @@ import (
 	"time"
 
 	"github.com/imagify-api/imagify/adapters/ginapi/internal/request"
+	"github.com/imagify-api/imagify/adapters/ginapi/response"
 	"github.com/imagify-api/imagify/domain"
 )
 
-type statusView struct {
-	Status string `json:"status"`
-}
-
-func getHealth(q *request.Request) error { return q.JSON(http.StatusOK, statusView{"ok"}) }
+func getHealth(q *request.Request) error { return q.JSON(http.StatusOK, response.Status{Status: "ok"}) }
 
 const (
 	// readyKept is how long an answer of /readyz counts, so that probes cost the backends little.
@@ -31,7 +28,7 @@ func (s *Server) getReady(q *request.Request) error {
 		return err
 	}
 	if len(away) == 0 {
-		return q.JSON(http.StatusOK, statusView{"ready"})
+		return q.JSON(http.StatusOK, response.Status{Status: "ready"})
 	}
 	return domain.Errorf(domain.Unavailable, "not ready: %s", strings.Join(away, "; "))
 }
@@ -92,12 +89,12 @@ func (s *Server) awayBackends(ctx context.Context) ([]string, error) {
 }
 
 func (s *Server) getMetrics(q *request.Request) error {
-	q.Header()["Cache-Control"] = request.NoStore
+	q.Set("Cache-Control", request.NoStore)
 	return q.Serve(s.metrics.Handler())
 }
 
 func (s *Server) getOpenAPI(q *request.Request) error {
-	q.Header()["Content-Type"] = request.JSONType
+	q.Set("Content-Type", request.JSONType)
 	q.Set("Cache-Control", "no-cache")
 	q.Write(http.StatusOK, s.document)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/imagify-api/imagify/adapters/ginapi/internal/request"
+	"github.com/imagify-api/imagify/adapters/ginapi/response"
 	"github.com/imagify-api/imagify/app"
 )
 
@@ -16,7 +17,7 @@ func postImage(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	view := imageView{v, q.BaseURL(), false}
+	view := imageJSON{v, q.BaseURL(), false}
 	q.Set("Location", view.base+"/v1/images/"+img.ID.String())
 	return q.JSON(http.StatusCreated, view)
 }
@@ -30,7 +31,7 @@ func getImages(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return q.JSON(http.StatusOK, imageList{items: items, base: q.BaseURL(), next: nextCursor(q, v, next)})
+	return q.JSON(http.StatusOK, imageListJSON{items: items, base: q.BaseURL(), next: nextCursor(q, v, next)})
 }
 
 func getImage(q *request.Request) error {
@@ -42,7 +43,7 @@ func getImage(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return q.JSON(http.StatusOK, imageView{img, q.BaseURL(), false})
+	return q.JSON(http.StatusOK, imageJSON{img, q.BaseURL(), false})
 }
 
 func deleteImage(q *request.Request) error {
@@ -69,55 +70,5 @@ func getAccess(q *request.Request) error {
 	if err != nil {
 		return err
 	}
-	return q.JSON(http.StatusOK, viewAccess(a))
-}
-
-func postLink(q *request.Request) error {
-	id, err := q.ImageID()
-	if err != nil {
-		return err
-	}
-	o, err := q.Object()
-	if err != nil {
-		return err
-	}
-	in, err := request.ReadLink(o)
-	if err != nil {
-		return err
-	}
-	l, token, err := q.Service.CreateLink(q.Context(), q.Actor, id, in)
-	if err != nil {
-		return err
-	}
-	view := viewLink(l)
-	view.URL = q.BaseURL() + "/l/" + token
-	q.Set("Location", q.BaseURL()+"/v1/links/"+view.ID)
-	return q.JSON(http.StatusCreated, view)
-}
-
-func getLinks(q *request.Request) error {
-	id, err := q.ImageID()
-	if err != nil {
-		return err
-	}
-	v, p, err := q.Pagination()
-	if err != nil {
-		return err
-	}
-	items, next, err := q.Service.Links(q.Context(), q.Actor, id, p)
-	if err != nil {
-		return err
-	}
-	return list(q, v, items, next, viewLink)
-}
-
-func deleteLink(q *request.Request) error {
-	id, err := q.ID("no such link")
-	if err != nil {
-		return err
-	}
-	if err := q.Service.RevokeLink(q.Context(), q.Actor, id); err != nil {
-		return err
-	}
-	return q.NoContent()
+	return q.JSON(http.StatusOK, response.NewAccess(a))
 }

@@ -180,7 +180,7 @@ func TestPagesWithoutScript(t *testing.T) {
 	}
 	assert.Equal(t, "/", send("cat.jpg", string(picture(1))).want(303).header.Get("Location"))
 	refused := string(send("notes.jpg", "not a picture").want(415).body)
-	assert.Contains(t, refused, "That did not work")
+	assert.Contains(t, refused, "Could not upload.")
 	assert.Contains(t, refused, "Your images")
 	gallery := string(w.page(anna, "GET", "/", nil).want(200).body)
 	id := regexp.MustCompile(`href="/images/([^"]+)"`).FindStringSubmatch(gallery)
@@ -196,7 +196,7 @@ func TestPagesWithoutScript(t *testing.T) {
 		v.Set(field, wrong)
 		a := w.page(anna, "POST", "/images/"+id[1], v)
 		assert.Contains(t, []int{400, 403}, a.status, field)
-		assert.Contains(t, string(a.body), "That did not work", field)
+		assert.Contains(t, string(a.body), "Could not save.", field)
 	}
 	assert.Equal(t, "/?deleted=1", w.page(anna, "POST", "/images/"+id[1], url.Values{"action": {"delete"}}).want(303).header.Get("Location"))
 	w.get(nobody, link[1]).want(410)
@@ -212,7 +212,7 @@ func TestAdminForms(t *testing.T) {
 
 	// A user, as the API would make it; what is wrong is said beside what was typed.
 	a := post("/admin/users", url.Values{"username": {"zoë!"}, "email": {"zoe@example.com"}, "tiers": {domain.BasicTier}}).want(400)
-	assert.Contains(t, string(a.body), "That did not work")
+	assert.Contains(t, string(a.body), "Could not save.")
 	assert.Contains(t, string(a.body), `value="zoë!"`)
 	assert.Regexp(t, `value="BasicTierUsers" checked`, string(a.body))
 	post("/admin/users", url.Values{"username": {"zoe"}, "email": {"zoe@example.com"}, "tiers": {domain.BasicTier}, "password": {password}}).want(303)

@@ -5,20 +5,15 @@ import (
 	"strconv"
 
 	"github.com/imagify-api/imagify/adapters/ginapi/internal/request"
+	"github.com/imagify-api/imagify/adapters/ginapi/response"
 	"github.com/imagify-api/imagify/domain"
 )
 
-// listView is a page of a list.
-type listView[T any] struct {
-	Items      []T     `json:"items"`
-	NextCursor *string `json:"next_cursor"`
-}
-
 // list answers with a page, and with a link to the next one.
-func list[M, V any](q *request.Request, v url.Values, items []M, next domain.ID, view func(M) V) error {
-	out := listView[V]{Items: make([]V, len(items)), NextCursor: nextCursor(q, v, next)}
+func list[M, V any](q *request.Request, v url.Values, items []M, next domain.ID, of func(M) V) error {
+	out := response.List[V]{Items: make([]V, len(items)), NextCursor: nextCursor(q, v, next)}
 	for i, it := range items {
-		out.Items[i] = view(it)
+		out.Items[i] = of(it)
 	}
 	return q.JSON(200, out)
 }

@@ -94,7 +94,7 @@ func New(svc *app.Service, o Options) (*Server, error) {
 	if s.document, err = openapi.Document(s.api, o.Version, o.PublicURL); err != nil {
 		return nil, err
 	}
-	html.Browse(s.api, openapi.Schemas())
+	html.Browse(s.api)
 	s.engine = newEngine(requests, slices.Concat(s.api, s.pages))
 	return s, nil
 }

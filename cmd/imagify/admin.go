@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/imagify-api/imagify/adapters/ginapi/response"
 	"github.com/imagify-api/imagify/app"
 	"github.com/imagify-api/imagify/domain"
 	"github.com/imagify-api/imagify/ports"
@@ -55,27 +56,13 @@ func everything[T any](list func(ports.Page) ([]T, domain.ID, error)) (out []T, 
 	}
 }
 
-// userView is a user as printed.
-type userView struct {
-	ID          string    `json:"id"`
-	Username    string    `json:"username"`
-	Email       string    `json:"email"`
-	Tiers       []string  `json:"tiers"`
-	Permissions []string  `json:"permissions"`
-	IsAdmin     bool      `json:"is_admin"`
-	IsActive    bool      `json:"is_active"`
-	CreatedAt   time.Time `json:"created_at"`
-	Password    string    `json:"password,omitempty"` // generated, shown once
+// createdUser is a user whose password was generated: it is shown once.
+type createdUser struct {
+	response.User
+	Password string `json:"password,omitempty"`
 }
 
-func viewUser(u domain.User) userView {
-	return userView{
-		ID: u.ID.String(), Username: u.Username, Email: u.Email, Tiers: append([]string{}, u.Tiers...), Permissions: u.Grants.Codenames(),
-		IsAdmin: u.IsAdmin, IsActive: u.IsActive, CreatedAt: u.CreatedAt,
-	}
-}
-
-func (r records) users(p *program, us []userView) error {
+func (r records) users(p *program, us []response.User) error {
 	return r.print(p, us, "USERNAME\tTIERS\tPERMISSIONS\tADMIN\tACTIVE\tE-MAIL", func(row func(...string)) {
 		for _, u := range us {
 			row(u.Username, list(u.Tiers), list(u.Permissions), yes(u.IsAdmin), yes(u.IsActive), u.Email)
@@ -133,7 +120,7 @@ func (c userCreateCmd) Run(p *program) error {
 		if err != nil {
 			return err
 		}
-		v := viewUser(u)
+		v := createdUser{User: response.NewUser(u)}
 		if generated {
 			v.Password = password
 		}
@@ -177,11 +164,11 @@ func (c userListCmd) Run(p *program) error {
 		if err != nil {
 			return err
 		}
-		views := make([]userView, len(us))
+		responses := make([]response.User, len(us))
 		for i, u := range us {
-			views[i] = viewUser(u)
+			responses[i] = response.NewUser(u)
 		}
-		return c.users(p, views)
+		return c.users(p, responses)
 	})
 }
 
@@ -198,9 +185,9 @@ func (c userShowCmd) Run(p *program) error {
 			return err
 		}
 		if c.JSON {
-			return printJSON(p.out, viewUser(u))
+			return printJSON(p.out, response.NewUser(u))
 		}
-		return c.users(p, []userView{viewUser(u)})
+		return c.users(p, []response.User{response.NewUser(u)})
 	})
 }
 
@@ -238,9 +225,9 @@ func (c userSetCmd) Run(p *program) error {
 			return err
 		}
 		if c.JSON {
-			return printJSON(p.out, viewUser(u))
+			return printJSON(p.out, response.NewUser(u))
 		}
-		return c.users(p, []userView{viewUser(u)})
+		return c.users(p, []response.User{response.NewUser(u)})
 	})
 }
 
@@ -283,28 +270,8 @@ func (c userDeleteCmd) Run(p *program) error {
 	})
 }
 
-// tierView is a tier as printed.
-type tierView struct {
-	Name        string            `json:"name"`
-	Title       string            `json:"title"`
-	Permissions []string          `json:"permissions"`
-	Limits      map[string]*int64 `json:"limits"`
-	Predefined  bool              `json:"predefined"`
-}
-
-func viewTier(t domain.Tier) tierView {
-	v := tierView{Name: t.Name, Title: t.Title, Permissions: t.Permissions.Codenames(), Limits: map[string]*int64{}, Predefined: t.Predefined}
-	for _, f := range t.Limits.Fields() {
-		v.Limits[f.Name] = nil
-		if n := int64(*f.Value); *f.Value != domain.NoLimit {
-			v.Limits[f.Name] = &n
-		}
-	}
-	return v
-}
-
 func (r records) tier(p *program, t domain.Tier) error {
-	v := viewTier(t)
+	v := response.NewTier(t)
 	if r.JSON {
 		return printJSON(p.out, v)
 	}
@@ -312,8 +279,8 @@ func (r records) tier(p *program, t domain.Tier) error {
 	fmt.Fprintf(w, "name\t%s\ntitle\t%s\npermissions\t%s\n", v.Name, v.Title, list(v.Permissions))
 	for _, f := range t.Limits.Fields() {
 		value := "none"
-		if n := v.Limits[f.Name]; n != nil {
-			value = strconv.FormatInt(*n, 10)
+		if *f.Value != domain.NoLimit {
+			value = strconv.FormatInt(int64(*f.Value), 10)
 		}
 		fmt.Fprintf(w, "%s\t%s\n", f.Name, value)
 	}
@@ -395,12 +362,12 @@ func (c tierListCmd) Run(p *program) error {
 		if err != nil {
 			return err
 		}
-		views := make([]tierView, len(ts))
+		responses := make([]response.Tier, len(ts))
 		for i, t := range ts {
-			views[i] = viewTier(t)
+			responses[i] = response.NewTier(t)
 		}
-		return c.print(p, views, "NAME\tTITLE\tPERMISSIONS", func(row func(...string)) {
-			for _, v := range views {
+		return c.print(p, responses, "NAME\tTITLE\tPERMISSIONS", func(row func(...string)) {
+			for _, v := range responses {
 				row(v.Name, v.Title, list(v.Permissions))
 			}
 		})
@@ -491,23 +458,6 @@ func (tokenCreateCmd) Help() string {
 	return "Example:\n  TOKEN=$(imagify token create --user anna --name laptop --expires-in 720h)"
 }
 
-// tokenView is a token as printed.
-type tokenView struct {
-	ID        string     `json:"id"`
-	Name      string     `json:"name"`
-	CreatedAt time.Time  `json:"created_at"`
-	ExpiresAt *time.Time `json:"expires_at"`
-	Token     string     `json:"token,omitempty"`
-}
-
-func viewToken(t domain.Token) tokenView {
-	v := tokenView{ID: t.ID.String(), Name: t.Name, CreatedAt: t.CreatedAt}
-	if !t.ExpiresAt.IsZero() {
-		v.ExpiresAt = &t.ExpiresAt
-	}
-	return v
-}
-
 func (c tokenCreateCmd) Run(p *program) error {
 	var life time.Duration // 0: no end
 	if c.ExpiresIn != nil {
@@ -521,7 +471,7 @@ func (c tokenCreateCmd) Run(p *program) error {
 			return err
 		}
 		if c.JSON {
-			v := viewToken(t)
+			v := response.NewToken(t)
 			v.Token = secret
 			return printJSON(p.out, v)
 		}
@@ -544,12 +494,12 @@ func (c tokenListCmd) Run(p *program) error {
 		if err != nil {
 			return err
 		}
-		views := make([]tokenView, len(ts))
+		responses := make([]response.Token, len(ts))
 		for i, t := range ts {
-			views[i] = viewToken(t)
+			responses[i] = response.NewToken(t)
 		}
-		return c.print(p, views, "ID\tNAME\tCREATED\tEXPIRES", func(row func(...string)) {
-			for _, v := range views {
+		return c.print(p, responses, "ID\tNAME\tCREATED\tEXPIRES", func(row func(...string)) {
+			for _, v := range responses {
 				expires := "never"
 				if v.ExpiresAt != nil {
 					expires = v.ExpiresAt.Format(time.RFC3339)

@@ -4,13 +4,12 @@ package openapi
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/imagify-api/imagify/adapters/ginapi/internal/request"
+	"github.com/imagify-api/imagify/adapters/ginapi/response"
 	"github.com/imagify-api/imagify/domain"
 )
 
@@ -18,44 +17,14 @@ import (
 type obj = map[string]any
 
 func ref(kind, name string) obj     { return obj{"$ref": "#/components/" + kind + "/" + name} }
-func schema(name string) obj        { return ref("schemas", name) }
-func array(of any) obj              { return obj{"type": "array", "items": of} }
-func orNull(typ string) obj         { return obj{"type": []string{typ, "null"}} }
 func text() obj                     { return obj{"type": "string"} }
 func natural() obj                  { return obj{"type": "integer", "minimum": 0} }
 func content(typ string, s obj) obj { return obj{typ: obj{"schema": s}} }
 func stamp() obj                    { return obj{"type": "string", "format": "date-time"} }
 
-func object31(required []string, props obj) obj {
-	o := obj{"type": "object", "properties": props, "additionalProperties": false}
-	if len(required) > 0 {
-		o["required"] = required
-	}
-	return o
-}
-
-// all returns an object schema whose properties are all required.
-func all(props obj, optional ...string) obj {
-	var required []string
-	for _, k := range sortedKeys(props) {
-		keep := true
-		for _, o := range optional {
-			keep = keep && k != o
-		}
-		if keep {
-			required = append(required, k)
-		}
-	}
-	return object31(required, props)
-}
-
-func page31(of string) obj {
-	return all(obj{"items": array(schema(of)), "next_cursor": orNull("string")})
-}
-
 // Document builds the OpenAPI 3.1 document of the routes. server is the base of its paths; empty: where it is read from.
 func Document(routes []request.Route, version, server string) ([]byte, error) {
-	paths := obj{}
+	paths, named := obj{}, schemas{}
 	for i := range routes {
 		rt := &routes[i]
 		item, ok := paths[rt.Path].(obj)
@@ -63,7 +32,7 @@ func Document(routes []request.Route, version, server string) ([]byte, error) {
 			item = obj{}
 			paths[rt.Path] = item
 		}
-		op := operationOf(rt)
+		op := named.operation(rt)
 		item[strings.ToLower(rt.Method)] = op
 		if rt.Method == http.MethodGet {
 			item["head"] = headOf(rt, op)
@@ -90,14 +59,14 @@ func Document(routes []request.Route, version, server string) ([]byte, error) {
 				"session": obj{"type": "apiKey", "in": "cookie", "name": request.PlainCookie, "description": "Set by the sign-in; " + request.SecureCookie + " on https."},
 			},
 			"parameters": parameters(),
-			"schemas":    Schemas(),
-			"responses":  responses(),
+			"schemas":    named,
+			"responses":  obj{"Problem": obj{"description": "A problem", "content": content("application/problem+json", named.of(response.Problem{}))}},
 		},
 	}
 	return json.Marshal(doc)
 }
 
-func operationOf(rt *request.Route) obj {
+func (named schemas) operation(rt *request.Route) obj {
 	d := rt.Doc
 	op := obj{"operationId": operationID(rt.Method, rt.Path), "tags": []string{d.Tag}, "summary": d.Summary}
 	if d.Description != "" {
@@ -106,7 +75,7 @@ func operationOf(rt *request.Route) obj {
 	switch {
 	case rt.Access != request.Open:
 		op["security"] = []obj{{"token": []string{}}, {"basic": []string{}}, {"session": []string{}}}
-	case d.Answer == "bytes" && rt.Path != "/l/{token}":
+	case d.Answer == request.Bytes && rt.Path != "/l/{token}":
 		op["security"] = []obj{{}, {"token": []string{}}, {"basic": []string{}}, {"session": []string{}}}
 	default:
 		op["security"] = []obj{}
@@ -123,29 +92,29 @@ func operationOf(rt *request.Route) obj {
 	if len(params) > 0 {
 		op["parameters"] = params
 	}
-	switch d.Body {
-	case "":
-	case "upload":
+	switch d.Body.(type) {
+	case nil:
+	case request.Media:
 		op["requestBody"] = obj{"required": true, "content": obj{
-			"multipart/form-data": obj{"schema": object31([]string{"file"}, obj{"file": obj{"type": "string", "contentMediaType": "application/octet-stream"}})},
+			"multipart/form-data": obj{"schema": object(obj{"file": obj{"type": "string", "contentMediaType": "application/octet-stream"}}, "file")},
 			"image/*":             obj{},
 		}}
-	case "SignIn":
-		op["requestBody"] = obj{"required": true, "content": content("application/x-www-form-urlencoded", schema(d.Body))}
+	case request.SignIn:
+		op["requestBody"] = obj{"required": true, "content": content("application/x-www-form-urlencoded", named.of(d.Body))}
 	default:
-		op["requestBody"] = obj{"required": true, "content": content("application/json", schema(d.Body))}
+		op["requestBody"] = obj{"required": true, "content": content("application/json", named.of(d.Body))}
 	}
-	op["responses"] = responsesOf(rt)
+	op["responses"] = named.responses(rt)
 	return op
 }
 
-func responsesOf(rt *request.Route) obj {
+func (named schemas) responses(rt *request.Route) obj {
 	d := rt.Doc
 	out := obj{"default": ref("responses", "Problem")}
 	success := obj{"description": http.StatusText(d.Status)}
 	switch d.Answer {
-	case "":
-	case "bytes":
+	case nil:
+	case request.Bytes:
 		part := obj{"multipart/byteranges": obj{}}
 		whole := obj{}
 		for _, f := range domain.Formats() {
@@ -154,14 +123,14 @@ func responsesOf(rt *request.Route) obj {
 		success["content"] = whole
 		out["206"] = obj{"description": "A part of the bytes", "content": part}
 		out["304"] = obj{"description": "What the client has is current"}
-	case "page":
+	case request.HTML:
 		success["content"] = obj{"text/html": obj{}}
-	case "text":
+	case request.Text:
 		success["content"] = obj{"text/plain": obj{}}
-	case "any":
+	case request.AnyJSON:
 		success["content"] = content("application/json", obj{"type": "object"})
 	default:
-		success["content"] = content("application/json", schema(d.Answer))
+		success["content"] = content("application/json", named.of(d.Answer))
 		if rt.Browsable() {
 			success["content"].(obj)["text/html"] = obj{}
 		}
@@ -180,9 +149,9 @@ func responsesOf(rt *request.Route) obj {
 	}
 	out[strconv.Itoa(d.Status)] = success
 	for _, status := range d.Errors {
-		r := obj{"description": http.StatusText(status), "content": content("application/problem+json", schema("Problem"))}
+		r := obj{"description": http.StatusText(status), "content": content("application/problem+json", named.of(response.Problem{}))}
 		if d.Page || rt.Browsable() || rt.Path == "/l/{token}" {
-			r["content"] = obj{"application/problem+json": obj{"schema": schema("Problem")}, "text/html": obj{}}
+			r["content"] = obj{"application/problem+json": obj{"schema": named.of(response.Problem{})}, "text/html": obj{}}
 		}
 		switch status {
 		case http.StatusUnauthorized:
@@ -193,7 +162,7 @@ func responsesOf(rt *request.Route) obj {
 		out[strconv.Itoa(status)] = r
 	}
 	retry := obj{"Retry-After": obj{"required": true, "schema": natural()}}
-	problem := content("application/problem+json", schema("Problem"))
+	problem := content("application/problem+json", named.of(response.Problem{}))
 	if rt.Browsable() {
 		problem["text/html"] = obj{}
 	}
@@ -264,111 +233,3 @@ func parameters() obj {
 		"If-None-Match":   in("header", "If-None-Match", "ETags that the client has", text()),
 	}
 }
-
-func responses() obj {
-	return obj{"Problem": obj{"description": "A problem", "content": content("application/problem+json", schema("Problem"))}}
-}
-
-func limits31(required bool) obj {
-	props := obj{}
-	l := domain.DefaultLimits()
-	for _, f := range l.Fields() {
-		props[f.Name] = obj{"type": []string{"integer", "null"}, "minimum": 0, "description": "null: none"}
-	}
-	if required {
-		return all(props)
-	}
-	return object31(nil, props)
-}
-
-// Schemas are the document's, by name.
-func Schemas() map[string]any {
-	strs := array(text())
-	positive := obj{"type": "integer", "minimum": 1}
-	image := all(obj{
-		"id": text(), "owner_id": text(), "filename": text(), "content_type": obj{"enum": []string{"image/jpeg", "image/png", "image/webp", "image/gif", "image/heic"}},
-		"width": positive, "height": positive, "size": natural(), "uploaded_at": stamp(),
-		"placeholder": obj{"type": "string", "contentEncoding": "base64", "description": "A ThumbHash"},
-		"thumbnails": obj{
-			"type": "object", "description": "By the height asked for: what the owner's tiers permit", "propertyNames": obj{"pattern": "^[1-9][0-9]{0,3}$"},
-			"additionalProperties": all(obj{"url": obj{"type": "string", "format": "uri"}, "width": positive, "height": positive}),
-		},
-		"original": obj{"type": "string", "format": "uri", "description": "Absent without the permission"},
-	}, "owner_id", "original")
-	link := all(obj{
-		"id": text(), "owner_id": text(), "image_id": text(), "variant": text(), "url": obj{"type": "string", "format": "uri", "description": "On creation only"},
-		"created_at": stamp(), "expires_at": stamp(), "expires_in": positive, "max_views": obj{"type": []string{"integer", "null"}, "minimum": 1}, "views": natural(),
-		"state": obj{"enum": []string{"active", "suspended", "expired", "revoked", "used_up"}},
-	}, "owner_id", "url")
-	user := obj{
-		"id": text(), "username": text(), "email": text(), "tiers": strs, "permissions": strs, "is_admin": obj{"type": "boolean"}, "is_active": obj{"type": "boolean"},
-		"created_at": stamp(), "updated_at": stamp(),
-	}
-	newUser := obj{
-		"username": text(), "email": text(), "password": obj{"type": "string", "writeOnly": true}, "tiers": strs, "permissions": strs,
-		"is_admin": obj{"type": "boolean"}, "is_active": obj{"type": "boolean"},
-	}
-	userChange := obj{}
-	for k, v := range newUser {
-		if k != "username" {
-			userChange[k] = v
-		}
-	}
-	decision := obj{
-		"allowed": obj{"type": "boolean"}, "reason": text(), "message": text(), "smallest_tier": orNull("string"),
-		"by": obj{"oneOf": []obj{{"type": "null"}, all(obj{"kind": obj{"enum": []string{"tier", "grant", "admin"}}, "name": orNull("string")})}},
-	}
-	variantAccess := obj{"variant": text()}
-	for k, v := range decision {
-		variantAccess[k] = v
-	}
-	codes := make([]string, 0, len(domain.Codes()))
-	for _, c := range domain.Codes() {
-		codes = append(codes, string(c))
-	}
-	return obj{
-		"Image": image, "ImageList": page31("Image"),
-		"Link": link, "LinkList": page31("Link"),
-		"NewLink": object31([]string{"expires_in"}, obj{
-			"expires_in": obj{"type": "integer", "minimum": domain.MinLinkSeconds, "maximum": domain.MaxLinkSeconds, "description": "Seconds; a tier may allow less"},
-			"max_views":  positive,
-			"variant":    obj{"type": "string", "pattern": "^(original|thumbnail:[1-9][0-9]{0,3})$"},
-		}),
-		"Access": all(obj{
-			"image_id": text(), "user": text(), "tiers": strs, "variants": array(all(variantAccess)), "links": all(decision),
-		}),
-		"Me": all(obj{
-			"user": schema("User"), "tiers": strs, "permissions": strs, "limits": schema("Limits"), "usage": all(obj{"images": natural(), "bytes": natural()}),
-		}),
-		"Limits": limits31(true),
-		"Token": all(obj{
-			"id": text(), "name": text(), "created_at": stamp(), "expires_at": obj{"type": []string{"string", "null"}, "format": "date-time"},
-			"token": obj{"type": "string", "description": "On creation only"},
-		}, "token"),
-		"TokenList": page31("Token"),
-		"NewToken":  object31([]string{"name"}, obj{"name": text(), "expires_in": obj{"type": "integer", "minimum": 1, "description": "Seconds; left out: for ever"}}),
-		"Tier": all(obj{
-			"name": text(), "title": text(), "permissions": strs, "limits": schema("Limits"), "predefined": obj{"type": "boolean"},
-			"created_at": stamp(), "updated_at": stamp(),
-		}),
-		"TierList":   page31("Tier"),
-		"NewTier":    object31([]string{"name"}, obj{"name": text(), "title": text(), "permissions": strs, "limits": limits31(false)}),
-		"TierChange": object31(nil, obj{"title": text(), "permissions": strs, "limits": limits31(false)}),
-		"User":       all(user), "UserList": page31("User"),
-		"NewUser":    object31([]string{"username"}, newUser),
-		"UserChange": object31(nil, userChange),
-		"AuditEntry": all(obj{
-			"id": text(), "at": stamp(), "actor": text(), "actor_id": orNull("string"), "action": text(), "target": text(),
-			"before": orNull("object"), "after": orNull("object"), "request_id": text(), "address": text(),
-		}),
-		"AuditList": page31("AuditEntry"),
-		"SignIn":    object31([]string{"username", "password"}, obj{"username": text(), "password": obj{"type": "string", "writeOnly": true}, "next": text()}),
-		"Status":    all(obj{"status": text()}),
-		"Problem": all(obj{
-			"type": text(), "title": text(), "status": natural(), "detail": text(), "code": obj{"enum": codes}, "request_id": text(),
-			"errors": array(all(obj{"field": text(), "code": text(), "message": text()})), "limit": obj{"type": "integer"}, "used": obj{"type": "integer"},
-		}, "errors", "limit", "used"),
-	}
-}
-
-func sortedKeys(o obj) []string { return slices.Sorted(maps.Keys(o)) }

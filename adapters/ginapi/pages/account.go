@@ -15,8 +15,8 @@ type limitRow struct{ Label, Value string }
 
 // limitLabels are the limits' names for people, by their contract names.
 var limitLabels = map[string]string{
-	"max_upload_bytes": "Largest file", "max_pixels": "Most pixels", "max_frames": "Most frames", "max_images": "Images", "max_storage_bytes": "Storage",
-	"requests_per_minute": "Requests a minute", "link_ttl_min_seconds": "Shortest link", "link_ttl_max_seconds": "Longest link",
+	"max_upload_bytes": "Largest file", "max_pixels": "Max pixels", "max_frames": "Max frames", "max_images": "Images", "max_storage_bytes": "Storage",
+	"requests_per_minute": "Requests per minute", "link_ttl_min_seconds": "Shortest link", "link_ttl_max_seconds": "Longest link",
 }
 
 func limitRows(l domain.Limits) []limitRow {

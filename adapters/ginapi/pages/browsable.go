@@ -3,13 +3,13 @@ package pages
 import (
 	"bytes"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/imagify-api/imagify/adapters/ginapi/internal/request"
+	"github.com/imagify-api/imagify/adapters/ginapi/openapi"
 	"github.com/imagify-api/imagify/domain"
 )
 
@@ -30,7 +30,7 @@ type methodForm struct {
 	Fields                             []formField
 }
 
-type browseData struct {
+type browsableData struct {
 	Path, JSON, Description string
 	Status                  int
 	StatusText              string
@@ -43,7 +43,7 @@ type browseData struct {
 
 // Browsable answers with a page around a JSON body and the headers that are set by now.
 func (h *Handlers) Browsable(q *request.Request, status int, body []byte, contentType string) error {
-	d := browseData{
+	d := browsableData{
 		Path: q.HTTP.URL.RequestURI(), Description: q.Route.Doc.Description, Status: status, StatusText: http.StatusText(status),
 		JSON: h.asJSON(q), Headers: h.shownHeaders(q, contentType), Body: h.pieces(q, body), Crumbs: h.crumbs(q), Elsewhere: h.elsewhere(q), Forms: h.forms(q, body),
 	}
@@ -51,7 +51,7 @@ func (h *Handlers) Browsable(q *request.Request, status int, body []byte, conten
 	if title == "" {
 		title = "API"
 	}
-	return h.html(q, status, "browse", h.newPage(q, title, "api", d))
+	return h.html(q, status, "browsable", h.newPage(q, title, "api", d))
 }
 
 func (h *Handlers) asJSON(q *request.Request) string {
@@ -131,16 +131,16 @@ func (h *Handlers) forms(q *request.Request, body []byte) []methodForm {
 		if rt.Path != q.Route.Path || rt.Method == http.MethodGet || rt.Access == request.Admins && !q.Actor.Admin() {
 			continue
 		}
-		if rt.Doc.Body == "NewLink" && !q.Actor.Entitlements.Permissions.Has(domain.GenerateLink) {
+		if _, link := rt.Doc.Body.(request.NewLink); link && !q.Actor.Entitlements.Permissions.Has(domain.GenerateLink) {
 			continue
 		}
 		f := methodForm{Method: rt.Method, Path: q.HTTP.URL.EscapedPath(), Summary: rt.Doc.Summary, Description: rt.Doc.Description}
 		switch rt.Doc.Body {
-		case "":
-		case "upload":
+		case nil:
+		case request.Upload:
 			f.Upload, f.Fields = true, []formField{{Name: "file", Kind: "file", Required: true}}
 		default:
-			f.Fields = h.fieldsOf(rt.Doc.Body)
+			f.Fields = fieldsOf(rt.Doc.Body)
 		}
 		if rt.Method == http.MethodPatch {
 			for i := range f.Fields {
@@ -165,25 +165,15 @@ func fieldText(raw json.RawMessage) string {
 	return string(raw)
 }
 
-// fieldsOf makes a form's fields of a schema of the document, those that are required first.
-func (h *Handlers) fieldsOf(name string) []formField {
-	sch, ok := h.schemas[name].(map[string]any)
-	if !ok {
-		return nil
-	}
-	props, _ := sch["properties"].(map[string]any)
-	required, _ := sch["required"].([]string)
+// fieldsOf makes a form's fields of a body, those that are required first.
+func fieldsOf(body any) []formField {
 	var out []formField
-	for _, k := range slices.Sorted(maps.Keys(props)) {
-		p, _ := props[k].(map[string]any)
-		kind, _ := p["type"].(string)
-		f := formField{Name: k, Kind: kind, Required: slices.Contains(required, k)}
-		f.Hint, _ = p["description"].(string)
-		f.Secret, _ = p["writeOnly"].(bool)
-		if kind == "array" {
-			f.Hint = "Several: separate them with spaces or commas"
+	for _, f := range openapi.Fields(body) {
+		field := formField{Name: f.Name, Kind: f.Type, Hint: f.Description, Required: f.Required, Secret: f.WriteOnly}
+		if f.Type == "array" {
+			field.Hint = "Several: separate them with spaces or commas"
 		}
-		out = append(out, f)
+		out = append(out, field)
 	}
 	slices.SortStableFunc(out, func(a, b formField) int {
 		switch {

@@ -126,8 +126,9 @@ func (h *Handlers) galleryPage(q *request.Request, status int, said string) erro
 		d.Next = request.Cursor(next)
 	}
 	pd := h.newPage(q, "Your images", "gallery", d)
+	pd.ProblemTitle = "Could not upload."
 	if pd.Problem = said; said == "" && v.Has("deleted") {
-		pd.Notice = "The image is gone, and with it its thumbnails and links."
+		pd.Notice = "Image deleted, with its thumbnails and links."
 	}
 	return h.html(q, status, "gallery", pd)
 }

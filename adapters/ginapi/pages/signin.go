@@ -35,7 +35,7 @@ func (h *Handlers) postSignIn(q *request.Request) error {
 		switch {
 		case e.Code == domain.Unauthenticated:
 			// Not Basic: the browser would open a box of its own over the page.
-			q.Header()["Www-Authenticate"] = bearerAlone
+			q.Set("WWW-Authenticate", `Bearer realm="imagify"`)
 		case e.RetryAfter > 0:
 			q.SetRetryAfter(e.RetryAfter)
 		}
@@ -76,8 +76,6 @@ func (h *Handlers) getSignOut(q *request.Request) error {
 
 // maxShownName bounds the name that a refused sign-in shows again, in bytes.
 const maxShownName = 512
-
-var bearerAlone = []string{`Bearer realm="imagify"`}
 
 type signInData struct{ Next, Username, Message string }
 

@@ -164,7 +164,7 @@ func (h *Handlers) tiersPage(q *request.Request, status int, d tiersData, said s
 	}
 	pd := h.newPage(q, "Tiers", "admin", d)
 	if pd.Problem = said; said == "" && q.HTTP.URL.Query().Has("deleted") {
-		pd.Notice = "The tier is gone; its members lost what it gave them."
+		pd.Notice = "Tier deleted. Its members no longer have its permissions."
 	}
 	return h.html(q, status, "tiers", pd)
 }
@@ -227,7 +227,7 @@ func (h *Handlers) tierPage(q *request.Request, status int, sent url.Values, eff
 	}
 	pd := h.newPage(q, title, "admin", d)
 	if pd.Problem = said; said == "" && q.HTTP.URL.Query().Has("saved") {
-		pd.Notice = "Saved. It holds for all members from this moment."
+		pd.Notice = "Saved."
 	}
 	return h.html(q, status, "tier", pd)
 }
@@ -240,7 +240,7 @@ func effectLines(e app.TierEffect) []string {
 		if p.Gained {
 			out = append(out, fmt.Sprintf("%s: %s will gain it.", inWords(p.Permission), users))
 		} else {
-			out = append(out, fmt.Sprintf("%s: %s will lose it, at once. Their links that need it are suspended.", inWords(p.Permission), users))
+			out = append(out, fmt.Sprintf("%s: %s will lose it immediately. Links that need it are suspended.", inWords(p.Permission), users))
 		}
 	}
 	was, is := e.Before.Limits.Fields(), e.After.Limits.Fields()
@@ -250,10 +250,10 @@ func effectLines(e app.TierEffect) []string {
 		}
 	}
 	if e.Before.Title != e.After.Title {
-		out = append(out, "The title changes; what anybody may do does not.")
+		out = append(out, "Only the title changes; permissions stay as they are.")
 	}
 	if len(out) == 0 {
-		out = append(out, "Nothing: the form says what holds already.")
+		out = append(out, "No changes: this is what is saved already.")
 	}
 	return out
 }

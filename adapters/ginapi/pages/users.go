@@ -59,7 +59,7 @@ func (h *Handlers) usersPage(q *request.Request, status int, d usersData, said s
 	d.Next = nextPage(q, v, next)
 	pd := h.newPage(q, "Users", "admin", d)
 	if pd.Problem = said; v.Has("deleted") {
-		pd.Notice = "The user is gone, with all images and links."
+		pd.Notice = "User deleted, with all images and links."
 	}
 	return h.html(q, status, "users", pd)
 }
@@ -169,7 +169,7 @@ func (h *Handlers) userPage(q *request.Request, status int, sent url.Values, sai
 	d.Effective = domain.Unite(mine, u.Grants).Permissions.Codenames()
 	pd := h.newPage(q, u.Username, "admin", d)
 	if pd.Problem = said; said == "" && q.HTTP.URL.Query().Has("saved") {
-		pd.Notice = "Saved. It holds from this moment."
+		pd.Notice = "Saved."
 	}
 	return h.html(q, status, "user", pd)
 }

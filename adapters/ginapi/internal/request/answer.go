@@ -14,35 +14,20 @@ import (
 	"github.com/imagify-api/imagify/domain"
 )
 
-// The header values that every answer may share; nobody changes them.
-var (
-	nosniff       = []string{"nosniff"}
-	sandbox       = []string{"default-src 'none'; sandbox"}
-	sameOrigin    = []string{"same-origin"}
-	crossOrigin   = []string{"cross-origin"}
-	NoStore       = []string{"no-store"}
-	JSONType      = []string{"application/json"}
-	problemType   = []string{"application/problem+json"}
-	VaryOnCaller  = []string{"Accept, Cookie, Authorization"}
-	transport     = []string{"max-age=31536000"}
-	closeConn     = []string{"close"}
-	challenges    = []string{`Bearer realm="imagify"`, `Basic realm="imagify", charset="UTF-8"`}
-	noRanges      = []string{"none"}
-	privateVerify = []string{"private, no-cache"}
+// The header values that several answers share.
+const (
+	NoStore      = "no-store"
+	JSONType     = "application/json"
+	VaryOnCaller = "Accept, Cookie, Authorization"
+	problemType  = "application/problem+json"
+	sandbox      = "default-src 'none'; sandbox"
 )
 
-// Set sets a header, by its canonical name, without allocating for the value's slice.
-func (q *Request) Set(name, value string) {
-	h := q.w.Header()
-	if q.used == len(q.values) {
-		h[name] = []string{value}
-		return
-	}
-	i := q.used
-	q.used++
-	q.values[i] = value
-	h[name] = q.values[i : i+1 : i+1]
-}
+// challenges are the schemes of a 401.
+var challenges = []string{`Bearer realm="imagify"`, `Basic realm="imagify", charset="UTF-8"`}
+
+// Set sets a header of the answer.
+func (q *Request) Set(name, value string) { q.w.Header().Set(name, value) }
 
 // writeHeader begins the answer. gin must know of it, or it would begin another.
 func (q *Request) writeHeader(status int) {
@@ -113,14 +98,14 @@ func (q *Request) reset() {
 	_ = tcp.Close() // not the TLS connection, which would wait to say good-bye
 }
 
-// appender is a view that writes its own JSON.
+// appender is a response that writes its own JSON.
 type appender interface{ AppendJSON(b []byte) []byte }
 
-// JSON answers with a view: the one place where a JSON answer is written, and so
+// JSON answers with a response: the one place where a JSON answer is written, and so
 // where a browser's page is chosen instead.
-func (q *Request) JSON(status int, view any) error {
+func (q *Request) JSON(status int, v any) error {
 	buf := jsonBuffers.Get().(*[]byte)
-	body, err := encode((*buf)[:0], view)
+	body, err := encode((*buf)[:0], v)
 	if err != nil {
 		return err
 	}
@@ -129,14 +114,14 @@ func (q *Request) JSON(status int, view any) error {
 		defer jsonBuffers.Put(buf)
 	}
 	if q.Route.Browsable() && q.WantsHTML() {
-		return q.server.BrowsablePage(q, status, body, JSONType[0])
+		return q.server.BrowsablePage(q, status, body, JSONType)
 	}
 	h := q.w.Header()
-	h["Content-Type"] = JSONType
+	q.Set("Content-Type", JSONType)
 	if h["Cache-Control"] == nil {
-		h["Cache-Control"] = NoStore
+		q.Set("Cache-Control", NoStore)
 	}
-	h["Vary"] = VaryOnCaller
+	q.Set("Vary", VaryOnCaller)
 	q.Write(status, body)
 	return nil
 }
@@ -146,15 +131,15 @@ var jsonBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); retur
 
 const maxKeptBuffer = 256 << 10
 
-// encode appends a view's JSON and a newline.
-func encode(b []byte, view any) ([]byte, error) {
-	if a, ok := view.(appender); ok {
+// encode appends a response's JSON and a newline.
+func encode(b []byte, v any) ([]byte, error) {
+	if a, ok := v.(appender); ok {
 		return append(a.AppendJSON(b), '\n'), nil
 	}
 	buf := bytes.NewBuffer(b)
 	e := json.NewEncoder(buf)
 	e.SetEscapeHTML(false) // the answer is never HTML, and URLs stay readable
-	if err := e.Encode(view); err != nil {
+	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
 	return buf.Bytes(), nil
@@ -172,7 +157,7 @@ func (q *Request) Serve(h http.Handler) error {
 
 // NoContent answers 204.
 func (q *Request) NoContent() error {
-	q.w.Header()["Cache-Control"] = NoStore
+	q.Set("Cache-Control", NoStore)
 	q.writeDeadline()
 	q.writeHeader(http.StatusNoContent)
 	return nil
@@ -180,9 +165,8 @@ func (q *Request) NoContent() error {
 
 // Redirect answers 303 See Other.
 func (q *Request) Redirect(to string) error {
-	h := q.w.Header()
-	h["Cache-Control"] = NoStore
-	h["Vary"] = VaryOnCaller
+	q.Set("Cache-Control", NoStore)
+	q.Set("Vary", VaryOnCaller)
 	q.Set("Location", to)
 	q.Write(http.StatusSeeOther, nil)
 	return nil

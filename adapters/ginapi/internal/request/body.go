@@ -109,7 +109,7 @@ func (q *Request) abandonBody() {
 	}
 	q.readDeadline(time.Now().Add(drainTimeout))
 	if q.bodyLeft() {
-		q.w.Header()["Connection"] = closeConn
+		q.Set("Connection", "close")
 		q.drain = http.NewResponseController(q.w).EnableFullDuplex() == nil
 	}
 }

@@ -30,21 +30,20 @@ const (
 // originals and links, whole, in part or not at all (HEAD, 304).
 func (q *Request) SendContent(c *app.Content) error {
 	defer c.Body.Close()
-	h := q.w.Header()
 	q.Set("Content-Type", c.ContentType)
 	q.Set("Etag", c.ETag)
 	q.Set("Content-Disposition", disposition(c))
 	switch {
 	case c.Link:
-		h["Cache-Control"] = NoStore
+		q.Set("Cache-Control", NoStore)
 	case c.Public:
 		q.Set("Cache-Control", q.server.signedCaching(c, time.Now()))
 	default:
-		h["Cache-Control"] = privateVerify
-		h["Vary"] = VaryOnCaller
+		q.Set("Cache-Control", "private, no-cache")
+		q.Set("Vary", VaryOnCaller)
 	}
 	if c.Public {
-		h["Cross-Origin-Resource-Policy"] = crossOrigin
+		q.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	}
 	if c.ViewsBound || strings.Count(q.HTTP.Header.Get("Range"), ",") >= maxRanges {
 		delete(q.HTTP.Header, "Range")
@@ -102,7 +101,7 @@ func (w *contentWriter) WriteHeader(status int) {
 		return
 	}
 	if w.c.ViewsBound {
-		w.Header()["Accept-Ranges"] = noRanges
+		q.Set("Accept-Ranges", "none")
 	}
 	q.writeDeadline()
 	q.writeHeader(status)
@@ -231,4 +230,4 @@ func disposition(c *app.Content) string {
 }
 
 // errPrecondition is the one problem whose status, 412, no code has.
-var errPrecondition = domain.Errorf(domain.Invalid, "the file is not what If-Match or If-Unmodified-Since asks for")
+var errPrecondition = domain.Errorf(domain.Invalid, "the file does not match If-Match or If-Unmodified-Since")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/imagify-api/imagify/adapters/ginapi/internal/strictjson"
+	"github.com/imagify-api/imagify/adapters/ginapi/response"
 	"github.com/imagify-api/imagify/domain"
 )
 
@@ -42,27 +43,6 @@ func StatusOf(c domain.Code) int {
 	return http.StatusInternalServerError
 }
 
-// Problem is RFC 9457's object. Its type is always about:blank, so title is the
-// status's phrase, as section 4.2.1 wants it; code tells problems apart.
-type Problem struct {
-	Type      string         `json:"type"`
-	Title     string         `json:"title"`
-	Status    int            `json:"status"`
-	Detail    string         `json:"detail"`
-	Code      domain.Code    `json:"code"`
-	RequestID string         `json:"request_id"`
-	Errors    []ProblemField `json:"errors,omitempty"`
-	Limit     *int64         `json:"limit,omitempty"`
-	Used      *int64         `json:"used,omitempty"`
-}
-
-// ProblemField is what is wrong with a field of the request.
-type ProblemField struct {
-	Field   string `json:"field"`
-	Code    string `json:"code"`
-	Message string `json:"message"`
-}
-
 // The hints of Retry-After where nobody knew better.
 const (
 	retryUnavailable = 2 * time.Second
@@ -85,7 +65,7 @@ func Clip(text string, bound int) string {
 
 // answerProblem writes a problem: the one place where errors become answers.
 func (q *Request) answerProblem(e *domain.Error, status int) {
-	p := Problem{
+	p := response.Problem{
 		Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: e.Msg, Code: e.Code,
 		RequestID: q.id, Limit: e.Limit, Used: e.Used,
 	}
@@ -96,7 +76,7 @@ func (q *Request) answerProblem(e *domain.Error, status int) {
 	// What was sent may stand in an error's words: they are cut here, where errors become answers.
 	p.Detail = Clip(p.Detail, maxDetail)
 	for _, f := range e.Fields[:min(len(e.Fields), strictjson.MaxErrors)] {
-		p.Errors = append(p.Errors, ProblemField{Clip(f.Field, maxFieldName), f.Code, Clip(f.Message, maxDetail)})
+		p.Errors = append(p.Errors, response.FieldError{Field: Clip(f.Field, maxFieldName), Code: f.Code, Message: Clip(f.Message, maxDetail)})
 	}
 	h := q.w.Header()
 	// What a handler had set for an answer of its own.
@@ -106,10 +86,10 @@ func (q *Request) answerProblem(e *domain.Error, status int) {
 	if status != http.StatusRequestedRangeNotSatisfiable {
 		delete(h, "Content-Range")
 	}
-	h["Content-Type"] = problemType
-	h["Content-Security-Policy"] = sandbox
-	h["Cache-Control"] = NoStore
-	h["Vary"] = VaryOnCaller
+	q.Set("Content-Type", problemType)
+	q.Set("Content-Security-Policy", sandbox)
+	q.Set("Cache-Control", NoStore)
+	q.Set("Vary", VaryOnCaller)
 	switch {
 	case e.Code == domain.Unauthenticated:
 		h["Www-Authenticate"] = challenges
@@ -134,7 +114,7 @@ func (q *Request) answerProblem(e *domain.Error, status int) {
 	if err != nil { // strings and numbers: cannot happen
 		body = []byte(`{}`)
 	}
-	if q.Route.Browsable() && q.WantsHTML() && q.server.BrowsablePage(q, status, body, problemType[0]) == nil {
+	if q.Route.Browsable() && q.WantsHTML() && q.server.BrowsablePage(q, status, body, problemType) == nil {
 		return
 	}
 	q.Write(status, append(body, '\n'))
@@ -197,23 +177,23 @@ func (q *Request) allow() {
 
 // plainDetails are what is said where an error has no words of its own, or none for outside.
 var plainDetails = map[domain.Code]string{
-	domain.Internal:            "Something went wrong here. The server's log has it under this request id.",
+	domain.Internal:            "Something went wrong on the server. Its log has the details under this request ID.",
 	domain.Invalid:             "The request is malformed.",
 	domain.Unauthenticated:     "Sign in first.",
 	domain.Denied:              "You may not do this.",
 	domain.CrossOrigin:         "The request comes from another site.",
 	domain.QuotaExceeded:       "Your quota is used up.",
-	domain.NotFound:            "There is no such thing.",
+	domain.NotFound:            "Not found.",
 	domain.MethodNotAllowed:    "This path does not answer to this method.",
 	domain.Timeout:             "The request took too long.",
-	domain.Conflict:            "This is in conflict with what is there already.",
+	domain.Conflict:            "This conflicts with what already exists.",
 	domain.LinkExpired:         "Link has expired",
-	domain.Gone:                "It is gone.",
+	domain.Gone:                "It no longer exists.",
 	domain.TooLarge:            "It is too large.",
 	domain.UnsupportedImage:    "The file is not a picture of an accepted format.",
-	domain.RangeNotSatisfiable: "The range is outside of the file.",
+	domain.RangeNotSatisfiable: "The range is outside the file.",
 	domain.CorruptImage:        "The picture cannot be decoded.",
 	domain.IdempotencyMismatch: "This Idempotency-Key was used for another request.",
 	domain.RateLimited:         "Too many requests.",
-	domain.Unavailable:         "The service is not available for a moment, try again.",
+	domain.Unavailable:         "The service is temporarily unavailable; try again.",
 }

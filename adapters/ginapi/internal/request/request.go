@@ -23,6 +23,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/imagify-api/imagify/adapters/ginapi/internal/metrics"
+	"github.com/imagify-api/imagify/adapters/ginapi/response"
 	"github.com/imagify-api/imagify/app"
 	"github.com/imagify-api/imagify/domain"
 )
@@ -45,7 +46,7 @@ type Server struct {
 	// BrowsablePage answers with a page around a JSON body, ErrorPage with a page about a
 	// problem. One that fails has answered nothing.
 	BrowsablePage func(q *Request, status int, body []byte, contentType string) error
-	ErrorPage     func(q *Request, p Problem) error
+	ErrorPage     func(q *Request, p response.Problem) error
 
 	publicSecure bool // PublicURL is https
 	origins      *http.CrossOriginProtection
@@ -64,8 +65,7 @@ func (s *Server) Init() error {
 	return s.origins.AddTrustedOrigin(s.PublicURL)
 }
 
-// Request is one request on its way through. It lives as long as the answer's
-// header, whose values it holds.
+// Request is one request on its way through.
 type Request struct {
 	// Service answers the questions of the request's handler.
 	Service *app.Service
@@ -92,9 +92,6 @@ type Request struct {
 	// bodyEnded says that the request's body was read to its end, drain that the rest of
 	// it is to be read and dropped after the answer.
 	bodyEnded, drain bool
-
-	values [8]string // memory of header values
-	used   int
 }
 
 // Param is the value of a parameter of the route's path.
@@ -129,13 +126,12 @@ func (s *Server) Handler(rt *Route) gin.HandlerFunc {
 		q.w = unwrap(c.Writer)
 		q.id = newRequestID()
 		q.address, q.secure = s.client(c.Request)
-		h := q.w.Header()
 		q.Set("X-Request-Id", q.id)
-		h["X-Content-Type-Options"] = nosniff
-		h["Content-Security-Policy"] = sandbox
-		h["Cross-Origin-Resource-Policy"] = sameOrigin
+		q.Set("X-Content-Type-Options", "nosniff")
+		q.Set("Content-Security-Policy", sandbox)
+		q.Set("Cross-Origin-Resource-Policy", "same-origin")
 		if q.secure {
-			h["Strict-Transport-Security"] = transport
+			q.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		s.Metrics.Begin()
 		defer q.drainBody()

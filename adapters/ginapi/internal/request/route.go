@@ -34,15 +34,28 @@ type Operation struct {
 	Tag, Summary, Description string
 	// Params are names of the document's parameters, besides the path's own.
 	Params []string
-	// Body is the schema of the JSON in the request, or "upload"; empty: none.
-	Body string
-	// Status and Answer are the success: a schema's name, or "bytes", "page", "text", "any"; empty: no body.
+	// Body is a value of the struct that the request's JSON is read into, or Upload; nil: no body.
+	Body any
+	// Status and Answer are the success: a value of the struct that is answered with, or one of
+	// the media; nil: no body.
 	Status int
-	Answer string
+	Answer any
 	// Location: the success has a Location header. Page: a failure may be a page.
 	Location, Page bool
 	Errors         []int
 }
+
+// Media is a body that is not described by a struct.
+type Media string
+
+// The media.
+const (
+	Upload  Media = "upload" // an image
+	Bytes   Media = "bytes"  // a variant of an image
+	HTML    Media = "page"
+	Text    Media = "text"
+	AnyJSON Media = "any"
+)
 
 // Nowhere is the path of the routes that answer where the router knows no other.
 const Nowhere = "none"
@@ -50,7 +63,7 @@ const Nowhere = "none"
 // Browsable reports whether a browser gets the route's JSON within a page.
 func (rt *Route) Browsable() bool {
 	get := rt.Method == http.MethodGet || rt.Method == http.MethodHead
-	return get && strings.HasPrefix(rt.Path, "/v1/") && rt.Doc.Answer != "bytes"
+	return get && strings.HasPrefix(rt.Path, "/v1/") && rt.Doc.Answer != Bytes
 }
 
 // wantsErrorPage reports whether a failure is better told by a page: to a browser, of what it shows as pages.

@@ -37,7 +37,7 @@ func (q *Request) Upload() (domain.Image, error) {
 	case 1:
 		in.IdempotencyKey = keys[0]
 	default:
-		return none, domain.InvalidField("Idempotency-Key", "format", "is there more than once")
+		return none, domain.InvalidField("Idempotency-Key", "format", "is a duplicate")
 	}
 	if q.HTTP.Header["Content-Encoding"] != nil {
 		return none, domain.Errorf(domain.Invalid, "send the file as it is, without Content-Encoding")
@@ -226,7 +226,7 @@ func (f *formFile) finish() error {
 			return err
 		}
 		if p.FormName() == "file" {
-			return domain.InvalidField("file", "format", "is there more than once: upload one file at a time")
+			return domain.InvalidField("file", "format", "is a duplicate: upload one file at a time")
 		}
 	}
 }

@@ -1,4 +1,4 @@
-// Package strictjson reads a request's JSON object field by field, and tells everything that is
+// Package strictjson reads a request's JSON object into a struct, and tells everything that is
 // wrong with it at once: unknown fields, fields of the wrong type, duplicates, missing ones.
 package strictjson
 
@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,7 @@ type Object struct {
 	tooMany bool
 }
 
+// Parse splits a JSON object into its fields.
 func Parse(b []byte) (*Object, error) {
 	if !utf8.Valid(b) {
 		return nil, domain.Errorf(domain.Invalid, "the request is not UTF-8")
@@ -71,7 +73,7 @@ func splitObject(b []byte, prefix string, left *int) (*Object, error) {
 			return nil, tooManyFields()
 		}
 		if _, twice := o.fields[name]; twice {
-			o.Wrong(name, "format", "is there more than once")
+			o.Wrong(name, "format", "is a duplicate")
 			continue
 		}
 		o.fields[name] = value
@@ -102,6 +104,7 @@ func FromForm(form url.Values, numbers ...string) *Object {
 	return o
 }
 
+// Wrong notes that a field is wrong.
 func (o *Object) Wrong(name, code, message string) {
 	if len(o.errs) >= MaxErrors {
 		return
@@ -116,17 +119,48 @@ func (o *Object) take(name string) json.RawMessage {
 	return v
 }
 
-// Require notes that a field is missing.
-func (o *Object) Require(names ...string) {
-	for _, n := range names {
-		if o.fields[n] == nil {
-			o.Wrong(n, "required", "is required")
+// Fill reads the fields of a struct, by their json tags: pointers to string, bool, int64 and
+// []string, which stay nil where the field is not sent, maps of *int64, and plain values of these,
+// which must be sent. A struct that is embedded counts as if its fields stood in the outer one.
+func (o *Object) Fill(into any) { o.fill(reflect.ValueOf(into).Elem()) }
+
+func (o *Object) fill(v reflect.Value) {
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		if f.Anonymous {
+			continue
+		}
+		name, optional, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if optional == "" && o.fields[name] == nil {
+			o.Wrong(name, "required", "is required")
+			continue
+		}
+		switch to := v.FieldByIndex(f.Index).Addr().Interface().(type) {
+		case **string:
+			*to = o.str(name)
+		case *string:
+			if s := o.str(name); s != nil {
+				*to = *s
+			}
+		case **bool:
+			*to = o.boolean(name)
+		case **int64:
+			*to = o.integer(name)
+		case *int64:
+			if n := o.integer(name); n != nil {
+				*to = *n
+			}
+		case **[]string:
+			*to = o.strs(name)
+		case *map[string]*int64:
+			*to = o.integers(name)
+		default:
+			panic("strictjson: cannot read a " + f.Type.String()) // a mistake in the program
 		}
 	}
 }
 
-// String takes a string; nil if it is not there.
-func (o *Object) String(name string) *string {
+// str takes a string; nil if it is not there.
+func (o *Object) str(name string) *string {
 	v := o.take(name)
 	if v == nil {
 		return nil
@@ -139,8 +173,8 @@ func (o *Object) String(name string) *string {
 	return &s
 }
 
-// Bool takes true or false; nil if it is not there.
-func (o *Object) Bool(name string) *bool {
+// boolean takes true or false; nil if it is not there.
+func (o *Object) boolean(name string) *bool {
 	v := o.take(name)
 	if v == nil {
 		return nil
@@ -153,8 +187,8 @@ func (o *Object) Bool(name string) *bool {
 	return &b
 }
 
-// Strings takes an array of strings; nil if it is not there.
-func (o *Object) Strings(name string) *[]string {
+// strs takes an array of strings; nil if it is not there.
+func (o *Object) strs(name string) *[]string {
 	v := o.take(name)
 	if v == nil {
 		return nil
@@ -174,9 +208,9 @@ func (o *Object) Strings(name string) *[]string {
 	return &out
 }
 
-// Integer takes a whole number written in digits and nothing else: no sign,
+// integer takes a whole number written in digits and nothing else: no sign,
 // fraction, exponent or leading zero. nil if it is not there.
-func (o *Object) Integer(name string) *int64 {
+func (o *Object) integer(name string) *int64 {
 	v := o.take(name)
 	if v == nil {
 		return nil
@@ -189,6 +223,7 @@ func (o *Object) Integer(name string) *int64 {
 	return &n
 }
 
+// Digits reads a whole number written in digits and nothing else.
 func Digits(s string) (int64, bool) {
 	if s == "" || len(s) > 1 && s[0] == '0' {
 		return 0, false
@@ -202,8 +237,8 @@ func Digits(s string) (int64, bool) {
 	return n, err == nil
 }
 
-// Integers takes an object of whole numbers or nulls by name; nil if it is not there.
-func (o *Object) Integers(name string) map[string]*int64 {
+// integers takes an object of whole numbers or nulls by name; nil if it is not there.
+func (o *Object) integers(name string) map[string]*int64 {
 	v := o.take(name)
 	if v == nil {
 		return nil

@@ -9,6 +9,56 @@ import (
 	"github.com/imagify-api/imagify/domain"
 )
 
+// everyKind has a field of every kind that a body may have.
+type everyKind struct {
+	Integer  *int64            `json:"i,omitempty"`
+	Text     *string           `json:"s,omitempty"`
+	Boolean  *bool             `json:"b,omitempty"`
+	Texts    *[]string         `json:"a,omitempty"`
+	Integers map[string]*int64 `json:"n,omitempty"`
+}
+
+func TestFill(t *testing.T) {
+	t.Parallel()
+	type inner struct {
+		Text *string `json:"s,omitempty"`
+	}
+	var in struct {
+		Name  string `json:"name"`
+		Count int64  `json:"count"`
+		inner
+	}
+	o, err := Parse([]byte(`{"name":"x","count":3,"s":"y"}`))
+	require.NoError(t, err)
+	o.Fill(&in)
+	require.NoError(t, o.Done())
+	assert.Equal(t, "x", in.Name)
+	assert.Equal(t, int64(3), in.Count)
+	assert.Equal(t, "y", *in.Text)
+
+	o, err = Parse([]byte(`{"s":"y"}`))
+	require.NoError(t, err)
+	o.Fill(&in)
+	assert.Equal(t, []domain.FieldError{{Field: "count", Code: "required", Message: "is required"}, {Field: "name", Code: "required", Message: "is required"}}, domain.AsError(o.Done()).Fields)
+
+	all := everyKind{}
+	o, err = Parse([]byte(`{"i":1,"s":"x","b":false,"a":["y"],"n":{"x":null,"z":3}}`))
+	require.NoError(t, err)
+	o.Fill(&all)
+	require.NoError(t, o.Done())
+	assert.Equal(t, int64(1), *all.Integer)
+	assert.Equal(t, "x", *all.Text)
+	assert.False(t, *all.Boolean)
+	assert.Equal(t, []string{"y"}, *all.Texts)
+	assert.Nil(t, all.Integers["x"])
+	assert.Equal(t, int64(3), *all.Integers["z"])
+	assert.Panics(t, func() {
+		o.Fill(&struct {
+			X chan int `json:"x,omitempty"`
+		}{})
+	})
+}
+
 func TestParseObject(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
@@ -22,8 +72,8 @@ func TestParseObject(t *testing.T) {
 		`{"i":1} x`:                 "not valid JSON",
 		"{\"s\":\"\xff\"}":          "not UTF-8",
 		"\ufeff{}":                  "not valid JSON",
-		`{"i":1,"i":1}`:             "i: is there more than once",
-		`{"i":1,"\u0069":1}`:        "i: is there more than once",
+		`{"i":1,"i":1}`:             "i: is a duplicate",
+		`{"i":1,"\u0069":1}`:        "i: is a duplicate",
 		`{"I":1}`:                   "I: is not a field",
 		`{"i":"1"}`:                 "i: must be a whole number",
 		`{"i":null}`:                "i: must be a whole number",
@@ -41,7 +91,7 @@ func TestParseObject(t *testing.T) {
 		`{"a":["x",null]}`:          "a[1]: must be a string",
 		`{"n":[]}`:                  "n: must be an object",
 		`{"n":null}`:                "n: must be an object",
-		`{"n":{"x":1,"x":2}}`:       "n.x: is there more than once",
+		`{"n":{"x":1,"x":2}}`:       "n.x: is a duplicate",
 		`{"n":{"x":1.5}}`:           "n.x: must be a whole number",
 		`{"i":1,"s":"x","b":false,"a":[],"n":{"x":null,"y":3}}`: "",
 		`{}`: "",
@@ -51,11 +101,8 @@ func TestParseObject(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			o.Integer("i")
-			o.String("s")
-			o.Bool("b")
-			o.Strings("a")
-			o.Integers("n")
+			var in everyKind
+			o.Fill(&in)
 			return o.Done()
 		}()
 		if want == "" {
@@ -78,14 +125,11 @@ func FuzzParseObject(f *testing.F) {
 			assert.Equal(t, domain.Invalid, domain.CodeOf(err))
 			return
 		}
-		i := o.Integer("i")
-		if i != nil {
-			assert.GreaterOrEqual(t, *i, int64(0))
+		var in everyKind
+		o.Fill(&in)
+		if in.Integer != nil {
+			assert.GreaterOrEqual(t, *in.Integer, int64(0))
 		}
-		o.String("s")
-		o.Bool("b")
-		o.Strings("a")
-		o.Integers("n")
 		if err := o.Done(); err != nil {
 			assert.NotEmpty(t, domain.AsError(err).Fields)
 		}

@@ -60,7 +60,7 @@ const waiting = [];
 let running = 0;
 
 const words = {
-  unsupported_image: "This is not a picture we can take: JPEG, PNG, WebP and GIF are fine.",
+  unsupported_image: "This file is not a picture in an accepted format.",
   corrupt_image: "The file is damaged or incomplete.",
   rate_limited: "Too many requests at once. Wait a moment, then try again.",
   unavailable: "The server is busy. Try again in a moment.",
@@ -72,7 +72,7 @@ function explain(xhr) {
   let problem = {};
   try { problem = JSON.parse(xhr.responseText); } catch { /* not JSON: a proxy's page */ }
   const detail = problem.detail ? `${problem.detail[0].toUpperCase()}${problem.detail.slice(1).replace(/\.$/, "")}.` : "";
-  if (problem.code === "quota_exceeded") return `Your tier's room is used up. ${detail} Delete something, or ask for more room.`;
+  if (problem.code === "quota_exceeded") return `You have reached your tier's limit. ${detail} Delete images, or ask for a higher limit.`;
   if (problem.code === "too_large" || xhr.status === 413) return `Too large. ${detail || "It is more than your tier allows."}`;
   return words[problem.code] ?? (detail || `The server answered ${xhr.status}. Try again.`);
 }
@@ -146,7 +146,7 @@ function send(job) {
       }
       done();
     };
-    xhr.onerror = () => done(fail(job, "The connection was lost. Nothing is half uploaded: try again.", job.key));
+    xhr.onerror = () => done(fail(job, "The connection was lost. Try again: nothing is uploaded twice.", job.key));
     xhr.send(body);
   });
 }
