@@ -249,8 +249,11 @@ var errUnavailable = errors.New("unavailable")
 func (mute) Get(context.Context, domain.SecretHash) (ports.LinkStatus, error) {
 	return 0, errUnavailable
 }
-func (mute) Put(context.Context, domain.SecretHash, time.Duration) error      { return errUnavailable }
+
+func (mute) Put(context.Context, domain.SecretHash, time.Duration) error { return errUnavailable }
+
 func (mute) MarkDead(context.Context, domain.SecretHash, time.Duration) error { return errUnavailable }
+
 func (mute) Allow(context.Context, string, ports.Rate) (ports.RateState, error) {
 	return ports.RateState{}, errUnavailable
 }

@@ -82,7 +82,7 @@ func validText(field, s string, maxRunes int) error {
 	return nil
 }
 
-// Effective is what a user may do: the union over their tiers and direct grants.
+// Entitlements are what a user may do: the union over their tiers and direct grants.
 type Entitlements struct {
 	Permissions Permissions
 	Limits      Limits

@@ -68,7 +68,7 @@ func (o *opened) admit(bytes int64) (err error) {
 
 // again opens the file once more, for another decode within what was admitted.
 func (o *opened) again() error {
-	o.file.close()
+	o.close()
 	o.file = nil
 	return o.open(nil)
 }
@@ -76,7 +76,7 @@ func (o *opened) again() error {
 // end closes the file and gives back what was admitted.
 func (o *opened) end() {
 	if o.file != nil {
-		o.file.close()
+		o.close()
 		o.file = nil
 	}
 	if o.release != nil {

@@ -126,11 +126,6 @@ func (r *repo) change(ctx context.Context, fn func(ctx context.Context, t *tx) e
 	return r.run(ctx, transaction{fn: fn, feed: true})
 }
 
-// send is write for an fn that only defers.
-func (r *repo) send(ctx context.Context, fn func(ctx context.Context, t *tx) error) error {
-	return r.run(ctx, transaction{fn: fn, blind: true})
-}
-
 func (r *repo) run(ctx context.Context, w transaction) error {
 	// first says that the receipt is looked at before anything else.
 	first := w.receipt != receipt{}

@@ -88,7 +88,7 @@ type sparse struct {
 }
 
 func (s *sparse) Read(p []byte) (int, error) {
-	n := 0
+	var n int
 	switch behind := s.at - int64(len(s.head)) - s.hole; {
 	case s.at < int64(len(s.head)):
 		n = copy(p, s.head[s.at:])

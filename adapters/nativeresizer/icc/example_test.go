@@ -10,7 +10,7 @@ import (
 func ExampleNaive() {
 	pixel := []byte{0, 0, 0, 0}
 	icc.Naive(pixel)
-	fmt.Println(pixel)
+	fmt.Println(pixel[0], pixel[1], pixel[2])
 	// Output:
-	// [255 255 255 255]
+	// 255 255 255
 }

@@ -75,7 +75,6 @@ func (b *Budget) Hold(bytes int64) error {
 // Reader returns a reader of src that grants what its bytes may cost. It fills each
 // piece that it is asked for, so that it does not matter how src cuts its bytes: what
 // was granted when a unit is spent depends on the file alone.
-
 func (b *Budget) Reader(src io.ReadSeeker) io.ReadSeeker { return &reader{b: b, src: src, left: -1} }
 
 type reader struct {

@@ -60,8 +60,14 @@ func (t table) print() error {
 	}
 	fmt.Printf("%d px: ratios\n", t.height)
 	pairs := [][2]string{
-		{"ours", "libvips"}, {"ours", "Pillow"}, {"ours", "std+bild"}, {"ours", "std decode"}, {"ours, all heights", "ours"},
-		{"ours, process", "vipsthumbnail"}, {"ours, process", "Pillow, process"}, {"ours, process", "djpeg -scale 1/8"},
+		{"ours", "libvips"},
+		{"ours", "Pillow"},
+		{"ours", "std+bild"},
+		{"ours", "std decode"},
+		{"ours, all heights", "ours"},
+		{"ours, process", "vipsthumbnail"},
+		{"ours, process", "Pillow, process"},
+		{"ours, process", "djpeg -scale 1/8"},
 	}
 	fmt.Fprint(w, "\t")
 	for _, p := range pairs {

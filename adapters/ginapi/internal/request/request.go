@@ -194,6 +194,7 @@ func seconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }
 
+// Context is that of the HTTP request: it ends with the connection.
 func (q *Request) Context() context.Context { return q.HTTP.Context() }
 
 // finish counts and logs the request, and turns a panic into an answer.
