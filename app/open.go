@@ -81,7 +81,7 @@ type Content struct {
 	// CountView counts a view before the first byte of a body goes out; its error
 	// refuses the body. Nil unless a link opened it.
 	CountView func(ctx context.Context) error
-	// Recheck asks anew whether the bytes may still go out, for whoever sends a long body piece by piece.
+	// Recheck decides again whether the bytes may still go out; call it between the pieces of a long body.
 	Recheck func(ctx context.Context) error
 }
 

@@ -38,7 +38,7 @@ func (w *world) fastPaths(tokens ...string) map[string]ports.LinkCache {
 }
 
 // Expired, revoked and used up are for ever, whatever the fast path forgets or
-// believes, and whoever starts anew.
+// believes, and whichever node is restarted.
 func promiseL3(t *testing.T) {
 	w := newWorld(t)
 	anna := w.user("anna", domain.EnterpriseTier)
@@ -55,7 +55,7 @@ func promiseL3(t *testing.T) {
 	dead := map[string]string{"expired": expired, "revoked": revoked, "used up": usedUp}
 	for fast, life := range w.fastPaths(expired, revoked, usedUp) {
 		w.cfg.LinkCache = life
-		node := w.node() // started anew
+		node := w.node() // restarted
 		for state, token := range dead {
 			for range 3 {
 				_, err := node.OpenLink(ctx, token)

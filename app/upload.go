@@ -392,7 +392,7 @@ func (s *Service) settle(ctx context.Context, up ports.Upload, img domain.Image,
 	case err == nil && state == domain.ImagePending, errors.Is(err, domain.NotFound) && domain.CodeOf(lost) == domain.Conflict:
 		s.discard(ctx, up)
 	}
-	// Else nobody knows: the record stays, and whoever comes next (a repetition,
+	// Else nobody knows: the record stays, and the next to come (a repetition,
 	// the sweep) finds it pending with a lapsed lease, or ready.
 	return domain.Image{}, lost
 }
@@ -416,7 +416,7 @@ func tooManyBytes(limit int64) error {
 // cutShort is the error of a body that could not be read to its end.
 func cutShort(err error) error {
 	if e := domain.AsError(err); e.Code != domain.Internal {
-		return err // whoever reads the request knows better
+		return err // the reader of the request knows better
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return domain.Wrap(domain.Timeout, err, "the upload took too long")

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Code classifies an error for whoever has to answer for it: an HTTP client,
+// Code classifies an error for the one who has to act on it: an HTTP client,
 // a command line, a log. A Code is itself an error, so that
 // errors.Is(err, domain.NotFound) holds through any number of wraps.
 type Code string

@@ -78,7 +78,7 @@ func TestCleanFilename(t *testing.T) {
 		"bad\xff.jpg":                 "bad.jpg",
 		"gpj.\u202egnp":               "gpj.gnp", // right-to-left override
 		"ünïcödé 猫.jpg":               "ünïcödé 猫.jpg",
-		"<script>alert(1)<_script>.x": "<script>alert(1)<_script>.x", // inert: whoever shows it escapes it
+		"<script>alert(1)<_script>.x": "<script>alert(1)<_script>.x", // inert: it is escaped where it is shown
 		"  spaced  ":                  "spaced",
 		strings.Repeat("é", 200):      strings.Repeat("é", 127),
 		"👩\u200d👧.jpg":                "👩\u200d👧.jpg", // one picture of two people

@@ -93,7 +93,7 @@ func NewPermissions(ps ...Permission) Permissions {
 	return Permissions{sorted: slices.Compact(s)}
 }
 
-// ParsePermissions reads codenames; the error names the first that is none.
+// ParsePermissions reads codenames; the error names the first invalid one.
 func ParsePermissions(codenames []string) (Permissions, error) {
 	ps := make([]Permission, len(codenames))
 	for i, c := range codenames {

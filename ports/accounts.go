@@ -66,8 +66,8 @@ type AccountsReader interface {
 	Tier(ctx context.Context, name string) (domain.Tier, error)
 	// Tiers returns all tiers, by name in byte order.
 	Tiers(ctx context.Context) ([]domain.Tier, error)
-	// DeletedTiers returns the names of which there is no tier, but that users' records
-	// have still: what RemoveMembers has left to do.
+	// DeletedTiers returns the names of tiers that no longer exist but that users' records
+	// still contain: what RemoveMembers has left to do.
 	DeletedTiers(ctx context.Context) ([]string, error)
 }
 

@@ -253,7 +253,7 @@ func (s *Store) rename(temp, name string, ifAbsent bool) error {
 	if !ifAbsent {
 		return s.root.Rename(temp, name)
 	}
-	// A link fails where the name exists, whoever made it.
+	// A link fails where the name exists, whichever process made it.
 	err := s.link(temp, name)
 	switch {
 	case errors.Is(err, fs.ErrExist):

@@ -22,8 +22,8 @@ func getOriginal(q *request.Request) error { return sendVariant(q, domain.Origin
 
 // sendVariant serves a variant of an image by its signed URL or by credentials. A
 // good signature serves without a look at the credentials; beside a bad one valid
-// credentials still count. invalid is what is wrong with the variant itself, told
-// to whoever is known.
+// credentials still count. invalid is what is wrong with the variant itself; only
+// a caller with valid credentials is told.
 func sendVariant(q *request.Request, v domain.Variant, invalid error) error {
 	release, err := q.Admit()
 	if err != nil {

@@ -263,7 +263,7 @@ func (v *validator) RoundTrip(req *http.Request) (*http.Response, error) {
 	res.Body = io.NopCloser(bytes.NewReader(body))
 	if err != nil {
 		res.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failing{err}))
-		return res, nil //nolint:nilerr // whoever reads the body gets it
+		return res, nil //nolint:nilerr // the reader of the body gets it
 	}
 	err = openapi3filter.ValidateResponse(req.Context(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route},

@@ -53,7 +53,7 @@ func readProfile(budget *work.Budget, data []byte, space icc.Space) (*icc.Transf
 	}
 	t, err := icc.New(data, space)
 	if err != nil || t.Identity() {
-		return nil, nil //nolint:nilerr // a broken profile is none
+		return nil, nil //nolint:nilerr // a broken profile counts as absent
 	}
 	return t, nil
 }

@@ -53,8 +53,8 @@ func (o *opened) open(ask func() error) error {
 }
 
 // admit waits for the memory that work on the file takes, its header included. A header that
-// was admitted is let go before, and read again: whoever waits for memory holds none, or
-// those who wait could wait for one another.
+// was admitted is dropped first and read again afterwards: a job that waits for memory holds
+// none, since two that did could wait for each other forever.
 func (o *opened) admit(bytes int64) (err error) {
 	large := o.release != nil
 	if large {

@@ -513,7 +513,7 @@ func TestAFullQueueSaysSo(t *testing.T) {
 	assert.NoError(t, err, "the memory is free again")
 }
 
-var update = flag.Bool("update", false, "write the golden thumbnails anew")
+var update = flag.Bool("update", false, "rewrite the golden thumbnails")
 
 // The golden thumbnails are compared by what can be seen of a difference.
 func TestGolden(t *testing.T) {

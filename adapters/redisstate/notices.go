@@ -22,7 +22,7 @@ func (s *State) channel() string { return s.prefix + "changes" }
 
 // Subscribe implements ports.Notices. It does not wait for Redis: a connection is
 // sought in the background for as long as there are subscribers, who share it. One
-// that is made, or made anew, counts as a notice: others may have been missed.
+// that is made, or made again, counts as a notice: others may have been missed.
 func (s *State) Subscribe(ctx context.Context) (<-chan struct{}, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err

@@ -16,7 +16,7 @@
 //     alive is so only to the server that was told: after a restart, a restored dump
 //     or a failover, which may have lost its tombstone, it is unknown too. Tombstones
 //     count wherever they come from.
-//   - A rate that is forgotten begins anew with all of its burst. Where rate limits
+//   - A rate that is forgotten starts again with all of its burst. Where rate limits
 //     matter, give Redis maxmemory-policy volatile-ttl or noeviction, not allkeys-*.
 //   - A lost notice costs nothing but the wait for the next poll.
 package redisstate

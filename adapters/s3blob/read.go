@@ -199,7 +199,7 @@ func (b *body) Read(p []byte) (n int, err error) {
 
 // fill reads from the stream, waiting no longer than the store's timeout. The last
 // bytes are given only when the stream has ended well: there the checksum is
-// compared, and whoever copies just Size bytes does not read on.
+// compared, and a caller that copies just Size bytes does not read on.
 func (b *body) fill(p []byte) (n int, err error) {
 	defer recovered(&err)
 	b.watch.Reset(b.store.timeout)

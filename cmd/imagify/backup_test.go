@@ -403,7 +403,7 @@ func TestRestoreRefusals(t *testing.T) {
 			assert.NoDirExists(t, to.data)
 		}
 	})
-	t.Run("tar that is none", func(t *testing.T) {
+	t.Run("invalid tar", func(t *testing.T) {
 		for _, text := range []string{strings.Repeat("no tar ", 1000), "\x1f\x8b\x08" + strings.Repeat("x", 5000)} {
 			to := emptySite(t)
 			code, _, errs := to.run(text, "restore", "-")

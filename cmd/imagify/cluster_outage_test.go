@@ -384,7 +384,7 @@ func (c *cluster) promiseR8(t *testing.T) {
 	assert.Equal(t, rounds, c.keys(t, u.ID.String()))
 }
 
-// Deletion is complete, whoever makes a thumbnail or dies meanwhile.
+// Deletion is complete, even if a thumbnail is made or a node dies meanwhile.
 func (c *cluster) promiseR9(t *testing.T) {
 	_, token := c.user(t, enterprise)
 	here, there := c.nodes[0], c.nodes[1]

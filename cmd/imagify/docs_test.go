@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imagify-api/imagify/cmd/internal/settings"
+	"github.com/imagify-api/imagify/ports/porttest/realserver"
 )
 
 // root is the repository's folder.
@@ -202,12 +203,7 @@ func TestReadmeTour(t *testing.T) {
 	require.True(t, found)
 	script, _, _ := strings.Cut(rest, "```")
 	for _, needs := range []string{"bash", "curl", "grep", "cut", "cmp"} {
-		if _, err := exec.LookPath(needs); err != nil {
-			if os.Getenv("CI") != "" {
-				t.Fatalf("the tour needs %s", needs)
-			}
-			t.Skipf("the tour needs %s", needs)
-		}
+		realserver.Find(t, needs)
 	}
 	srv := start(t, []string{"demo", "--addr", "127.0.0.1:0"}, "TMPDIR="+t.TempDir())
 	_, after, found := strings.Cut(srv.first, "enterprise  ")
@@ -238,12 +234,7 @@ func TestBackupSection(t *testing.T) {
 	require.True(t, found)
 	script, _, _ := strings.Cut(rest, "```")
 	for _, needs := range []string{"bash", "gzip", "sha256sum"} {
-		if _, err := exec.LookPath(needs); err != nil {
-			if os.Getenv("CI") != "" {
-				t.Fatalf("the section needs %s", needs)
-			}
-			t.Skipf("the section needs %s", needs)
-		}
+		realserver.Find(t, needs)
 	}
 	s, bin, dir := newSite(t), t.TempDir(), t.TempDir()
 	anna := s.user("anna", "--tier", "EnterpriseTierUsers")

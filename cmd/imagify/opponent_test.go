@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// beginnings are files that stop where whoever judges them holds the most, or decodes soonest.
+// beginnings are files that stop where their reader holds the most, or decodes soonest.
 func beginnings() map[string][]byte {
 	le := binary.LittleEndian
 	riff := func(chunks ...[]byte) []byte {

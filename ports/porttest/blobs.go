@@ -192,7 +192,7 @@ func blobsReplace(t *testing.T, b ports.Blobs) {
 }
 
 // blobsModTime replaces a blob, by other bytes and by the same, after longer than the
-// grain of any store's times: whoever asks how old it is asks about the last Put.
+// grain of any store's times: its age is the time since the last Put.
 func blobsModTime(t *testing.T, b ports.Blobs) {
 	times := func() (opened, listed time.Time) {
 		blob, err := b.Open(t.Context(), "a")

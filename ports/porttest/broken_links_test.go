@@ -156,7 +156,7 @@ func brokenLinks() []broken {
 				return nil
 			}}
 		}),
-		records("takes no heed of the bound on links", "Links/Bound", func(r *ports.Records) {
+		records("ignores the bound on links", "Links/Bound", func(r *ports.Records) {
 			inner := r.Links
 			r.Links = linksFault{Links: inner, create: func(ctx context.Context, l domain.Link, _ int) error { return inner.Create(ctx, l, 0) }}
 		}),
@@ -175,7 +175,7 @@ func brokenLinks() []broken {
 				return inner.Create(ctx, l, 0)
 			}}
 		}),
-		records("takes no heed of the bound on tokens", "Accounts/Tokens/Bound", func(r *ports.Records) {
+		records("ignores the bound on tokens", "Accounts/Tokens/Bound", func(r *ports.Records) {
 			inner := r.Accounts
 			r.Accounts = tokensFault{Accounts: inner, create: func(ctx context.Context, t domain.Token, _ int) error { return inner.CreateToken(ctx, t, 0) }}
 		}),

@@ -299,7 +299,7 @@ func changesNoGap(w *world) {
 				require.NoError(w.t, err)
 				require.GreaterOrEqual(w.t, u.Epoch, int64(users[e.ID]), "the entry was visible before its change")
 			case ports.ImageDeleted:
-				// Dead for whoever reads it after the entry.
+				// Dead for every reader after the entry.
 				all, _, err := w.Images.ListAll(w.ctx, ports.TimeRange{}, ports.Page{Limit: writers * rounds})
 				require.NoError(w.t, err)
 				for _, img := range all {

@@ -96,7 +96,7 @@ func blobsCopy(t *testing.T, b ports.Blobs) {
 }
 
 // blobsMoveRacers has some move a blob away, as sweeps do, while others copy it back,
-// as readers do: it is in the place that it was moved to, whoever came last.
+// as readers do: it is in the place that it was moved to, whichever move came last.
 func blobsMoveRacers(t *testing.T, b ports.Blobs) {
 	data := noise(7, 50000)
 	put(t, b, "live/a", data)

@@ -528,7 +528,7 @@ func uploadsOwnerGone(w *world) {
 }
 
 // uploadsOwnerGoneRacers lets a commit and the owner's end race: after the end there is
-// no commit, so that whoever deletes a user finds every image.
+// no commit, so that the deletion of a user finds every image.
 func uploadsOwnerGoneRacers(w *world) {
 	for range 10 {
 		u := w.upload(w.id(epoch), moment(0))

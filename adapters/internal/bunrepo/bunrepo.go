@@ -67,7 +67,7 @@ type Options struct {
 	// Classify tells what a driver's error means. It sees wrapped errors too. Required.
 	Classify func(error) Class
 	// Timeout bounds each call but a transaction, and how long a transaction waits until it
-	// has begun: whoever asks a database that is slow hears so. 0: the context alone
+	// has begun: a caller of a slow database is told so. 0: the context alone
 	// does. What the connection makes of an answer that does not come is the driver's.
 	Timeout time.Duration
 	// Begin, Commit and Rollback are the statements of a transaction, of READ COMMITTED,

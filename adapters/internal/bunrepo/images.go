@@ -290,7 +290,7 @@ func (s images) CommitUpload(ctx context.Context, u ports.Upload, img domain.Ima
 }
 
 // checkOwner refuses an owner who is gone or not active. The row stays locked until the
-// transaction ends, so that whoever deletes or deactivates the owner comes before it or
+// transaction ends, so that a deletion or deactivation of the owner comes before it or
 // finds its image. It is read after the owner's usage, as a deletion goes through them.
 func (s images) checkOwner(ctx context.Context, t *tx, owner domain.ID) error {
 	var active, deleting bool

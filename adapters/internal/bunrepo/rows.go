@@ -392,7 +392,7 @@ func toPermissions(text string) (domain.Permissions, error) {
 		p, err := domain.ParsePermission(n)
 		if err != nil {
 			// Not wrapped: a bad row is no mistake of the caller's.
-			return domain.Permissions{}, fmt.Errorf("permissions: %q is none", n)
+			return domain.Permissions{}, fmt.Errorf("permissions: %q is not a permission", n)
 		}
 		ps[i] = p
 	}

@@ -254,7 +254,7 @@ func (r *repo) packed(ctx context.Context, blind bool, fn func(ctx context.Conte
 	}
 	if err == nil {
 		committing()
-		// Whoever asked may leave: what was sent is waited for, for the driver's time.
+		// The caller may leave: what was sent is waited for, for the driver's time.
 		_, err = conn.ExecContext(context.WithoutCancel(ctx), strings.Join(append(t.later, r.o.Commit), "; "))
 		if err == nil {
 			whole = true

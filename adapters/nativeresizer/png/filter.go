@@ -102,7 +102,7 @@ func unfilterAverage(cur, raw, prev []byte, n, bpp int) {
 // unfilterPaeth adds the one of the bytes to the left, above and above to the left
 // that is nearest to left + above - above left (PNG 9.4).
 //
-// The byte above to the left is loaded anew, since registers are what the loops
+// The byte above to the left is loaded again, since registers are what the loops
 // for the usual pixels are short of.
 func unfilterPaeth(cur, raw, prev []byte, n, bpp int) {
 	left, aboveLeft := cur[:n], prev[:n]

@@ -32,7 +32,7 @@ type source struct {
 	ended  bool   // its CRC has been read
 	wrong  bool   // and is wrong
 
-	// kinds keeps the string of a chunk's type from being made anew.
+	// kinds keeps the string of a chunk's type from being allocated again.
 	lastKind [4]byte
 	buf      [sourceSize]byte
 }

@@ -238,8 +238,8 @@ func (d *Decoder) readAlpha(h *Header) error {
 }
 
 // heldAlpha is how many bytes of alpha a header reads on past, to the bitstream behind
-// them. Before longer alpha it stops, for the decode to read: whoever reads a header has
-// not asked for the memory yet.
+// them. It leaves longer alpha to the decode, because no memory has been admitted
+// when a header is read.
 const heldAlpha = 16 << 10
 
 // readOn reads what the header had to leave to the decode.

@@ -324,7 +324,7 @@ func median(v []float64) float64 { return slices.Sorted(slices.Values(v))[len(v)
 // atOnce is how many cold thumbnails a crowd asks for.
 const atOnce = 16
 
-// crowd prints the peak of a server that was started anew, so that it is not that of the
+// crowd prints the peak of a server that was restarted, so that it is not that of the
 // password hash of its first start, before and after it made thumbnails of as many pictures at once.
 func crowd(ctx context.Context, photo []byte) error {
 	s, err := start(ctx, "fast")

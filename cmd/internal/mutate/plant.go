@@ -52,7 +52,7 @@ type listed struct {
 	Error                         *struct{ Err string }
 }
 
-// plant writes every file of the packages anew, with all of its mutants behind switches, and an
+// plant rewrites every file of the packages, with all of its mutants behind switches, and an
 // overlay for the go command that puts these in the place of the files.
 func plant(ctx context.Context, o options, dir string) ([]*pkg, error) {
 	args := append([]string{"list", "-export", "-deps", "-json", "-tags", o.tags}, o.packages...)

@@ -50,9 +50,9 @@ func Find(t testing.TB, names ...string) string {
 func Missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is missing: run 'make servers'", what)
+		t.Fatalf("%s is missing: 'make servers' installs what the tests start", what)
 	}
-	t.Skipf("%s is missing: run 'make servers'", what)
+	t.Skipf("%s is missing: 'make servers' installs what the tests start", what)
 }
 
 // Cache is the module's .cache folder, into which `make servers` installs.
@@ -130,7 +130,7 @@ func Start(t testing.TB, dir string, env []string, ready func() error, path stri
 	return p
 }
 
-// Restart starts the process anew on the same files and address, and waits until it is ready.
+// Restart starts the process again on the same files and address, and waits until it is ready.
 func (p *Process) Restart(t testing.TB) {
 	t.Helper()
 	p.Kill()

@@ -64,7 +64,7 @@ func (p *Proxy) Cut(t testing.TB) {
 	p.call(t, http.MethodPost, "/proxies/p", map[string]any{"enabled": false})
 }
 
-// Heal does no harm any more. Connections end: Toxiproxy starts anew, for a toxic
+// Heal does no harm any more. Connections end: Toxiproxy starts again, for a toxic
 // that is taken away waits for what it has delayed.
 func (p *Proxy) Heal(t testing.TB) {
 	t.Helper()

@@ -63,7 +63,7 @@ func (p *preference) see(typ, sub string, weight int) {
 	}
 }
 
-// parseWeight reads a qvalue as thousandths; what is none counts as 0, so that it is not served by mistake.
+// parseWeight reads a qvalue as thousandths; an invalid one counts as 0, so that it is not served by mistake.
 func parseWeight(s string) int {
 	if s == "" || len(s) > 5 || s[0] != '0' && s[0] != '1' || len(s) > 1 && s[1] != '.' {
 		return 0
