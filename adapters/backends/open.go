@@ -134,8 +134,8 @@ func Open(ctx context.Context, c Config) (_ *Backends, err error) {
 			return nil, err
 		}
 	}
-	if b.in != nil {
-		if err := c.instrument(b); err != nil {
+	if b.Database != nil && c.Metrics != nil {
+		if err := watchPool(c.Metrics, b.Database.PoolStats); err != nil {
 			return nil, &Error{"Metrics", err}
 		}
 	}
@@ -162,20 +162,6 @@ func OpenStored(ctx context.Context, c Config) (*Backends, error) {
 // NewResizer returns the Resizer of this process, whatever resizes for the server.
 func (c Config) NewResizer() (ports.Resizer, error) {
 	return nativeresizer.New(nativeresizer.Options{Memory: c.Memory, MaxPixels: c.MaxPixels})
-}
-
-// instrument puts the instrumenting wrappers around what was opened.
-func (c Config) instrument(b *Backends) error {
-	b.Blobs = instrumentedBlobs{b.Blobs, b.in}
-	if b.State != nil {
-		state := instrumentedState{b.State, b.in}
-		b.LinkCache, b.Notices = state, state
-		b.RateLimits = sharedRates{state, memory.NewRateLimits(memory.Options{})}
-	}
-	if b.Database == nil || c.Metrics == nil {
-		return nil
-	}
-	return watchPool(c.Metrics, b.Database.PoolStats)
 }
 
 func (c Config) openKeys(_ context.Context, b *Backends) (err error) {
@@ -214,8 +200,17 @@ func (c Config) openState(_ context.Context, b *Backends) error {
 		return named("Redis", err)
 	}
 	b.close = append(b.close, state.Close)
-	b.State, b.LinkCache, b.Notices = state, state, state
-	b.RateLimits = sharedRates{state, memory.NewRateLimits(memory.Options{})}
+	b.State = state
+	var shared interface {
+		ports.LinkCache
+		ports.Notices
+		ports.RateLimits
+	} = state
+	if b.in != nil {
+		shared = instrumentedState{state, b.in}
+	}
+	b.LinkCache, b.Notices = shared, shared
+	b.RateLimits = sharedRates{shared, memory.NewRateLimits(memory.Options{})}
 	return nil
 }
 
@@ -281,6 +276,9 @@ func (c Config) openStorage(ctx context.Context, b *Backends) error {
 		b.Blobs = store
 	default:
 		return noAdapter("Storage", c.Storage, "file:, s3://bucket or mem:")
+	}
+	if b.in != nil {
+		b.Blobs = instrumentedBlobs{b.Blobs, b.in}
 	}
 	return nil
 }
