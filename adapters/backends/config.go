@@ -29,7 +29,7 @@ type Config struct {
 	// (see package lambdaresizer).
 	Resizer string
 
-	// SecretKeys sign URLs and sessions; the first signs, all of them verify. Each has at
+	// SecretKeys sign URLs; the first signs, all of them verify. Each has at
 	// least 16 bytes. Empty: one key, made once and stored in Data. Required with mysql:,
 	// because all nodes must sign with the same key.
 	SecretKeys [][]byte
