@@ -29,7 +29,7 @@ import (
 type backupCmd struct {
 	Dest          string `arg:"" name:"dest" help:"A new folder, a new file that ends in .tar, or - for standard output."`
 	Update        bool   `help:"Update the folder of an earlier backup: copy what is new, then remove what was deleted."`
-	WithoutSecret bool   `help:"Omit the secret key. A server restored without it does not accept earlier URLs and sessions."`
+	WithoutSecret bool   `help:"Omit the secret key. A server restored without it does not accept earlier URLs."`
 	installation
 }
 

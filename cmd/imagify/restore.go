@@ -62,7 +62,7 @@ func (c restoreCmd) Run(p *program) (err error) {
 		fmt.Fprintf(p.err, "%d images were lost before the backup, and have no original: 'imagify verify' names them\n", n)
 	}
 	if !m.SecretKey {
-		fmt.Fprintln(p.err, "the backup has no secret key: set IMAGIFY_SECRET_KEY to the old one, or earlier URLs and sessions end")
+		fmt.Fprintln(p.err, "the backup has no secret key: set IMAGIFY_SECRET_KEY to the old one, or earlier URLs end")
 	}
 	if set.DatabaseFile() != j.cfg.DatabaseFile() || backends.Scheme(set.Database) != "sqlite" {
 		fmt.Fprintln(p.err, "IMAGIFY_DATABASE_URL names another database: unset it to serve this installation")
